@@ -1,0 +1,13 @@
+//! What a pass platform is about, as values and pure functions: no HTTP, no SQL, no clock, no chance.
+
+pub mod code;
+pub mod color;
+pub mod content;
+pub mod identifier;
+pub mod ids;
+pub mod locale;
+pub mod pass;
+pub mod role;
+pub mod secret;
+pub mod tag;
+pub mod text;

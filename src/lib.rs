@@ -1,0 +1,15 @@
+//! Passarela issues digital wallet passes and keeps them true.
+//!
+//! Arrows point one way: `main → cli → app → {http, worker} → service → {store, wallet} → domain`.
+
+pub mod app; // opens, starts and stops the whole service
+pub mod cli; // the command line
+pub mod clock; // time, ids and chance, handed in
+pub mod config; // settings: defaults, file, environment
+pub mod domain; // values and pure rules
+pub mod http; // the doors: requests to use cases and back
+pub mod service; // use cases: one function, one transaction
+pub mod store; // all SQL, on both engines
+pub mod telemetry; // logs and metrics
+pub mod wallet; // designs, Apple bundles, Google objects: bytes in, bytes out
+pub mod worker; // loops that call use cases
