@@ -1,0 +1,116 @@
+//! Brands and the pass types that belong to them.
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
+use super::db::{Conn, on};
+use crate::domain::ids::BrandId;
+use crate::domain::locale::Locale;
+use crate::domain::tag::Tag;
+
+#[derive(Debug, Clone, FromRow)]
+pub struct Brand {
+    #[sqlx(rename = "brand_id")]
+    pub id: BrandId,
+    /// Eight characters of lower-case Crockford base32; never changes, so every address may begin with it.
+    pub code: String,
+    pub name: String,
+    #[sqlx(try_from = "String")]
+    pub locale: Locale,
+    /// An IANA name, such as `America/Sao_Paulo`.
+    pub time_zone: String,
+    pub created_at: DateTime<Utc>,
+}
+
+pub async fn insert(conn: &mut Conn<'_>, brand: &Brand) -> sqlx::Result<()> {
+    const SQL: &str = "
+        INSERT INTO brands (brand_id, code, name, locale, time_zone, next_seq, created_at)
+        VALUES ($1, $2, $3, $4, $5, 1, $6)";
+    on!(conn, |c| sqlx::query(SQL)
+        .bind(brand.id)
+        .bind(&brand.code)
+        .bind(&brand.name)
+        .bind(brand.locale.as_str())
+        .bind(&brand.time_zone)
+        .bind(brand.created_at)
+        .execute(c)
+        .await
+        .map(|_| ()))
+}
+
+/// A brand by the code that stands in every address of its own.
+pub async fn find_by_code(conn: &mut Conn<'_>, code: &str) -> sqlx::Result<Option<Brand>> {
+    const SQL: &str = "SELECT brand_id, code, name, locale, time_zone, created_at FROM brands WHERE code = $1";
+    on!(conn, |c| sqlx::query_as(SQL).bind(code).fetch_optional(c).await)
+}
+
+pub async fn load(conn: &mut Conn<'_>, brand: BrandId) -> sqlx::Result<Brand> {
+    const SQL: &str = "SELECT brand_id, code, name, locale, time_zone, created_at FROM brands WHERE brand_id = $1";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).fetch_one(c).await)
+}
+
+/// Every brand, oldest first: for the operator's command line and for workers that take brands in turn.
+pub async fn list(conn: &mut Conn<'_>) -> sqlx::Result<Vec<Brand>> {
+    const SQL: &str = "SELECT brand_id, code, name, locale, time_zone, created_at FROM brands ORDER BY brand_id";
+    on!(conn, |c| sqlx::query_as(SQL).fetch_all(c).await)
+}
+
+/// Binds a pass type to a brand. `false`: it is bound already, to this brand or another.
+pub async fn insert_pass_type(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass_type: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        INSERT INTO pass_types (brand_id, pass_type, tag_epoch, tag_n, created_at) VALUES ($1, $2, $3, 0, $4)
+        ON CONFLICT DO NOTHING";
+    let rows = on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(pass_type)
+        .bind(now.timestamp())
+        .bind(now)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(rows == 1)
+}
+
+pub async fn list_pass_types(conn: &mut Conn<'_>, brand: BrandId) -> sqlx::Result<Vec<String>> {
+    const SQL: &str = "SELECT pass_type FROM pass_types WHERE brand_id = $1 ORDER BY pass_type";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).fetch_all(c).await)
+}
+
+/// The brand that a pass type is bound to; the one question that crosses brands, asked when a pass type is bound.
+pub async fn find_owner(conn: &mut Conn<'_>, pass_type: &str) -> sqlx::Result<Option<BrandId>> {
+    const SQL: &str = "SELECT brand_id FROM pass_types WHERE pass_type = $1";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(pass_type).fetch_optional(c).await)
+}
+
+/// The newest tag that has been committed; `None` when the brand has no such pass type.
+pub async fn find_tag(conn: &mut Conn<'_>, brand: BrandId, pass_type: &str) -> sqlx::Result<Option<Tag>> {
+    const SQL: &str = "SELECT tag_epoch, tag_n FROM pass_types WHERE brand_id = $1 AND pass_type = $2";
+    let row: Option<(i64, i64)> =
+        on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass_type).fetch_optional(c).await)?;
+    Ok(row.map(|(epoch, n)| Tag { epoch, n }))
+}
+
+/// Takes the next `count` tags; the answer is the last of them. The counter's row stays locked until the transaction
+/// ends, which is what makes the order of tags the order of commits: take it after every other row, hold it briefly.
+pub async fn take_tags(conn: &mut Conn<'_>, brand: BrandId, pass_type: &str, count: i64) -> sqlx::Result<Tag> {
+    const SQL: &str = "
+        UPDATE pass_types SET tag_n = tag_n + $3 WHERE brand_id = $1 AND pass_type = $2
+        RETURNING tag_epoch, tag_n";
+    let (epoch, n) = on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass_type).bind(count).fetch_one(c).await)?;
+    Ok(Tag { epoch, n })
+}
+
+/// After a restore: tags that phones hold are foreign from now on, so each phone asks for everything once.
+pub async fn begin_tag_epoch(conn: &mut Conn<'_>, brand: BrandId, epoch: i64) -> sqlx::Result<()> {
+    const EPOCH: &str = "UPDATE pass_types SET tag_epoch = $2 WHERE brand_id = $1";
+    const TOLD: &str = "UPDATE registrations SET told_tag_n = 0 WHERE brand_id = $1";
+    on!(conn, |c| {
+        sqlx::query(EPOCH).bind(brand).bind(epoch).execute(&mut *c).await?;
+        sqlx::query(TOLD).bind(brand).execute(c).await.map(|_| ())
+    })
+}

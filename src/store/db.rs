@@ -1,0 +1,247 @@
+//! One database, two engines: `SQLite` inside the process or a `PostgreSQL` beside it, behind one connection type.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Executor, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+
+/// Runs one expression with the engine's own connection bound to the name between the bars. The expression is
+/// written once and compiled for both.
+macro_rules! on {
+    ($conn:expr, |$c:ident| $body:expr) => {
+        match $conn {
+            $crate::store::Conn::Sqlite(conn) => {
+                let $c = &mut **conn;
+                $body
+            }
+            $crate::store::Conn::Postgres(conn) => {
+                let $c = &mut **conn;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use on;
+
+/// A connection that some transaction or reader owns.
+pub enum Conn<'a> {
+    Sqlite(&'a mut sqlx::SqliteConnection),
+    Postgres(&'a mut sqlx::PgConnection),
+}
+
+/// The two texts of a statement that cannot be one, side by side with the reason.
+pub struct PerEngine {
+    pub sqlite: &'static str,
+    pub postgres: &'static str,
+}
+
+impl Conn<'_> {
+    pub(super) const fn text(&self, texts: &PerEngine) -> &'static str {
+        match self {
+            Self::Sqlite(_) => texts.sqlite,
+            Self::Postgres(_) => texts.postgres,
+        }
+    }
+}
+
+/// The pools. `SQLite` has one writer, so writers queue here, in order, and not at the file's lock.
+#[derive(Clone)]
+pub enum Db {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// An open write transaction; dropped, it rolls back.
+pub enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// A connection for reading, outside any transaction.
+pub enum Reader {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Tx {
+    pub fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(tx) => Conn::Sqlite(tx),
+            Self::Postgres(tx) => Conn::Postgres(tx),
+        }
+    }
+
+    pub async fn commit(self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+    }
+}
+
+impl Reader {
+    pub fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(conn) => Conn::Sqlite(conn),
+            Self::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+}
+
+/// How long a request waits for a free connection before it is answered 503.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Db {
+    /// Opens (and on `SQLite` creates) the database. `url` is `sqlite://PATH` or `postgres://…`;
+    /// `connections` bounds the pool.
+    pub async fn connect(url: &str, connections: u32) -> sqlx::Result<Self> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            connect_postgres(url, connections).await
+        } else {
+            connect_sqlite(url, connections).await
+        }
+    }
+
+    pub const fn engine(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Begins a write transaction. On `SQLite` it takes the write lock at once (`BEGIN IMMEDIATE`): a transaction that
+    /// began as a reader would be refused, without waiting, when it first writes.
+    pub async fn begin(&self) -> sqlx::Result<Tx> {
+        match self {
+            Self::Sqlite { writer, .. } => Ok(Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)),
+            Self::Postgres(pool) => Ok(Tx::Postgres(pool.begin().await?)),
+        }
+    }
+
+    pub async fn read(&self) -> sqlx::Result<Reader> {
+        match self {
+            Self::Sqlite { readers, .. } => Ok(Reader::Sqlite(readers.acquire().await?)),
+            Self::Postgres(pool) => Ok(Reader::Postgres(pool.acquire().await?)),
+        }
+    }
+
+    /// Brings the schema up to date; refuses one that is newer than this program or was changed by hand.
+    pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
+        match self {
+            Self::Sqlite { writer, .. } => migrator(|migration| migration.sqlite).run(writer).await,
+            Self::Postgres(pool) => migrator(|migration| migration.postgres).run(pool).await,
+        }
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+struct MigrationFile {
+    version: i64,
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+macro_rules! migration {
+    ($version:literal, $name:literal) => {
+        MigrationFile {
+            version: $version,
+            name: $name,
+            sqlite: include_str!(concat!("../../migrations/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("../../migrations/postgres/", $name, ".sql")),
+        }
+    };
+}
+
+/// In order. A merged file is never edited; a test compares this list with the folders.
+const MIGRATIONS: &[MigrationFile] = &[migration!(1, "0001_spine")];
+
+/// The newest schema this program knows.
+pub fn schema_version() -> i64 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+/// The migration files by name, without `.sql`.
+pub fn migration_names() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.iter().map(|migration| migration.name)
+}
+
+fn migrator(text: fn(&MigrationFile) -> &'static str) -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|migration| {
+        let sql = sqlx::SqlStr::from_static(text(migration));
+        Migration::new(migration.version, migration.name.into(), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+async fn connect_sqlite(url: &str, connections: u32) -> sqlx::Result<Db> {
+    let options = SqliteConnectOptions::from_str(url)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL may lose the last commits when the power goes; what was acknowledged must stay.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        // Erased text must not linger in free pages.
+        .pragma("secure_delete", "ON")
+        .pragma("cache_size", "-16384")
+        .statement_cache_capacity(256);
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_with(options.clone())
+        .await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.read_only(true).create_if_missing(false))
+        .await?;
+    Ok(Db::Sqlite { writer, readers })
+}
+
+async fn connect_postgres(url: &str, connections: u32) -> sqlx::Result<Db> {
+    let options = PgConnectOptions::from_str(url)?
+        .application_name("passarela")
+        .options([
+            ("statement_timeout", "30s"),
+            ("lock_timeout", "2s"),
+            ("idle_in_transaction_session_timeout", "5s"),
+            ("synchronous_commit", "on"),
+        ])
+        .statement_cache_capacity(256);
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // sqlx 0.9.0 hands out a connection inside a transaction when a `begin()` was dropped while BEGIN was on the
+        // wire (launchbadge/sqlx#4385); later statements would then vanish. The ROLLBACK also serves as the ping.
+        // Drop this hook when a release with #4394 is in use.
+        .test_before_acquire(false)
+        .before_acquire(|conn, _meta| {
+            Box::pin(async move {
+                conn.execute("ROLLBACK").await?;
+                Ok(true)
+            })
+        })
+        .connect_with(options)
+        .await?;
+    Ok(Db::Postgres(pool))
+}

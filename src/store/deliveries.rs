@@ -1,0 +1,104 @@
+//! What is still to be told to whom.
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+
+use super::db::{Conn, on};
+use crate::domain::ids::{BrandId, DeliveryId, DeviceId, PassId};
+
+/// The devices that hold any of `passes` and have not been told of its newest content; at most `limit`.
+pub async fn list_untold(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    passes: &[PassId],
+    limit: i64,
+) -> sqlx::Result<Vec<DeviceId>> {
+    if passes.is_empty() {
+        return Ok(Vec::new());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new("SELECT DISTINCT device_id FROM registrations WHERE brand_id = ");
+        query.push_bind(brand).push(" AND pass_id IN (");
+        let mut list = query.separated(", ");
+        for pass in passes {
+            list.push_bind(*pass);
+        }
+        query.push(") ORDER BY device_id LIMIT ").push_bind(limit).build_query_scalar().fetch_all(c).await
+    })
+}
+
+/// One pending row per device; a device that has one keeps it, because what is told ("come and fetch") is the same.
+/// `ids` are for the new rows, one for each device. The number of new rows.
+pub async fn enqueue(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    devices: &[(DeliveryId, DeviceId)],
+    lane: &str,
+    not_before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<u64> {
+    if devices.is_empty() {
+        return Ok(0);
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO deliveries (brand_id, delivery_id, channel, lane, device_id, state, not_before, created_at) ",
+        );
+        query.push_values(devices, |mut row, (id, device)| {
+            row.push_bind(brand)
+                .push_bind(*id)
+                .push("'apns'")
+                .push_bind(lane.to_owned())
+                .push_bind(*device)
+                .push("'pending'")
+                .push_bind(not_before)
+                .push_bind(now);
+        });
+        query.push(" ON CONFLICT DO NOTHING");
+        query.build().execute(c).await.map(|done| done.rows_affected())
+    })
+}
+
+/// Devices of the brand after `after` that have not been told of the newest content of one of their passes and have no
+/// pending row: what the sweep heals. In order of id, at most `limit`.
+pub async fn list_forgotten(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    after: Option<DeviceId>,
+    limit: i64,
+) -> sqlx::Result<Vec<DeviceId>> {
+    const SQL: &str = "
+        SELECT DISTINCT r.device_id
+        FROM registrations r
+        JOIN passes p ON p.brand_id = r.brand_id AND p.pass_id = r.pass_id
+        WHERE r.brand_id = $1 AND p.brand_id = $1 AND r.told_tag_n < p.tag_n AND ($2 IS NULL OR r.device_id > $2)
+          AND NOT EXISTS (
+              SELECT 1 FROM deliveries d
+              WHERE d.brand_id = $1 AND d.channel = 'apns' AND d.device_id = r.device_id AND d.state = 'pending')
+        ORDER BY r.device_id LIMIT $3";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(after).bind(limit).fetch_all(c).await)
+}
+
+/// Pending rows of a brand, counted up to `limit`, and when the oldest was made.
+pub async fn count_pending(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    limit: i64,
+) -> sqlx::Result<(i64, Option<DateTime<Utc>>)> {
+    const SQL: &str = "
+        SELECT COUNT(*), MIN(created_at) FROM (
+            SELECT created_at FROM deliveries WHERE brand_id = $1 AND state = 'pending' LIMIT $2) AS pending";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(limit).fetch_one(c).await)
+}
+
+/// When the device is to be told next; `None` when there is nothing to tell it.
+pub async fn find_pending(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    device: DeviceId,
+) -> sqlx::Result<Option<DateTime<Utc>>> {
+    const SQL: &str = "
+        SELECT not_before FROM deliveries
+        WHERE brand_id = $1 AND channel = 'apns' AND device_id = $2 AND state = 'pending'";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(device).fetch_optional(c).await)
+}

@@ -1,0 +1,181 @@
+//! Phones and watches that asked to be told of updates.
+
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, QueryBuilder};
+
+use super::db::{Conn, on};
+use crate::domain::ids::{BrandId, DeviceId, PassId};
+use crate::domain::secret::Secret;
+
+/// A device as it registers: who it is and where it can be pushed to.
+#[derive(Debug, Clone)]
+pub struct NewDevice {
+    pub pass_type: String,
+    /// Apple's `deviceLibraryIdentifier`: opaque, and the device's only secret on the list route.
+    pub library_id: Secret<String>,
+    pub push_token: Secret<String>,
+    /// The scheme word of the `Authorization` header: `ApplePass`, or a third-party wallet's own.
+    pub scheme: String,
+}
+
+/// Stores the device, or its new push token; the id that it has.
+pub async fn upsert(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    new_id: DeviceId,
+    device: &NewDevice,
+    now: DateTime<Utc>,
+) -> sqlx::Result<DeviceId> {
+    const SQL: &str = "
+        INSERT INTO devices (brand_id, device_id, pass_type, library_id, push_token, scheme, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+        ON CONFLICT (brand_id, pass_type, library_id)
+        DO UPDATE SET push_token = excluded.push_token, scheme = excluded.scheme, updated_at = excluded.updated_at
+        RETURNING device_id";
+    on!(conn, |c| sqlx::query_scalar(SQL)
+        .bind(brand)
+        .bind(new_id)
+        .bind(&device.pass_type)
+        .bind(device.library_id.reveal())
+        .bind(device.push_token.reveal())
+        .bind(&device.scheme)
+        .bind(now)
+        .fetch_one(c)
+        .await)
+}
+
+/// Registers a device for a pass. `Some((tag, first_tag))`: it is new, and these are the pass's newest tag and the one
+/// it was created with. `None`: the device had registered before.
+///
+/// The device starts as told of the first tag: what it downloaded may be as old as that.
+pub async fn register(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass: PassId,
+    device: DeviceId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<(i64, i64)>> {
+    const INSERT: &str = "
+        INSERT INTO registrations (brand_id, pass_id, device_id, listed_tag_n, told_tag_n, created_at)
+        SELECT brand_id, pass_id, $3, 0, first_tag_n, $4 FROM passes WHERE brand_id = $1 AND pass_id = $2
+        ON CONFLICT (brand_id, pass_id, device_id) DO NOTHING";
+    const TAGS: &str = "SELECT tag_n, first_tag_n FROM passes WHERE brand_id = $1 AND pass_id = $2";
+    on!(conn, |c| {
+        let inserted =
+            sqlx::query(INSERT).bind(brand).bind(pass).bind(device).bind(now).execute(&mut *c).await?.rows_affected();
+        if inserted == 0 {
+            return Ok(None);
+        }
+        sqlx::query_as(TAGS).bind(brand).bind(pass).fetch_one(c).await.map(Some)
+    })
+}
+
+/// Gives a registration a tag of its own: the device is listed the pass whatever tag it asks with now.
+pub async fn set_listed_tag(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass: PassId,
+    device: DeviceId,
+    tag_n: i64,
+) -> sqlx::Result<()> {
+    const SQL: &str = "
+        UPDATE registrations SET listed_tag_n = $4 WHERE brand_id = $1 AND pass_id = $2 AND device_id = $3";
+    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(pass).bind(device).bind(tag_n).execute(c).await.map(|_| ()))
+}
+
+/// Takes a registration back, and the device with its last one. The device that had registered; `None`: none had.
+pub async fn unregister(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass: PassId,
+    pass_type: &str,
+    library_id: &str,
+) -> sqlx::Result<Option<DeviceId>> {
+    const DEVICE: &str = "SELECT device_id FROM devices WHERE brand_id = $1 AND pass_type = $2 AND library_id = $3";
+    const REGISTRATION: &str = "DELETE FROM registrations WHERE brand_id = $1 AND pass_id = $2 AND device_id = $3";
+    // A registration that is just being made for another pass holds the device by its foreign key, so this one waits
+    // for it and then finds it.
+    const LAST: &str = "
+        DELETE FROM devices WHERE brand_id = $1 AND device_id = $2
+        AND NOT EXISTS (SELECT 1 FROM registrations WHERE brand_id = $1 AND device_id = $2)";
+    const PENDING: &str = "
+        DELETE FROM deliveries WHERE brand_id = $1 AND device_id = $2 AND state = 'pending'
+        AND NOT EXISTS (SELECT 1 FROM devices WHERE brand_id = $1 AND device_id = $2)";
+    on!(conn, |c| {
+        let device: Option<DeviceId> =
+            sqlx::query_scalar(DEVICE).bind(brand).bind(pass_type).bind(library_id).fetch_optional(&mut *c).await?;
+        let Some(device) = device else { return Ok(None) };
+        let removed =
+            sqlx::query(REGISTRATION).bind(brand).bind(pass).bind(device).execute(&mut *c).await?.rows_affected();
+        sqlx::query(LAST).bind(brand).bind(device).execute(&mut *c).await?;
+        sqlx::query(PENDING).bind(brand).bind(device).execute(c).await?;
+        Ok((removed == 1).then_some(device))
+    })
+}
+
+/// Serials and tags of the device's passes that were published (or registered late) after `since`, oldest first.
+pub async fn list_updated(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass_type: &str,
+    library_id: &str,
+    since: i64,
+) -> sqlx::Result<Vec<(String, i64)>> {
+    const SQL: &str = "
+        SELECT p.serial, CASE WHEN r.listed_tag_n > p.tag_n THEN r.listed_tag_n ELSE p.tag_n END AS tag_n
+        FROM devices d
+        JOIN registrations r ON r.brand_id = d.brand_id AND r.device_id = d.device_id
+        JOIN passes p ON p.brand_id = r.brand_id AND p.pass_id = r.pass_id
+        WHERE d.brand_id = $1 AND d.pass_type = $2 AND d.library_id = $3 AND (p.tag_n > $4 OR r.listed_tag_n > $4)
+        ORDER BY 2";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass_type).bind(library_id).bind(since).fetch_all(c).await)
+}
+
+/// A device that holds a pass, as the API shows it.
+#[derive(Debug, Clone, FromRow)]
+pub struct Holder {
+    pub device_id: DeviceId,
+    pub scheme: String,
+    pub registered_at: DateTime<Utc>,
+    pub token_updated_at: DateTime<Utc>,
+    /// Whether the device has been told of the newest content.
+    pub is_told: bool,
+}
+
+pub async fn list_holders(conn: &mut Conn<'_>, brand: BrandId, pass: PassId, limit: i64) -> sqlx::Result<Vec<Holder>> {
+    const SQL: &str = "
+        SELECT d.device_id, d.scheme, r.created_at AS registered_at, d.updated_at AS token_updated_at,
+               r.told_tag_n >= p.tag_n AS is_told
+        FROM registrations r
+        JOIN devices d ON d.brand_id = r.brand_id AND d.device_id = r.device_id
+        JOIN passes p ON p.brand_id = r.brand_id AND p.pass_id = r.pass_id
+        WHERE r.brand_id = $1 AND r.pass_id = $2 ORDER BY d.device_id LIMIT $3";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass).bind(limit).fetch_all(c).await)
+}
+
+/// How many devices hold the pass.
+pub async fn count_holders(conn: &mut Conn<'_>, brand: BrandId, pass: PassId) -> sqlx::Result<i64> {
+    const SQL: &str = "SELECT COUNT(*) FROM registrations WHERE brand_id = $1 AND pass_id = $2";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(pass).fetch_one(c).await)
+}
+
+/// The same for many passes; one that nobody holds is absent.
+pub async fn count_holders_each(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    passes: &[PassId],
+) -> sqlx::Result<std::collections::HashMap<PassId, i64>> {
+    if passes.is_empty() {
+        return Ok(std::collections::HashMap::new());
+    }
+    let rows: Vec<(PassId, i64)> = on!(conn, |c| {
+        let mut query = QueryBuilder::new("SELECT pass_id, COUNT(*) FROM registrations WHERE brand_id = ");
+        query.push_bind(brand).push(" AND pass_id IN (");
+        let mut list = query.separated(", ");
+        for pass in passes {
+            list.push_bind(*pass);
+        }
+        query.push(") GROUP BY pass_id").build_query_as().fetch_all(c).await
+    })?;
+    Ok(rows.into_iter().collect())
+}

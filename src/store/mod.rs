@@ -1,0 +1,20 @@
+//! All SQL. A function here is one statement (or a few that belong together) on a connection that the caller owns;
+//! it takes `brand_id` first, because every table leads with it.
+
+pub mod brands;
+pub mod customers;
+pub mod db;
+pub mod deliveries;
+pub mod devices;
+pub mod events;
+pub mod idempotency;
+pub mod installation;
+pub mod keys;
+pub mod logs;
+pub mod members;
+pub mod passes;
+pub mod programs;
+pub mod publication;
+pub mod templates;
+
+pub use db::{Conn, Db, Tx};

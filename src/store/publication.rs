@@ -1,0 +1,351 @@
+//! From "changed" to "published": which passes are due, and what phones are served.
+//!
+//! A pass is due while `change_no > published_no`. A publisher claims passes for a while (lease), renders them outside
+//! any transaction, and stores the result together with tags and deliveries.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use sqlx::types::Json;
+use sqlx::{FromRow, QueryBuilder};
+
+use super::db::{Conn, PerEngine, on};
+use crate::domain::ids::{BrandId, PassId, ProgramId, TemplateId};
+use crate::domain::pass::PassStatus;
+use crate::domain::secret::Personal;
+
+/// The brand after `after` (in order of id) that has a pass to publish; `None` when there is none after it.
+pub async fn next_due_brand(conn: &mut Conn<'_>, after: Option<BrandId>) -> sqlx::Result<Option<BrandId>> {
+    const SQL: &str = "
+        SELECT brand_id FROM passes
+        WHERE change_no > published_no AND ($1 IS NULL OR brand_id > $1)
+        ORDER BY brand_id LIMIT 1";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(after).fetch_optional(c).await)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+pub struct Claim {
+    #[sqlx(rename = "pass_id")]
+    pub pass: PassId,
+    /// Grows with every claim: a publisher that outslept its lease is recognised by it.
+    pub lease_no: i64,
+}
+
+/// Takes up to `max` due passes until `lease_until`. Passes that a writer or another publisher holds are left out.
+pub async fn claim(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    now: DateTime<Utc>,
+    lease_until: DateTime<Utc>,
+    max: i64,
+) -> sqlx::Result<Vec<Claim>> {
+    // SQLite has one writer and no row locks; on PostgreSQL a claim must not wait for a writer that holds a row.
+    const SQL: PerEngine = PerEngine {
+        sqlite: "
+            UPDATE passes SET lease_until = $3, lease_no = lease_no + 1
+            WHERE brand_id = $1 AND pass_id IN (
+                SELECT pass_id FROM passes
+                WHERE brand_id = $1 AND change_no > published_no AND publish_after <= $2 AND lease_until <= $2
+                ORDER BY publish_after LIMIT $4)
+            RETURNING pass_id, lease_no",
+        postgres: "
+            UPDATE passes SET lease_until = $3, lease_no = lease_no + 1
+            WHERE brand_id = $1 AND pass_id IN (
+                SELECT pass_id FROM passes
+                WHERE brand_id = $1 AND change_no > published_no AND publish_after <= $2 AND lease_until <= $2
+                ORDER BY publish_after LIMIT $4 FOR UPDATE SKIP LOCKED)
+            RETURNING pass_id, lease_no",
+    };
+    let sql = conn.text(&SQL);
+    on!(conn, |c| sqlx::query_as(sql).bind(brand).bind(now).bind(lease_until).bind(max).fetch_all(c).await)
+}
+
+/// Everything a template may show of a pass, read in one statement: `change_no` belongs to just these values.
+#[derive(Debug, Clone, FromRow)]
+pub struct Source {
+    pub pass_id: PassId,
+    pub pass_type: String,
+    pub serial: String,
+    pub code_id: Vec<u8>,
+    pub template_id: TemplateId,
+    pub template_version: i64,
+    pub program_id: ProgramId,
+    #[sqlx(try_from = "String")]
+    pub status: PassStatus,
+    pub data: Json<Map<String, Value>>,
+    pub created_at: DateTime<Utc>,
+    pub change_no: i64,
+    pub apple_hash: Vec<u8>,
+    pub google_hash: Vec<u8>,
+    pub customer_name: Option<Personal<String>>,
+    pub customer_locale: Option<String>,
+    pub customer_time_zone: Option<String>,
+    pub customer_attributes: Json<Map<String, Value>>,
+    pub card_number: Option<Personal<String>>,
+    pub program_name: String,
+    pub program_time_zone: String,
+    pub member_since: DateTime<Utc>,
+}
+
+/// The sources of `passes`, in no particular order.
+pub async fn load_sources(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]) -> sqlx::Result<Vec<Source>> {
+    const SQL: &str = "
+        SELECT p.pass_id, p.pass_type, p.serial, p.code_id, p.template_id, t.version AS template_version, p.program_id,
+               p.status, p.data, p.created_at, p.change_no, p.apple_hash, p.google_hash,
+               c.name AS customer_name, c.locale AS customer_locale, c.time_zone AS customer_time_zone,
+               c.attributes AS customer_attributes,
+               (SELECT MIN(i.value) FROM customer_identifiers i
+                WHERE i.brand_id = p.brand_id AND i.customer_id = p.customer_id AND i.kind = 'card_number') AS card_number,
+               g.name AS program_name, g.time_zone AS program_time_zone, m.created_at AS member_since
+        FROM passes p
+        JOIN customers c ON c.brand_id = p.brand_id AND c.customer_id = p.customer_id
+        JOIN programs g ON g.brand_id = p.brand_id AND g.program_id = p.program_id
+        JOIN members m ON m.brand_id = p.brand_id AND m.member_id = p.member_id
+        JOIN templates t ON t.brand_id = p.brand_id AND t.template_id = p.template_id
+        WHERE p.brand_id = ";
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new(SQL);
+        query.push_bind(brand).push(" AND p.pass_id IN (");
+        let mut list = query.separated(", ");
+        for pass in passes {
+            list.push_bind(*pass);
+        }
+        query.push(")").build_query_as().fetch_all(c).await
+    })
+}
+
+/// What a publisher must know of a pass it is about to store, read under the row's lock.
+#[derive(Debug, Clone, Copy, FromRow)]
+pub struct Held {
+    pub pass_id: PassId,
+    pub lease_no: i64,
+    pub tag_n: i64,
+    /// Unix seconds.
+    pub last_modified: i64,
+}
+
+/// Locks the passes that nobody else holds; the others stay due and are claimed again.
+pub async fn lock(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]) -> sqlx::Result<Vec<Held>> {
+    let skip = conn.text(&PerEngine { sqlite: ")", postgres: ") ORDER BY pass_id FOR UPDATE SKIP LOCKED" });
+    on!(conn, |c| {
+        let mut query =
+            QueryBuilder::new("SELECT pass_id, lease_no, tag_n, last_modified FROM passes WHERE brand_id = ");
+        query.push_bind(brand).push(" AND pass_id IN (");
+        let mut list = query.separated(", ");
+        for pass in passes {
+            list.push_bind(*pass);
+        }
+        query.push(skip).build_query_as().fetch_all(c).await
+    })
+}
+
+/// A pass whose new content is to be stored.
+#[derive(Debug, Clone)]
+pub struct Published {
+    pub pass: PassId,
+    /// The change that the content was rendered from.
+    pub published_no: i64,
+    pub tag_n: i64,
+    /// Unix seconds.
+    pub last_modified: i64,
+    pub render_at: Option<DateTime<Utc>>,
+    pub template_version: i64,
+    pub apple: Vec<u8>,
+    pub apple_hash: Vec<u8>,
+    pub google: Vec<u8>,
+    pub google_hash: Vec<u8>,
+}
+
+/// Stores new content and tags of passes that this transaction has locked, and ends their leases.
+pub async fn publish(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    passes: &[Published],
+    publish_after: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<u64> {
+    if passes.is_empty() {
+        return Ok(0);
+    }
+    on!(conn, |c| {
+        let mut state = QueryBuilder::new(
+            "WITH v (pass_id, published_no, tag_n, last_modified, render_at, template_version, apple_hash, google_hash) AS (",
+        );
+        state.push_values(passes, |mut row, pass| {
+            row.push_bind(pass.pass)
+                .push_bind(pass.published_no)
+                .push_bind(pass.tag_n)
+                .push_bind(pass.last_modified)
+                .push_bind(pass.render_at)
+                .push_bind(pass.template_version)
+                .push_bind(pass.apple_hash.as_slice())
+                .push_bind(pass.google_hash.as_slice());
+        });
+        state
+            .push(
+                ") UPDATE passes SET published_no = v.published_no, tag_n = v.tag_n, last_modified = v.last_modified,
+                   render_at = v.render_at, template_version = v.template_version, apple_hash = v.apple_hash,
+                   google_hash = v.google_hash, refused = NULL, lease_until = ",
+            )
+            .push_bind(now)
+            .push(", publish_after = ")
+            .push_bind(publish_after)
+            .push(" FROM v WHERE passes.pass_id = v.pass_id AND passes.brand_id = ")
+            .push_bind(brand);
+        let rows = state.build().execute(&mut *c).await?.rows_affected();
+
+        let mut content = QueryBuilder::new("WITH v (pass_id, apple, google) AS (");
+        content.push_values(passes, |mut row, pass| {
+            row.push_bind(pass.pass).push_bind(pass.apple.as_slice()).push_bind(pass.google.as_slice());
+        });
+        content
+            .push(
+                ") UPDATE pass_contents SET apple = v.apple, google = v.google FROM v
+                   WHERE pass_contents.pass_id = v.pass_id AND pass_contents.brand_id = ",
+            )
+            .push_bind(brand);
+        content.build().execute(c).await?;
+        Ok(rows)
+    })
+}
+
+/// Marks locked passes as published without new content, because they would look the same, and ends their leases.
+pub async fn settle_unchanged(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    passes: &[(PassId, i64, Option<DateTime<Utc>>)],
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    if passes.is_empty() {
+        return Ok(());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new("WITH v (pass_id, published_no, render_at) AS (");
+        query.push_values(passes, |mut row, (pass, published_no, render_at)| {
+            row.push_bind(*pass).push_bind(*published_no).push_bind(*render_at);
+        });
+        query
+            .push(
+                ") UPDATE passes SET published_no = v.published_no, render_at = v.render_at, refused = NULL,
+                   lease_until = ",
+            )
+            .push_bind(now)
+            .push(" FROM v WHERE passes.pass_id = v.pass_id AND passes.brand_id = ")
+            .push_bind(brand);
+        query.build().execute(c).await.map(|_| ())
+    })
+}
+
+/// Notes why a pass could not be rendered and when to try again; phones keep what they have.
+pub async fn refuse(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    claim: Claim,
+    reason: &str,
+    retry_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    const SQL: &str = "
+        UPDATE passes SET refused = $4, publish_after = $5 WHERE brand_id = $1 AND pass_id = $2 AND lease_no = $3";
+    on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(claim.pass)
+        .bind(claim.lease_no)
+        .bind(reason)
+        .bind(retry_at)
+        .execute(c)
+        .await
+        .map(|_| ()))
+}
+
+/// Ends the leases of passes that could not be stored, so that they are claimed again at once.
+pub async fn release(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId], now: DateTime<Utc>) -> sqlx::Result<()> {
+    if passes.is_empty() {
+        return Ok(());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new("UPDATE passes SET lease_until = ");
+        query.push_bind(now).push(" WHERE brand_id = ").push_bind(brand).push(" AND pass_id IN (");
+        let mut list = query.separated(", ");
+        for pass in passes {
+            list.push_bind(*pass);
+        }
+        query.push(")").build().execute(c).await.map(|_| ())
+    })
+}
+
+/// Marks up to `limit` passes to be published whose text depends on the day and whose next day has come.
+pub async fn touch_timed(conn: &mut Conn<'_>, brand: BrandId, now: DateTime<Utc>, limit: i64) -> sqlx::Result<u64> {
+    const SQL: PerEngine = PerEngine {
+        sqlite: "
+            UPDATE passes SET change_no = change_no + 1, render_at = NULL
+            WHERE brand_id = $1 AND pass_id IN (
+                SELECT pass_id FROM passes WHERE brand_id = $1 AND render_at <= $2 ORDER BY render_at LIMIT $3)",
+        postgres: "
+            UPDATE passes SET change_no = change_no + 1, render_at = NULL
+            WHERE brand_id = $1 AND pass_id IN (
+                SELECT pass_id FROM passes WHERE brand_id = $1 AND render_at <= $2 ORDER BY render_at LIMIT $3
+                FOR UPDATE SKIP LOCKED)",
+    };
+    let sql = conn.text(&SQL);
+    on!(conn, |c| sqlx::query(sql).bind(brand).bind(now).bind(limit).execute(c).await.map(|done| done.rows_affected()))
+}
+
+/// The row behind every fetch of a pass: enough to check the token and answer 304.
+#[derive(Debug, Clone, FromRow)]
+pub struct Served {
+    pub pass_id: PassId,
+    pub token_key_version: i64,
+    pub template_id: TemplateId,
+    pub template_version: i64,
+    /// Unix seconds.
+    pub last_modified: i64,
+    pub apple_hash: Vec<u8>,
+}
+
+/// One indexed read; no process remembers versions.
+pub async fn find_served(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass_type: &str,
+    serial: &str,
+) -> sqlx::Result<Option<Served>> {
+    const SQL: &str = "
+        SELECT pass_id, token_key_version, template_id, template_version, last_modified, apple_hash
+        FROM passes WHERE brand_id = $1 AND pass_type = $2 AND serial = $3";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass_type).bind(serial).fetch_optional(c).await)
+}
+
+/// The published content, with the hash it was stored under (which may be newer than the one the caller saw).
+#[derive(Debug, Clone, FromRow)]
+pub struct AppleContent {
+    pub pass_type: String,
+    pub serial: String,
+    pub token_key_version: i64,
+    pub template_id: TemplateId,
+    pub template_version: i64,
+    pub last_modified: i64,
+    pub apple_hash: Vec<u8>,
+    pub apple: Vec<u8>,
+}
+
+pub async fn find_apple(conn: &mut Conn<'_>, brand: BrandId, pass: PassId) -> sqlx::Result<Option<AppleContent>> {
+    const SQL: &str = "
+        SELECT p.pass_type, p.serial, p.token_key_version, p.template_id, p.template_version, p.last_modified, p.apple_hash,
+               k.apple
+        FROM passes p JOIN pass_contents k ON k.brand_id = p.brand_id AND k.pass_id = p.pass_id
+        WHERE p.brand_id = $1 AND p.pass_id = $2";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass).fetch_optional(c).await)
+}
+
+/// Google's object as it was published.
+pub async fn find_google(conn: &mut Conn<'_>, brand: BrandId, pass: PassId) -> sqlx::Result<Option<Vec<u8>>> {
+    const SQL: &str = "SELECT google FROM pass_contents WHERE brand_id = $1 AND pass_id = $2";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(pass).fetch_optional(c).await)
+}
+
+/// How many passes of a brand wait to be published, counted up to `limit`.
+pub async fn count_due(conn: &mut Conn<'_>, brand: BrandId, limit: i64) -> sqlx::Result<i64> {
+    const SQL: &str = "
+        SELECT COUNT(*) FROM (
+            SELECT pass_id FROM passes WHERE brand_id = $1 AND change_no > published_no LIMIT $2) AS due";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(limit).fetch_one(c).await)
+}
