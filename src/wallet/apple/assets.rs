@@ -1,0 +1,42 @@
+//! What all passes of a template version share: images and strings, hashed and compressed once.
+
+use bytes::Bytes;
+use sha1::{Digest as _, Sha1};
+
+use crate::wallet::apple::archive::Archive;
+use crate::wallet::apple::strings::pass_strings;
+use crate::wallet::design::Design;
+
+#[derive(Debug)]
+pub struct Assets {
+    pub(super) archive: Archive,
+    /// The archive's entries, shared by every response.
+    pub(super) head: Bytes,
+    /// `"icon.png":"<sha1>",…`: the manifest's lines, without braces.
+    pub(super) manifest: String,
+}
+
+impl Assets {
+    pub fn new(design: &Design) -> Self {
+        let mut archive = Archive::default();
+        let mut lines = Vec::new();
+        for (name, content) in &design.images {
+            archive.deflate(name, content);
+            lines.push(manifest_line(name, content));
+        }
+        for locale in &design.locales {
+            let name = format!("{locale}.lproj/pass.strings");
+            let content = pass_strings(&design.texts, *locale);
+            archive.deflate(&name, &content);
+            lines.push(manifest_line(&name, &content));
+        }
+        let head = Bytes::copy_from_slice(archive.body());
+        Self { archive, head, manifest: lines.join(",") }
+    }
+}
+
+/// One line of the manifest. SHA-1 is Apple's format, not our choice; the signature over the manifest protects it.
+/// Names come from the lists in `design` and need no escaping.
+pub(super) fn manifest_line(name: &str, content: &[u8]) -> String {
+    format!("\"{name}\":\"{}\"", hex::encode(Sha1::digest(content)))
+}

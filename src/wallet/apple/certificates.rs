@@ -1,0 +1,160 @@
+//! The `certs/` folder: one folder per pass type with its certificate and key, and `wwdr/` with Apple's intermediates.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use openssl::pkcs12::Pkcs12;
+use openssl::pkey::{PKey, Private};
+use openssl::x509::X509;
+
+use crate::wallet::apple::signer::{BadSigner, Signer};
+
+/// Why a folder under `certs/` cannot be used, with the path to look at.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCertificates {
+    #[error("{}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: {reason}", path.display())]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("{}: readable by others than its owner; do: chmod 600 {}", path.display(), path.display())]
+    Open { path: PathBuf },
+    #[error("{}: holds neither pass.pem with key.pem nor pass.p12", path.display())]
+    Nothing { path: PathBuf },
+    #[error("{}: {source}", path.display())]
+    Signer { path: PathBuf, source: BadSigner },
+}
+
+/// What was found: the signers that can be used, and what is wrong with the others.
+#[derive(Debug, Default)]
+pub struct Certificates {
+    pub signers: BTreeMap<String, Arc<Signer>>,
+    pub faults: Vec<(String, BadCertificates)>,
+}
+
+impl Certificates {
+    pub fn signer(&self, pass_type: &str) -> Option<&Arc<Signer>> {
+        self.signers.get(pass_type)
+    }
+}
+
+/// Reads every pass type's folder. One that cannot be used is a fault of its own and does not spoil the others.
+pub fn read(folder: &Path, now: DateTime<Utc>) -> Result<Certificates, BadCertificates> {
+    let intermediates = read_intermediates(&folder.join("wwdr"))?;
+    let mut certificates = Certificates::default();
+    for path in entries(folder)? {
+        let Some(pass_type) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { continue };
+        if !path.is_dir() || !pass_type.starts_with("pass.") {
+            continue;
+        }
+        match read_signer(&path, &pass_type, &intermediates, now) {
+            Ok(signer) => {
+                certificates.signers.insert(pass_type, Arc::new(signer));
+            }
+            Err(fault) => certificates.faults.push((pass_type, fault)),
+        }
+    }
+    Ok(certificates)
+}
+
+/// Every `.pem` and `.cer` (DER) certificate in `wwdr/`.
+pub fn read_intermediates(folder: &Path) -> Result<Vec<X509>, BadCertificates> {
+    let mut intermediates = Vec::new();
+    for path in entries(folder)? {
+        let unreadable = |error: openssl::error::ErrorStack| BadCertificates::Unreadable {
+            path: path.clone(),
+            reason: format!("not a certificate: {error}"),
+        };
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("pem") => intermediates.extend(X509::stack_from_pem(&read_file(&path)?).map_err(unreadable)?),
+            Some("cer" | "der") => intermediates.push(X509::from_der(&read_file(&path)?).map_err(unreadable)?),
+            _ => {}
+        }
+    }
+    Ok(intermediates)
+}
+
+fn read_signer(
+    folder: &Path,
+    pass_type: &str,
+    intermediates: &[X509],
+    now: DateTime<Utc>,
+) -> Result<Signer, BadCertificates> {
+    let (pem, key, p12) = (folder.join("pass.pem"), folder.join("key.pem"), folder.join("pass.p12"));
+    let (leaf, key) = if pem.exists() {
+        (read_leaf(&pem)?, read_key(&key)?)
+    } else if p12.exists() {
+        read_p12(&p12)?
+    } else {
+        return Err(BadCertificates::Nothing { path: folder.to_owned() });
+    };
+    Signer::new(pass_type, leaf, key, intermediates, now)
+        .map_err(|source| BadCertificates::Signer { path: folder.to_owned(), source })
+}
+
+fn read_leaf(path: &Path) -> Result<X509, BadCertificates> {
+    X509::from_pem(&read_file(path)?).map_err(|error| BadCertificates::Unreadable {
+        path: path.to_owned(),
+        reason: format!("not a certificate: {error}"),
+    })
+}
+
+fn read_key(path: &Path) -> Result<PKey<Private>, BadCertificates> {
+    check_private(path)?;
+    // An empty passphrase, so that OpenSSL fails on an encrypted key instead of asking the terminal.
+    PKey::private_key_from_pem_passphrase(&read_file(path)?, b"").map_err(|error| BadCertificates::Unreadable {
+        path: path.to_owned(),
+        reason: format!("not a private key without passphrase: {error}"),
+    })
+}
+
+fn read_p12(path: &Path) -> Result<(X509, PKey<Private>), BadCertificates> {
+    check_private(path)?;
+    let unreadable = |reason: String| BadCertificates::Unreadable { path: path.to_owned(), reason };
+    let mut password_path = path.as_os_str().to_owned();
+    password_path.push(".password");
+    let password_path = PathBuf::from(password_path);
+    let password = if password_path.exists() {
+        check_private(&password_path)?;
+        String::from_utf8_lossy(&read_file(&password_path)?).trim_end_matches(['\r', '\n']).to_owned()
+    } else {
+        String::new()
+    };
+    let parsed = Pkcs12::from_der(&read_file(path)?).and_then(|file| file.parse2(&password)).map_err(|error| {
+        unreadable(format!(
+            "cannot be opened: {error}. A file from Keychain is often encrypted with RC2, which OpenSSL 3 refuses; \
+             rewrite it: openssl pkcs12 -legacy -in pass.p12 -nodes | openssl pkcs12 -export -out new.p12"
+        ))
+    })?;
+    match (parsed.cert, parsed.pkey) {
+        (Some(leaf), Some(key)) => Ok((leaf, key)),
+        _ => Err(unreadable("must hold a certificate and its private key".to_owned())),
+    }
+}
+
+/// A private key is its owner's alone.
+fn check_private(path: &Path) -> Result<(), BadCertificates> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let metadata = fs::metadata(path).map_err(|source| BadCertificates::Read { path: path.to_owned(), source })?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return Err(BadCertificates::Open { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, BadCertificates> {
+    fs::read(path).map_err(|source| BadCertificates::Read { path: path.to_owned(), source })
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, BadCertificates> {
+    let read = |source| BadCertificates::Read { path: folder.to_owned(), source };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(read)? {
+        paths.push(entry.map_err(read)?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,13 @@
+//! Apple Wallet's bundles: `pass.json`, its strings, the manifest, its signature, the zip around them.
+
+pub mod archive;
+pub mod assets;
+pub mod bundle;
+pub mod certificates;
+pub mod cms;
+pub mod dev_ca;
+pub mod inspect;
+pub mod pass_json;
+pub mod signer;
+pub mod strings;
+pub mod verify;

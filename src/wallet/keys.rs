@@ -1,0 +1,101 @@
+//! What is derived from the master key: tokens, look-up digests, code MACs.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::domain::code::{CODE_ID_LEN, pass_code};
+use crate::domain::ids::BrandId;
+use crate::domain::secret::Secret;
+
+/// The version of the token key that new passes name.
+pub const TOKEN_KEY_VERSION: i64 = 1;
+
+/// The id of the key that new codes are made with.
+const CODE_KEY_ID: u8 = 1;
+
+/// Thirty-two bytes from which every other key of the installation is derived. Whoever has it can forge pass tokens
+/// and codes; whoever loses it can update no pass that was issued with it.
+#[derive(Clone, Debug)]
+pub struct MasterKey(Secret<[u8; 32]>);
+
+#[derive(Debug, thiserror::Error)]
+#[error("the master key file must hold exactly 32 bytes, or 64 hexadecimal digits")]
+pub struct BadMasterKey;
+
+impl MasterKey {
+    pub fn from_file_content(content: &[u8]) -> Result<Self, BadMasterKey> {
+        if let Ok(raw) = <[u8; 32]>::try_from(content) {
+            return Ok(Self(Secret::new(raw)));
+        }
+        let mut raw = [0u8; 32];
+        hex::decode_to_slice(content.trim_ascii(), &mut raw).map_err(|_| BadMasterKey)?;
+        Ok(Self(Secret::new(raw)))
+    }
+
+    /// What the database keeps, so that a start with another key is refused. Tells nothing of the key.
+    pub fn check_value(&self) -> [u8; 32] {
+        self.digest("master-key-check", &[])
+    }
+
+    /// Apple's `authenticationToken` of a pass: the same for its whole life, kept nowhere. 43 characters.
+    pub fn apple_token(&self, version: i64, brand: BrandId, pass_type: &str, serial: &str) -> String {
+        let (version, brand) = (version.to_be_bytes(), brand.uuid());
+        let parts = [&version[..], brand.as_bytes(), pass_type.as_bytes(), serial.as_bytes()];
+        URL_SAFE_NO_PAD.encode(self.digest("apple-token", &parts))
+    }
+
+    /// What a customer's identifier is looked up by; the value itself is in one table only.
+    pub fn identifier_lookup(&self, brand: BrandId, kind: &str, normalised: &str) -> Vec<u8> {
+        self.digest("identifier", &[brand.uuid().as_bytes(), kind.as_bytes(), normalised.as_bytes()]).to_vec()
+    }
+
+    /// The text in a pass's barcode.
+    pub fn pass_code(&self, brand: BrandId, code_id: [u8; CODE_ID_LEN]) -> String {
+        pass_code(CODE_KEY_ID, code_id, |signed| self.digest("code", &[brand.uuid().as_bytes(), signed]))
+    }
+
+    /// HMAC-SHA256 over the purpose and the parts, each with its length before it, so that no two lists of parts read
+    /// the same.
+    fn digest(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.reveal()).expect("HMAC takes a key of any length");
+        for part in std::iter::once(purpose.as_bytes()).chain(parts.iter().copied()) {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_token_depends_on_everything_that_names_the_pass() {
+        let key = MasterKey::from_file_content(&[7; 32]).unwrap();
+        let other = MasterKey::from_file_content("08".repeat(32).as_bytes()).unwrap();
+        let (brand, brand2) = (BrandId::new(Uuid::from_u128(1)), BrandId::new(Uuid::from_u128(2)));
+        let tokens = [
+            key.apple_token(1, brand, "pass.a", "bc"),
+            key.apple_token(2, brand, "pass.a", "bc"),
+            key.apple_token(1, brand2, "pass.a", "bc"),
+            key.apple_token(1, brand, "pass.ab", "c"),
+            other.apple_token(1, brand, "pass.a", "bc"),
+        ];
+        for (index, token) in tokens.iter().enumerate() {
+            assert_eq!(token.len(), 43);
+            assert!(!tokens[index + 1..].contains(token));
+        }
+        assert_eq!(tokens[0], key.apple_token(1, brand, "pass.a", "bc"));
+    }
+
+    #[test]
+    fn a_master_key_is_32_bytes_or_64_digits() {
+        assert!(MasterKey::from_file_content(b"short").is_err());
+        assert!(MasterKey::from_file_content(&[0; 33]).is_err());
+        assert!(MasterKey::from_file_content(format!("{}\n", "0a".repeat(32)).as_bytes()).is_ok());
+    }
+}

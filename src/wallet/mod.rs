@@ -1,0 +1,7 @@
+//! Bytes in, bytes out: designs, Apple's bundles, Google's objects. No database, no network.
+
+pub mod apple;
+pub mod design;
+pub mod google;
+pub mod keys;
+pub mod render;
