@@ -1,0 +1,229 @@
+//! Settings: the embedded defaults, then the file, then `PASSARELA_<SECTION>__<KEY>` variables. Checked before anything
+//! starts; an unknown key is an error.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format as _, Toml};
+use serde::Deserialize;
+
+/// Every default, and the documentation of every key.
+pub const DEFAULTS: &str = include_str!("config.default.toml");
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub server: Server,
+    pub database: Database,
+    pub secrets: Secrets,
+    pub apple: Apple,
+    pub google: Google,
+    pub passes: Passes,
+    pub delivery: Delivery,
+    pub pages: Pages,
+    pub log: Log,
+    #[serde(default)]
+    pub brands: BTreeMap<String, Brand>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    pub listen: String,
+    pub public_url: String,
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
+    pub trusted_proxies: Vec<String>,
+    pub http_workers: usize,
+    pub head_timeout_secs: u64,
+    pub body_timeout_secs: u64,
+    pub connections_max: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    pub url: String,
+    pub connections: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    pub master_key_file: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Apple {
+    pub certs_dir: PathBuf,
+    pub web_service_url: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Google {
+    pub issuer_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passes {
+    pub signing_queue_max: usize,
+    pub bundle_cache_mib: u64,
+    pub verify_every: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    pub coalesce_millis: u64,
+    pub lease_secs: u64,
+    pub sweep_secs: u64,
+    pub registration_delay_secs: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pages {
+    pub badges_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    pub filter: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// A brand's own accounts, by its code.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Brand {
+    pub google: BrandGoogle,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BrandGoogle {
+    pub issuer_id: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BadConfig {
+    #[error("{0}")]
+    Unreadable(Box<figment::Error>),
+    #[error("{key}: {reason}")]
+    Value { key: &'static str, reason: String },
+}
+
+impl Config {
+    /// Reads `file`, or `passarela.toml` where there is one, over the defaults, and the environment over both.
+    pub fn load(file: Option<&Path>) -> Result<Self, BadConfig> {
+        let mut layers = Figment::from(Toml::string(DEFAULTS));
+        layers = match file {
+            Some(file) => layers.merge(Toml::file_exact(file)),
+            None => layers.merge(Toml::file("passarela.toml")),
+        };
+        let config: Self = layers
+            .merge(Env::prefixed("PASSARELA_").ignore(&["config"]).split("__"))
+            .extract()
+            .map_err(|error| BadConfig::Unreadable(Box::new(error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The settings of somebody who set nothing.
+    pub fn defaults() -> Self {
+        Figment::from(Toml::string(DEFAULTS)).extract().expect("a test reads the defaults")
+    }
+
+    /// Refuses values that would only fail later, or fail silently.
+    pub fn check(&self) -> Result<(), BadConfig> {
+        base_url("server.public_url", &self.server.public_url)?;
+        if let Some(url) = &self.apple.web_service_url {
+            let good = (url.starts_with("https://") || url.starts_with("http://")) && !url.ends_with('/');
+            if !good {
+                return value("apple.web_service_url", "must be an http or https URL without a slash at its end");
+            }
+        }
+        if self.server.tls_cert_file.is_some() != self.server.tls_key_file.is_some() {
+            return value("server.tls_cert_file", "and server.tls_key_file go together");
+        }
+        if !(1..=1_000).contains(&self.database.connections) {
+            return value("database.connections", "must be 1 to 1000");
+        }
+        if self.delivery.coalesce_millis < 100 || self.delivery.lease_secs < 5 || self.delivery.sweep_secs < 1 {
+            return value("delivery", "coalesce_millis is at least 100, lease_secs at least 5, sweep_secs at least 1");
+        }
+        let issuers = self.brands.values().map(|brand| &brand.google.issuer_id).chain([&self.google.issuer_id]);
+        for issuer in issuers.flatten() {
+            if issuer.is_empty() || issuer.len() > 20 || !issuer.bytes().all(|byte| byte.is_ascii_digit()) {
+                return value("google.issuer_id", "must be the digits that Google's console shows");
+            }
+        }
+        Ok(())
+    }
+
+    /// Where phones find the web service of a brand: burned into its passes.
+    pub fn web_service_url(&self, brand_code: &str) -> String {
+        match &self.apple.web_service_url {
+            Some(url) => format!("{url}/{brand_code}"),
+            None => format!("{}/apple/{brand_code}", self.server.public_url),
+        }
+    }
+
+    /// The brand's own Google issuer, or the installation's; `None`: Google is off.
+    pub fn google_issuer(&self, brand_code: &str) -> Option<&str> {
+        let own = self.brands.get(brand_code).and_then(|brand| brand.google.issuer_id.as_deref());
+        own.or(self.google.issuer_id.as_deref())
+    }
+}
+
+fn value(key: &'static str, reason: &str) -> Result<(), BadConfig> {
+    Err(BadConfig::Value { key, reason: reason.to_owned() })
+}
+
+/// Scheme, host and port: paths are ours to add.
+fn base_url(key: &'static str, url: &str) -> Result<(), BadConfig> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    match rest {
+        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => Ok(()),
+        _ => value(key, "must be scheme, host and port only, such as https://passes.example.com"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_complete_and_good() {
+        Config::defaults().check().unwrap();
+    }
+
+    #[test]
+    fn a_base_url_has_no_path() {
+        for good in ["https://passes.example.com", "http://127.0.0.1:8080", "https://[::1]:8443"] {
+            assert!(base_url("server.public_url", good).is_ok(), "{good}");
+        }
+        for wrong in ["passes.example.com", "https://", "https://a/", "https://a/b", "https://u@a", "ftp://a"] {
+            assert!(base_url("server.public_url", wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let layers = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string("[server]\nlisten_on = \"x\""));
+        let error = layers.extract::<Config>().unwrap_err();
+        assert!(error.to_string().contains("listen_on"), "{error}");
+    }
+}

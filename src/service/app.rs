@@ -1,0 +1,99 @@
+//! What use cases work with, and the one way to run them: in a tracked task on the main runtime.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::service::Problem;
+use crate::service::bundles::Bundles;
+use crate::service::templates::Templates;
+use crate::store::brands::Brand;
+use crate::store::{Db, installation};
+use crate::wallet::apple::certificates::Certificates;
+use crate::wallet::keys::MasterKey;
+
+/// Shared by every request and worker; cloning is cheap.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+pub struct Parts {
+    pub db: Db,
+    pub clock: Arc<dyn Clock>,
+    pub config: Config,
+    pub master_key: MasterKey,
+    pub certificates: Certificates,
+    pub templates: Templates,
+    pub bundles: Bundles,
+    /// Brands by code. A code never changes and a brand is never removed, so an entry is right for ever.
+    pub(super) brands: RwLock<HashMap<String, Brand>>,
+    /// Wakes the publisher of this process at once; others find the work by their poll.
+    pub changed: Notify,
+    runtime: Handle,
+    tasks: TaskTracker,
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// `runtime` is the multi-thread runtime that outlives every connection.
+    pub fn new(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        config: Config,
+        master_key: MasterKey,
+        certificates: Certificates,
+        runtime: Handle,
+    ) -> Self {
+        let bundles = Bundles::new(&config.passes);
+        Self(Arc::new(Parts {
+            db,
+            clock,
+            config,
+            master_key,
+            certificates,
+            templates: Templates::default(),
+            bundles,
+            brands: RwLock::default(),
+            changed: Notify::new(),
+            runtime,
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// Runs work to its end, whatever becomes of the caller: actix drops a handler whose client resets the connection,
+    /// and a transaction must not be dropped halfway.
+    pub async fn run<T, Work, Task>(&self, work: Work) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        Work: FnOnce(App) -> Task,
+        Task: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        self.tasks.spawn_on(work(self.clone()), &self.runtime).await.map_err(Problem::internal)?
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), Problem> {
+        Ok(installation::ping(&mut self.db.read().await?.conn()).await?)
+    }
+
+    /// Stops taking in work that is not begun yet and waits for what runs.
+    pub async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    pub fn running_tasks(&self) -> usize {
+        self.tasks.len()
+    }
+}

@@ -1,0 +1,183 @@
+//! What a phone asks of Apple's web service: register, unregister, what changed, the pass itself, and to complain.
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use crate::domain::ids::{BrandId, DeliveryId, DeviceId, EventId, PassId};
+use crate::domain::tag::Tag;
+use crate::service::bundles::{self, usable_signer};
+use crate::service::{App, Problem};
+use crate::store::brands::{self, Brand};
+use crate::store::devices::{self, NewDevice};
+use crate::store::events::{self, NewEvent};
+use crate::store::publication::{self, Served};
+use crate::store::{deliveries, logs};
+
+/// A pass as a phone names it, with the token it proves itself by.
+#[derive(Debug, Clone)]
+pub struct PassRef {
+    pub pass_type: String,
+    pub serial: String,
+    pub token: crate::domain::secret::Secret<String>,
+}
+
+/// The row behind the pass if the token is its own. A wrong token and an unknown serial are the same to the caller,
+/// in answer and in work.
+async fn authenticate(app: &App, brand: &Brand, pass: &PassRef) -> Result<Served, Problem> {
+    let served = {
+        let mut reader = app.db.read().await?;
+        publication::find_served(&mut reader.conn(), brand.id, &pass.pass_type, &pass.serial).await?
+    };
+    let version = served.as_ref().map_or(crate::wallet::keys::TOKEN_KEY_VERSION, |served| served.token_key_version);
+    let expected = app.master_key.apple_token(version, brand.id, &pass.pass_type, &pass.serial);
+    let is_right = pass.token.matches(expected.as_bytes());
+    served.filter(|_| is_right).ok_or(Problem::KeyUnknown)
+}
+
+/// Whether a registration is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registered {
+    New,
+    Known,
+}
+
+/// Registers a device for a pass, or refreshes its push token.
+pub async fn register(app: &App, brand: &Brand, pass: &PassRef, device: &NewDevice) -> Result<Registered, Problem> {
+    let served = authenticate(app, brand, pass).await?;
+    let now = app.clock.now();
+    let new_id = DeviceId::new(app.clock.new_id());
+    let mut tx = app.db.begin().await?;
+    let device_id = devices::upsert(&mut tx.conn(), brand.id, new_id, device, now).await?;
+    let registered = devices::register(&mut tx.conn(), brand.id, served.pass_id, device_id, now).await?;
+    if let Some((tag_n, first_tag_n)) = registered {
+        record(app, &mut tx.conn(), brand.id, "pass.added", served.pass_id, device_id).await?;
+        if tag_n > first_tag_n {
+            let delay = TimeDelta::seconds(i64::try_from(app.config.delivery.registration_delay_secs).unwrap_or(5));
+            let row = (DeliveryId::new(app.clock.new_id()), device_id);
+            deliveries::enqueue(&mut tx.conn(), brand.id, &[row], "interactive", now + delay, now).await?;
+            // What the phone downloaded may be any version since the first: let it come and look. Its tag, learnt from
+            // its other passes, may be newer than this pass's, so the registration gets a tag of its own.
+            let tag = brands::take_tags(&mut tx.conn(), brand.id, &pass.pass_type, 1).await?;
+            devices::set_listed_tag(&mut tx.conn(), brand.id, served.pass_id, device_id, tag.n).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(if registered.is_some() { Registered::New } else { Registered::Known })
+}
+
+/// Takes a registration back; taking it back again is as good.
+pub async fn unregister(app: &App, brand: &Brand, pass: &PassRef, library_id: &str) -> Result<(), Problem> {
+    let served = authenticate(app, brand, pass).await?;
+    let mut tx = app.db.begin().await?;
+    let device = devices::unregister(&mut tx.conn(), brand.id, served.pass_id, &pass.pass_type, library_id).await?;
+    if let Some(device) = device {
+        record(app, &mut tx.conn(), brand.id, "pass.removed", served.pass_id, device).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What changed on a device since its tag: serials, and the tag to ask with next time. `None`: nothing.
+pub async fn list_updated(
+    app: &App,
+    brand: &Brand,
+    pass_type: &str,
+    library_id: &str,
+    asked: Option<&str>,
+) -> Result<Option<(Vec<String>, Tag)>, Problem> {
+    let mut reader = app.db.read().await?;
+    // The tag is read before the list: a pass published between the two is then listed once too often, never missed.
+    let Some(current) = brands::find_tag(&mut reader.conn(), brand.id, pass_type).await? else { return Ok(None) };
+    let since = Tag::since(asked, current);
+    let rows = devices::list_updated(&mut reader.conn(), brand.id, pass_type, library_id, since).await?;
+    // The newest tag among the passes listed, not "now": a change committed meanwhile must be ahead of it.
+    let Some((_, newest)) = rows.last() else { return Ok(None) };
+    let tag = Tag { epoch: current.epoch, n: *newest };
+    Ok(Some((rows.into_iter().map(|(serial, _)| serial).collect(), tag)))
+}
+
+/// A pass for a phone that may have it already.
+pub enum Fetched {
+    /// The phone has this very version.
+    NotModified {
+        last_modified: i64,
+    },
+    Pass(bundles::Served),
+}
+
+/// The pass as it is published. `if_modified_since` (Unix seconds) is compared for equality: an HTTP date says which
+/// version the phone has, not which is newer.
+pub async fn fetch(
+    app: &App,
+    brand: &Brand,
+    pass: &PassRef,
+    if_modified_since: Option<i64>,
+) -> Result<Fetched, Problem> {
+    let served = authenticate(app, brand, pass).await?;
+    if if_modified_since == Some(served.last_modified) {
+        return Ok(Fetched::NotModified { last_modified: served.last_modified });
+    }
+    let signer = usable_signer(app, &pass.pass_type)?;
+    if let Some(bundle) = bundles::find_ready(app, &served.apple_hash, &signer).await {
+        let Served { apple_hash, last_modified, .. } = served;
+        return Ok(Fetched::Pass(bundles::Served { bundle, apple_hash, last_modified }));
+    }
+    bundles::load(app, brand.id, served.pass_id).await.map(Fetched::Pass)
+}
+
+/// Messages of one call, and characters of one message, that are kept.
+const MESSAGES_MAX: usize = 50;
+const MESSAGE_MAX: usize = 2_000;
+
+/// Keeps what a phone complains of. Never fails for what the messages say.
+pub async fn log(app: &App, brand: &Brand, messages: &[String]) -> Result<(), Problem> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    for message in messages.iter().take(MESSAGES_MAX) {
+        let plain = message.chars().map(|c| if crate::domain::text::is_control(c) { ' ' } else { c });
+        let plain: String = plain.take(MESSAGE_MAX).collect();
+        logs::insert(&mut tx.conn(), brand.id, app.clock.new_id(), serial_in(&plain), &plain, now).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// iOS writes `… (pass type …, serial number <serial>, if-modified-since …) …`.
+fn serial_in(message: &str) -> Option<&str> {
+    let rest = message.split_once("serial number ")?.1;
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+    rest.get(..end).filter(|serial| !serial.is_empty())
+}
+
+async fn record(
+    app: &App,
+    conn: &mut crate::store::Conn<'_>,
+    brand: BrandId,
+    kind: &'static str,
+    pass: PassId,
+    device: DeviceId,
+) -> Result<(), Problem> {
+    let event = NewEvent {
+        id: EventId::new(app.clock.new_id()),
+        kind,
+        customer: None,
+        pass: Some(pass),
+        subject: pass.uuid(),
+        data: json!({ "pass_id": pass, "device_id": device, "wallet": "apple" }),
+        occurred_at: app.clock.now(),
+    };
+    Ok(events::insert(conn, brand, &event).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_serial_is_found_in_what_ios_writes() {
+        let line = "[2026-11-22 10:00:00 +0000] Get pass task (pass type pass.br.aurora, serial number Ab9, \
+                    if-modified-since (null); with web service url https://x) encountered error: code 500";
+        assert_eq!(serial_in(line), Some("Ab9"));
+        assert_eq!(serial_in("nothing of the kind"), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! Brands, and the pass types bound to them.
+
+use chrono_tz::Tz;
+
+use crate::clock::random_crockford;
+use crate::domain::ids::BrandId;
+use crate::domain::locale::Locale;
+use crate::domain::text;
+use crate::service::{App, Problem};
+use crate::store::brands::{self, Brand};
+
+/// Length of a brand's code.
+pub const CODE_LEN: usize = 8;
+
+/// Creates a brand with a fresh code.
+pub async fn create(app: &App, name: &str, locale: Locale, time_zone: &str) -> Result<Brand, Problem> {
+    let name = text::line(name, 64).map_err(Problem::text("/name"))?;
+    time_zone.parse::<Tz>().map_err(|_| Problem::invalid("/time_zone", "time_zone must be an IANA name"))?;
+    let brand = Brand {
+        id: BrandId::new(app.clock.new_id()),
+        code: random_crockford(&*app.clock, CODE_LEN),
+        name,
+        locale,
+        time_zone: time_zone.to_owned(),
+        created_at: app.clock.now(),
+    };
+    let mut tx = app.db.begin().await?;
+    brands::insert(&mut tx.conn(), &brand).await?;
+    tx.commit().await?;
+    Ok(brand)
+}
+
+/// Binds a pass type to a brand; binding it to the same brand again changes nothing.
+pub async fn bind_pass_type(app: &App, brand: BrandId, pass_type: &str) -> Result<(), Problem> {
+    let label = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    if !pass_type.starts_with("pass.") || pass_type.len() > 128 || !pass_type.bytes().all(label) {
+        return Err(Problem::invalid("/pass_type", "a pass type is pass. and letters, digits, dots and hyphens"));
+    }
+    let mut tx = app.db.begin().await?;
+    if !brands::insert_pass_type(&mut tx.conn(), brand, pass_type, app.clock.now()).await? {
+        let owner = brands::find_owner(&mut tx.conn(), pass_type).await?;
+        return if owner == Some(brand) { Ok(()) } else { Err(Problem::PassTypeTaken) };
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The brand that an address begins with. Unknown codes cost a look-up, known ones nothing.
+pub async fn find_by_code(app: &App, code: &str) -> Result<Option<Brand>, Problem> {
+    if code.len() != CODE_LEN || !code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+        return Ok(None);
+    }
+    if let Some(brand) = app.brands.read().ok().and_then(|known| known.get(code).cloned()) {
+        return Ok(Some(brand));
+    }
+    let brand = brands::find_by_code(&mut app.db.read().await?.conn(), code).await?;
+    if let (Some(brand), Ok(mut known)) = (&brand, app.brands.write()) {
+        known.insert(code.to_owned(), brand.clone());
+    }
+    Ok(brand)
+}
+
+/// Every brand with its pass types: for the operator.
+pub async fn list(app: &App) -> Result<Vec<(Brand, Vec<String>)>, Problem> {
+    let mut reader = app.db.read().await?;
+    let mut listed = Vec::new();
+    for brand in brands::list(&mut reader.conn()).await? {
+        let pass_types = brands::list_pass_types(&mut reader.conn(), brand.id).await?;
+        listed.push((brand, pass_types));
+    }
+    Ok(listed)
+}
+
+/// The pass type of a brand that has just one.
+pub async fn only_pass_type(app: &App, brand: BrandId) -> Result<String, Problem> {
+    let mut pass_types = brands::list_pass_types(&mut app.db.read().await?.conn(), brand).await?;
+    match (pass_types.pop(), pass_types.is_empty()) {
+        (Some(pass_type), true) => Ok(pass_type),
+        (Some(_), false) => Err(Problem::invalid("/pass_type", "the brand has several pass types; name one")),
+        (None, _) => Err(Problem::invalid("/pass_type", "the brand has no pass type; bind one first")),
+    }
+}

@@ -1,0 +1,130 @@
+//! Signed bundles for phones: a bounded cache, a bounded queue, and a check of what is about to be served.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use openssl::x509::X509;
+use tokio::sync::Semaphore;
+
+use crate::config::Passes;
+use crate::domain::ids::{BrandId, PassId, TemplateId};
+use crate::service::{App, Problem, templates};
+use crate::store::publication::{self, AppleContent};
+use crate::wallet::apple::assets::Assets;
+use crate::wallet::apple::bundle::Bundle;
+use crate::wallet::apple::signer::Signer;
+use crate::wallet::apple::verify;
+
+/// A bundle is fixed by what is signed and who signs.
+type Key = (Vec<u8>, [u8; 32]);
+
+pub struct Bundles {
+    cache: moka::future::Cache<Key, Bundle>,
+    /// Requests that may wait for a signature.
+    queue: Semaphore,
+    /// Signatures at the same time: as many as there are cores.
+    presses: Semaphore,
+    signed: AtomicU64,
+    verify_every: u64,
+    /// What has been verified once: each template version with each signer.
+    verified: Mutex<HashSet<(TemplateId, i64, [u8; 32])>>,
+}
+
+impl Bundles {
+    pub fn new(config: &Passes) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let weigh = |_: &Key, bundle: &Bundle| u32::try_from(bundle.own.len() + 128).unwrap_or(u32::MAX);
+        Self {
+            cache: moka::future::Cache::builder()
+                .weigher(weigh)
+                .max_capacity(config.bundle_cache_mib * 1024 * 1024)
+                .build(),
+            queue: Semaphore::new(config.signing_queue_max),
+            presses: Semaphore::new(cores),
+            signed: AtomicU64::new(0),
+            verify_every: config.verify_every.max(1),
+            verified: Mutex::default(),
+        }
+    }
+
+    fn is_due_for_check(&self, template: TemplateId, version: i64, signer: &Signer) -> bool {
+        let count = self.signed.fetch_add(1, Ordering::Relaxed);
+        let is_new = self.verified.lock().map_or(true, |mut known| known.insert((template, version, *signer.id())));
+        is_new || count.is_multiple_of(self.verify_every)
+    }
+}
+
+/// The bundle that `apple_hash` stands for, if it is in memory.
+pub async fn find_ready(app: &App, apple_hash: &[u8], signer: &Signer) -> Option<Bundle> {
+    app.bundles.cache.get(&(apple_hash.to_vec(), *signer.id())).await
+}
+
+/// A signed bundle and the content it was made from.
+pub struct Served {
+    pub bundle: Bundle,
+    pub apple_hash: Vec<u8>,
+    /// Unix seconds.
+    pub last_modified: i64,
+}
+
+/// The published pass as a bundle: from memory, or signed now.
+pub async fn load(app: &App, brand: BrandId, pass: PassId) -> Result<Served, Problem> {
+    let content = {
+        let mut reader = app.db.read().await?;
+        publication::find_apple(&mut reader.conn(), brand, pass).await?
+    };
+    let content = content.ok_or(Problem::NotFound { what: "pass" })?;
+    let (apple_hash, last_modified) = (content.apple_hash.clone(), content.last_modified);
+    let bundle = sign(app, brand, content).await?;
+    Ok(Served { bundle, apple_hash, last_modified })
+}
+
+/// The signer of a pass type, if it may sign now.
+pub fn usable_signer(app: &App, pass_type: &str) -> Result<Arc<Signer>, Problem> {
+    let signer = app.certificates.signer(pass_type).filter(|signer| signer.check_time(app.clock.now()).is_ok());
+    signer.cloned().ok_or_else(|| Problem::NoSigner { pass_type: pass_type.to_owned() })
+}
+
+async fn sign(app: &App, brand: BrandId, content: AppleContent) -> Result<Bundle, Problem> {
+    let signer = usable_signer(app, &content.pass_type)?;
+    if let Some(bundle) = find_ready(app, &content.apple_hash, &signer).await {
+        return Ok(bundle);
+    }
+    let waiting = app.bundles.queue.try_acquire().map_err(|_| Problem::Busy)?;
+    let template = templates::load(app, brand, content.template_id, content.template_version).await?;
+    let token = app.master_key.apple_token(content.token_key_version, brand, &content.pass_type, &content.serial);
+    let check = app.bundles.is_due_for_check(content.template_id, content.template_version, &signer);
+    let now = app.clock.now();
+    let key = (content.apple_hash.clone(), *signer.id());
+    let press = app.bundles.presses.acquire().await.map_err(Problem::internal)?;
+    let job =
+        tokio::task::spawn_blocking(move || press_one(&template.assets, &content.apple, &token, &signer, now, check));
+    let bundle = job.await.map_err(Problem::internal)??;
+    drop((press, waiting));
+    app.bundles.cache.insert(key, bundle.clone()).await;
+    Ok(bundle)
+}
+
+fn press_one(
+    assets: &Arc<Assets>,
+    pass_json: &[u8],
+    token: &str,
+    signer: &Signer,
+    now: chrono::DateTime<chrono::Utc>,
+    check: bool,
+) -> Result<Bundle, Problem> {
+    let bundle = Bundle::sign(assets, pass_json, token, signer, now).map_err(Problem::internal)?;
+    if check {
+        let roots: [X509; 1] = [signer.intermediate().clone()];
+        let report = verify::verify(&bundle.to_vec(), &roots);
+        if let Some(fault) = report.faults.first() {
+            // Serve nothing rather than a pass that phones refuse.
+            return Err(Problem::internal(format!(
+                "a signed bundle does not verify: {}: {}",
+                fault.code, fault.detail
+            )));
+        }
+    }
+    Ok(bundle)
+}

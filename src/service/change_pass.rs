@@ -1,0 +1,92 @@
+//! Changing a pass: its data, its end.
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::ids::{BrandId, EventId, PassId};
+use crate::domain::pass::PassStatus;
+use crate::domain::secret::Personal;
+use crate::service::customers::{check_size, merge};
+use crate::service::issue_pass::DATA_MAX;
+use crate::service::{App, Problem};
+use crate::store::events::{self, NewEvent};
+use crate::store::passes::{self, Pass};
+
+/// Times a merge is tried again when another request changed the pass in between.
+const ATTEMPTS: usize = 10;
+
+/// Merges `patch` into the pass's data (null removes). With `seen` the pass must still be at that change.
+pub async fn patch(
+    app: &App,
+    brand: BrandId,
+    pass: PassId,
+    patch: &Personal<Map<String, Value>>,
+    seen: Option<i64>,
+) -> Result<Pass, Problem> {
+    for _ in 0..ATTEMPTS {
+        let mut tx = app.db.begin().await?;
+        let current = passes::find(&mut tx.conn(), brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })?;
+        if seen.is_some_and(|seen| seen != current.change_no) {
+            return Err(Problem::VersionMismatch);
+        }
+        let mut data = current.data.reveal().clone();
+        merge(&mut data, patch.reveal());
+        check_size("/data", &data, DATA_MAX)?;
+        if data == *current.data.reveal() {
+            return Ok(current);
+        }
+        let now = app.clock.now();
+        let changed = passes::set_data(&mut tx.conn(), brand, pass, &data, current.change_no, now).await?;
+        let Some(changed) = changed else { continue };
+        record(app, &mut tx.conn(), brand, "pass.changed", &changed).await?;
+        tx.commit().await?;
+        app.changed.notify_one();
+        return Ok(changed);
+    }
+    Err(Problem::Busy)
+}
+
+/// Takes a pass back. A pass that is voided stays as it is.
+pub async fn void(app: &App, brand: BrandId, pass: PassId) -> Result<Pass, Problem> {
+    end(app, brand, pass, PassStatus::Voided, "pass.voided").await
+}
+
+/// Ends the time of an active pass. A pass that is expired stays as it is, and so does one that is voided.
+pub async fn expire(app: &App, brand: BrandId, pass: PassId) -> Result<Pass, Problem> {
+    end(app, brand, pass, PassStatus::Expired, "pass.expired").await
+}
+
+async fn end(app: &App, brand: BrandId, pass: PassId, to: PassStatus, kind: &'static str) -> Result<Pass, Problem> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let mut ended = passes::set_status(&mut tx.conn(), brand, pass, PassStatus::Active, to, now).await?;
+    if ended.is_none() && to == PassStatus::Voided {
+        ended = passes::set_status(&mut tx.conn(), brand, pass, PassStatus::Expired, to, now).await?;
+    }
+    let Some(ended) = ended else {
+        let known = passes::find(&mut tx.conn(), brand, pass).await?;
+        return known.ok_or(Problem::NotFound { what: "pass" });
+    };
+    record(app, &mut tx.conn(), brand, kind, &ended).await?;
+    tx.commit().await?;
+    app.changed.notify_one();
+    Ok(ended)
+}
+
+async fn record(
+    app: &App,
+    conn: &mut crate::store::Conn<'_>,
+    brand: BrandId,
+    kind: &'static str,
+    pass: &Pass,
+) -> Result<(), Problem> {
+    let event = NewEvent {
+        id: EventId::new(app.clock.new_id()),
+        kind,
+        customer: Some(pass.customer_id),
+        pass: Some(pass.id),
+        subject: pass.id.uuid(),
+        data: json!({ "pass_id": pass.id, "status": pass.status }),
+        occurred_at: app.clock.now(),
+    };
+    Ok(events::insert(conn, brand, &event).await?)
+}

@@ -1,0 +1,305 @@
+//! Issuing a pass: from an order to a pass that can be added at once.
+
+use chrono::TimeDelta;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use sqlx::types::Json;
+
+use crate::clock::random_alphanumeric;
+use crate::domain::code::CODE_ID_LEN;
+use crate::domain::ids::{EventId, MemberId, PassId, ProgramId, TemplateId};
+use crate::domain::pass::{PassStatus, next_last_modified};
+use crate::domain::secret::{Personal, Secret};
+use crate::domain::text;
+use crate::service::customers::{self, Details, Selector, check_size};
+use crate::service::once::{self, Once, Reply};
+use crate::service::publish::{Rendered, render};
+use crate::service::{App, Problem, templates as ready_templates};
+use crate::store::brands::{self, Brand};
+use crate::store::customers::Customer;
+use crate::store::events::{self, NewEvent};
+use crate::store::passes::{self, FirstContent, Pass};
+use crate::store::programs::{self, Program};
+use crate::store::publication::Source;
+use crate::store::templates::{self, Template};
+use crate::store::{Conn, members};
+use crate::wallet::keys::TOKEN_KEY_VERSION;
+
+/// Bytes of a pass's data at most, as JSON.
+pub const DATA_MAX: usize = 16 * 1024;
+
+/// A template by its id or its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemplateRef {
+    Id(TemplateId),
+    Name(String),
+}
+
+/// What a pass is issued for.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub template: TemplateRef,
+    pub program: ProgramId,
+    pub customer: Selector,
+    pub details: Details,
+    pub external_id: Option<String>,
+    pub data: Personal<Map<String, Value>>,
+    /// SHA-256 of the order as it was sent: the same `external_id` with another order is refused.
+    pub hash: [u8; 32],
+}
+
+/// Times the whole transaction is tried when two requests create the same customer at once.
+const ATTEMPTS: usize = 3;
+
+/// Issues a pass. The same `external_id` and order again: 200 and the same pass.
+pub async fn issue(
+    app: &App,
+    brand: &Brand,
+    order: &Order,
+    once: Option<&Once>,
+    body: fn(&App, &Pass, i64) -> Vec<u8>,
+) -> Result<Reply, Problem> {
+    let external_id = order.external_id.as_deref().map(|id| text::line(id, 100)).transpose();
+    let external_id = external_id.map_err(Problem::text("/external_id"))?;
+    check_size("/data", order.data.reveal(), DATA_MAX)?;
+    let mut attempt = 1;
+    loop {
+        match try_issue(app, brand, order, external_id.as_deref(), once, body).await {
+            // Somebody created this very customer a moment ago: now they are found.
+            Err(Problem::IdentifierTaken { .. }) if attempt < ATTEMPTS => attempt += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn try_issue(
+    app: &App,
+    brand: &Brand,
+    order: &Order,
+    external_id: Option<&str>,
+    once: Option<&Once>,
+    body: fn(&App, &Pass, i64) -> Vec<u8>,
+) -> Result<Reply, Problem> {
+    let (template, program) = find_design(app, brand, order).await?;
+    let version = ready_templates::load(app, brand.id, template.id, template.version).await?;
+    let mut tx = app.db.begin().await?;
+    if let Some(reply) = once::begin(&mut tx.conn(), brand.id, once, app.clock.now()).await? {
+        return Ok(reply);
+    }
+    if let Some(reply) = find_first(app, &mut tx.conn(), brand, order, external_id, body).await? {
+        return Ok(reply);
+    }
+    let (customer, card_number) = place_customer(app, &mut tx.conn(), brand, order).await?;
+    let now = app.clock.now();
+    let new_member = MemberId::new(app.clock.new_id());
+    let member = members::ensure(&mut tx.conn(), brand.id, program.id, customer.id, new_member, now).await?;
+    let mut code_id = vec![0; CODE_ID_LEN];
+    app.clock.random(&mut code_id);
+    let pass = Pass {
+        id: PassId::new(app.clock.new_id()),
+        pass_type: template.pass_type.clone(),
+        serial: random_alphanumeric(&*app.clock, 22),
+        link: Secret::new(format!("{}{}", brand.code, random_alphanumeric(&*app.clock, 22))),
+        code_id,
+        token_key_version: TOKEN_KEY_VERSION,
+        program_id: program.id,
+        customer_id: customer.id,
+        member_id: member,
+        template_id: template.id,
+        external_id: external_id.map(str::to_owned),
+        order_hash: order.hash.to_vec(),
+        data: order.data.clone(),
+        status: PassStatus::Active,
+        reissued_as: None,
+        created_at: now,
+        updated_at: now,
+        change_no: 1,
+        published_no: 1,
+    };
+    let source = source(&pass, &template, &program, &customer, card_number);
+    let rendered = render(app, brand, &source, &version)?;
+    if !insert(app, &mut tx.conn(), brand, &pass, template.version, rendered).await? {
+        drop(tx);
+        let mut reader = app.db.read().await?;
+        let first = find_first(app, &mut reader.conn(), brand, order, external_id, body).await?;
+        return first.ok_or(Problem::ExternalIdTaken);
+    }
+    record(app, &mut tx.conn(), brand, "pass.issued", &pass).await?;
+    let reply = once::end(&mut tx.conn(), brand.id, once, 201, body(app, &pass, 0)).await?;
+    tx.commit().await?;
+    Ok(reply)
+}
+
+/// The pass that this `external_id` was used for.
+async fn find_first(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: &Brand,
+    order: &Order,
+    external_id: Option<&str>,
+    body: fn(&App, &Pass, i64) -> Vec<u8>,
+) -> Result<Option<Reply>, Problem> {
+    let Some(external_id) = external_id else { return Ok(None) };
+    let Some(first) = passes::find_by_external_id(conn, brand.id, external_id).await? else { return Ok(None) };
+    if first.order_hash != order.hash {
+        return Err(Problem::ExternalIdTaken);
+    }
+    let held = crate::store::devices::count_holders(conn, brand.id, first.id).await?;
+    Ok(Some(Reply { status: 200, body: body(app, &first, held), is_replayed: true }))
+}
+
+async fn find_design(app: &App, brand: &Brand, order: &Order) -> Result<(Template, Program), Problem> {
+    let mut reader = app.db.read().await?;
+    let template = match &order.template {
+        TemplateRef::Id(id) => templates::find(&mut reader.conn(), brand.id, *id).await?,
+        TemplateRef::Name(name) => templates::find_by_name(&mut reader.conn(), brand.id, name).await?,
+    };
+    let program = programs::find(&mut reader.conn(), brand.id, order.program).await?;
+    Ok((template.ok_or(Problem::NotFound { what: "template" })?, program.ok_or(Problem::NotFound { what: "program" })?))
+}
+
+/// The customer of the order: found and brought up to date, or created.
+async fn place_customer(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: &Brand,
+    order: &Order,
+) -> Result<(Customer, Option<Personal<String>>), Problem> {
+    let identifiers = order.customer.resolve(app, brand.id)?;
+    let found = customers::find(conn, brand.id, order.customer.id, &identifiers).await?;
+    let has_details = order.details.name.is_some()
+        || order.details.locale.is_some()
+        || order.details.time_zone.is_some()
+        || order.details.attributes.is_some();
+    let customer = match found {
+        None => customers::insert(app, conn, brand.id, &order.details, &identifiers).await?,
+        Some(id) if has_details => customers::change(app, conn, brand.id, id, &order.details, None).await?,
+        Some(id) => {
+            crate::store::customers::find(conn, brand.id, id).await?.ok_or(Problem::NotFound { what: "customer" })?
+        }
+    };
+    let known = crate::store::customers::list_identifiers(conn, brand.id, customer.id).await?;
+    let card_number = known.into_iter().find(|(kind, _)| kind == "card_number").map(|(_, value)| value);
+    Ok((customer, card_number))
+}
+
+fn source(
+    pass: &Pass,
+    template: &Template,
+    program: &Program,
+    customer: &Customer,
+    card_number: Option<Personal<String>>,
+) -> Source {
+    Source {
+        pass_id: pass.id,
+        pass_type: pass.pass_type.clone(),
+        serial: pass.serial.clone(),
+        code_id: pass.code_id.clone(),
+        template_id: template.id,
+        template_version: template.version,
+        program_id: program.id,
+        status: pass.status,
+        data: Json(pass.data.reveal().clone()),
+        created_at: pass.created_at,
+        change_no: pass.change_no,
+        apple_hash: Vec::new(),
+        google_hash: Vec::new(),
+        customer_name: customer.name.clone(),
+        customer_locale: customer.locale.map(|locale| locale.as_str().to_owned()),
+        customer_time_zone: customer.time_zone.clone(),
+        customer_attributes: Json(customer.attributes.reveal().clone()),
+        card_number,
+        program_name: program.name.clone(),
+        program_time_zone: program.time_zone.clone(),
+        member_since: pass.created_at,
+    }
+}
+
+/// Stores the pass as published. The tag counter is taken last: it is what other writers wait for.
+async fn insert(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: &Brand,
+    pass: &Pass,
+    template_version: i64,
+    rendered: Rendered,
+) -> Result<bool, Problem> {
+    let tag = brands::take_tags(conn, brand.id, &pass.pass_type, 1).await?;
+    let rest = TimeDelta::milliseconds(i64::try_from(app.config.delivery.coalesce_millis).unwrap_or(1_000));
+    let first = FirstContent {
+        tag_n: tag.n,
+        last_modified: next_last_modified(pass.created_at.timestamp(), None),
+        publish_after: pass.created_at + rest,
+        render_at: rendered.render_at,
+        template_version,
+        apple: rendered.apple,
+        apple_hash: rendered.apple_hash,
+        google: rendered.google,
+        google_hash: rendered.google_hash,
+    };
+    Ok(passes::insert(conn, brand.id, pass, &first).await?)
+}
+
+/// Makes a new serial, token and links for a pass and voids the old one; doing it again answers the same successor.
+pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Problem> {
+    let (template, program, first) = {
+        let mut reader = app.db.read().await?;
+        let first = passes::find(&mut reader.conn(), brand.id, old).await?.ok_or(Problem::NotFound { what: "pass" })?;
+        let template = templates::find(&mut reader.conn(), brand.id, first.template_id).await?;
+        let program = programs::find(&mut reader.conn(), brand.id, first.program_id).await?;
+        (template, program, first)
+    };
+    let template = template.ok_or(Problem::NotFound { what: "template" })?;
+    let program = program.ok_or(Problem::NotFound { what: "program" })?;
+    let version = ready_templates::load(app, brand.id, template.id, template.version).await?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let successor = PassId::new(app.clock.new_id());
+    if !passes::set_reissued(&mut tx.conn(), brand.id, old, successor, now).await? {
+        let old = passes::find(&mut tx.conn(), brand.id, old).await?.ok_or(Problem::NotFound { what: "pass" })?;
+        let successor = old.reissued_as.ok_or(Problem::NotFound { what: "pass" })?;
+        let known = passes::find(&mut tx.conn(), brand.id, successor).await?;
+        return known.ok_or(Problem::NotFound { what: "pass" });
+    }
+    let customer = crate::store::customers::find(&mut tx.conn(), brand.id, first.customer_id).await?;
+    let customer = customer.ok_or(Problem::NotFound { what: "customer" })?;
+    let known = crate::store::customers::list_identifiers(&mut tx.conn(), brand.id, customer.id).await?;
+    let card_number = known.into_iter().find(|(kind, _)| kind == "card_number").map(|(_, value)| value);
+    let mut code_id = vec![0; CODE_ID_LEN];
+    app.clock.random(&mut code_id);
+    let pass = Pass {
+        id: successor,
+        serial: random_alphanumeric(&*app.clock, 22),
+        link: Secret::new(format!("{}{}", brand.code, random_alphanumeric(&*app.clock, 22))),
+        code_id,
+        token_key_version: TOKEN_KEY_VERSION,
+        external_id: None,
+        order_hash: Sha256::digest(old.uuid().as_bytes()).to_vec(),
+        status: PassStatus::Active,
+        created_at: now,
+        updated_at: now,
+        change_no: 1,
+        published_no: 1,
+        ..first
+    };
+    let source = source(&pass, &template, &program, &customer, card_number);
+    let rendered = render(app, brand, &source, &version)?;
+    insert(app, &mut tx.conn(), brand, &pass, template.version, rendered).await?;
+    record(app, &mut tx.conn(), brand, "pass.reissued", &pass).await?;
+    tx.commit().await?;
+    app.changed.notify_one();
+    Ok(pass)
+}
+
+async fn record(app: &App, conn: &mut Conn<'_>, brand: &Brand, kind: &'static str, pass: &Pass) -> Result<(), Problem> {
+    let event = NewEvent {
+        id: EventId::new(app.clock.new_id()),
+        kind,
+        customer: Some(pass.customer_id),
+        pass: Some(pass.id),
+        subject: pass.id.uuid(),
+        data: json!({ "pass_id": pass.id, "program_id": pass.program_id, "template_id": pass.template_id }),
+        occurred_at: pass.created_at,
+    };
+    Ok(events::insert(conn, brand.id, &event).await?)
+}

@@ -1,0 +1,90 @@
+//! API keys: `psk_<brand>_<secret>`. Only a digest of the secret is kept.
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::random_alphanumeric;
+use crate::domain::ids::{BrandId, KeyId, StoreId};
+use crate::domain::role::Role;
+use crate::domain::secret::Secret;
+use crate::domain::text;
+use crate::service::brands::find_by_code;
+use crate::service::{App, Problem};
+use crate::store::brands::Brand;
+use crate::store::keys::{self, ApiKey};
+
+/// Who is asking.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub brand: Brand,
+    pub key: ApiKey,
+}
+
+impl Caller {
+    /// The scope of idempotency keys: the store for a bound key, the role otherwise; a rotated key keeps its scope.
+    pub fn scope(&self) -> String {
+        match self.key.store_id {
+            Some(store) => store.to_string(),
+            None => self.key.role.to_string(),
+        }
+    }
+}
+
+/// Makes a key; the whole of it is in the answer and nowhere else.
+pub async fn create(
+    app: &App,
+    brand: &Brand,
+    role: Role,
+    store_id: Option<StoreId>,
+    name: &str,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<(ApiKey, Secret<String>), Problem> {
+    let name = text::line(name, 64).map_err(Problem::text("/name"))?;
+    if role.needs_store() != store_id.is_some() {
+        let detail = if role.needs_store() {
+            "a key of this role names its store"
+        } else {
+            "only pos and gateway keys name a store"
+        };
+        return Err(Problem::invalid("/store_id", detail));
+    }
+    let key = ApiKey {
+        id: KeyId::new(app.clock.new_id()),
+        role,
+        store_id,
+        name,
+        created_at: app.clock.now(),
+        expires_at,
+        revoked_at: None,
+    };
+    let secret = random_alphanumeric(&*app.clock, 43);
+    let mut tx = app.db.begin().await?;
+    keys::insert(&mut tx.conn(), brand.id, &key, &Sha256::digest(&secret)).await?;
+    tx.commit().await?;
+    Ok((key, Secret::new(format!("psk_{}_{secret}", brand.code))))
+}
+
+pub async fn list(app: &App, brand: BrandId, after: Option<KeyId>, limit: i64) -> Result<Vec<ApiKey>, Problem> {
+    Ok(keys::list(&mut app.db.read().await?.conn(), brand, after, limit).await?)
+}
+
+/// Revoking takes effect with the next request: every request reads its key.
+pub async fn revoke(app: &App, brand: BrandId, key: KeyId) -> Result<ApiKey, Problem> {
+    let mut tx = app.db.begin().await?;
+    let revoked = keys::revoke(&mut tx.conn(), brand, key, app.clock.now()).await?;
+    let revoked = revoked.ok_or(Problem::NotFound { what: "key" })?;
+    tx.commit().await?;
+    Ok(revoked)
+}
+
+/// Whose key this is. Wrong shape, unknown brand, unknown secret, revoked: all the same to the caller.
+pub async fn authenticate(app: &App, key: &Secret<String>) -> Result<Caller, Problem> {
+    let mut parts = key.reveal().splitn(3, '_');
+    let (Some("psk"), Some(code), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(Problem::KeyUnknown);
+    };
+    let brand = find_by_code(app, code).await?.ok_or(Problem::KeyUnknown)?;
+    let digest = Sha256::digest(secret);
+    let found = keys::find_live(&mut app.db.read().await?.conn(), brand.id, &digest, app.clock.now()).await?;
+    Ok(Caller { brand, key: found.ok_or(Problem::KeyUnknown)? })
+}

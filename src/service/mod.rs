@@ -1,0 +1,21 @@
+//! Use cases: each one function and one transaction. Nothing here knows HTTP.
+
+pub mod app;
+pub mod apple_devices;
+pub mod brands;
+pub mod bundles;
+pub mod change_pass;
+pub mod customers;
+pub mod issue_pass;
+pub mod keys;
+pub mod once;
+pub mod problem;
+pub mod programs;
+pub mod publish;
+pub mod read_pass;
+pub mod sequence;
+pub mod sweep;
+pub mod templates;
+
+pub use app::App;
+pub use problem::Problem;

@@ -1,0 +1,102 @@
+//! Everything that can be answered instead of success. The status and the stable code of each are in `http/problem.rs`.
+
+use std::borrow::Cow;
+
+use crate::domain::text::BadText;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    #[error("there is no {what} with this id")]
+    NotFound { what: &'static str },
+    #[error("there is nothing at this address")]
+    NoSuchRoute,
+    #[error("this address does not take the method {method}")]
+    MethodNotAllowed { method: String, allowed: String },
+    #[error("{detail}")]
+    Invalid { pointer: Cow<'static, str>, detail: String },
+    #[error("the body is not JSON: {detail}")]
+    BadJson { detail: String },
+    #[error("the body must be application/json")]
+    UnsupportedMediaType,
+    #[error("the body is larger than {limit_bytes} bytes")]
+    TooLarge { limit_bytes: usize },
+    #[error("the request did not arrive in time")]
+    TooSlow,
+    #[error("a key is required: Authorization: Bearer psk_…")]
+    KeyMissing,
+    #[error("the key is not valid, or was revoked")]
+    KeyUnknown,
+    #[error("too many failed attempts from this address")]
+    Throttled { retry_after_secs: u64 },
+    #[error("a key with the role {role} may not do this")]
+    RoleForbidden { role: &'static str },
+    #[error("more than one customer is known by this; name one by its id")]
+    AmbiguousCustomer,
+    #[error("this external_id was used for something else")]
+    ExternalIdTaken,
+    #[error("another customer is known by this {kind}")]
+    IdentifierTaken { kind: String },
+    #[error("it was changed by somebody else since you read it")]
+    VersionMismatch,
+    #[error("this Idempotency-Key was used for another request")]
+    KeyReused,
+    #[error("a request with this Idempotency-Key is being carried out")]
+    InFlight,
+    #[error("the pass was replaced by a reissue and stays voided")]
+    Reissued,
+    #[error("a voided pass stays voided; reissue it")]
+    Voided,
+    #[error("the template cannot show this pass: {detail}")]
+    TemplateRefused { detail: String },
+    #[error("there is no usable signing certificate for the pass type {pass_type}")]
+    NoSigner { pass_type: String },
+    #[error("the pass type is bound to another brand, or to this one already")]
+    PassTypeTaken,
+    #[error("too much to do at this moment")]
+    Busy,
+    #[error("the database does not answer")]
+    Unavailable(#[source] sqlx::Error),
+    #[error("there is no room left to store anything")]
+    StorageFull(#[source] sqlx::Error),
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Problem {
+    pub fn invalid(pointer: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self::Invalid { pointer: pointer.into(), detail: detail.into() }
+    }
+
+    /// For what our own data or code got wrong; the caller learns nothing of it.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// A text of the request that [`crate::domain::text`] refused.
+    pub fn text(pointer: &'static str) -> impl Fn(BadText) -> Self {
+        move |error| Self::invalid(pointer, format!("{} {error}", pointer.trim_start_matches('/')))
+    }
+}
+
+/// Trouble of the moment is told apart from our own defects, so that a client knows to come again.
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
+                Self::Unavailable(error)
+            }
+            sqlx::Error::Database(cause) => match cause.code().as_deref() {
+                // PostgreSQL: no row lock in time, serialisation, deadlock. SQLite: SQLITE_BUSY and its kinds.
+                Some("55P03" | "40001" | "40P01" | "5" | "261" | "517") => Self::Busy,
+                // PostgreSQL: disk full, out of memory. SQLite: SQLITE_FULL.
+                Some("53100" | "53200" | "13") => Self::StorageFull(error),
+                // PostgreSQL: shutting down, starting up, too many connections, cancelled. SQLite: I/O error, cannot open.
+                Some("57P01" | "57P02" | "57P03" | "53300" | "57014" | "25P03" | "10" | "14") => {
+                    Self::Unavailable(error)
+                }
+                _ => Self::Internal(Box::new(error)),
+            },
+            _ => Self::Internal(Box::new(error)),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! From a committed change to what phones are served, and to whom it is told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::code::CODE_ID_LEN;
+use crate::domain::ids::{BrandId, DeliveryId, PassId};
+use crate::domain::pass::next_last_modified;
+use crate::service::templates::{self, TemplateVersion};
+use crate::service::{App, Problem};
+use crate::store::brands::{self, Brand};
+use crate::store::deliveries;
+use crate::store::publication::{self, Claim, Published, Source};
+use crate::wallet::apple::pass_json;
+use crate::wallet::google::loyalty;
+use crate::wallet::render::State;
+
+/// Passes of one batch at most: a claim and a publication are one transaction each.
+pub const BATCH: i64 = 200;
+
+/// Devices that one publication queues at most; the sweep queues the rest of a pass that more of them hold.
+const DEVICES_MAX: i64 = 500;
+
+/// How long a pass that its template cannot show rests before it is tried again.
+const REFUSED_REST: TimeDelta = TimeDelta::minutes(5);
+
+/// What a pass is served as.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    pub apple: Vec<u8>,
+    pub apple_hash: Vec<u8>,
+    /// Google's object; empty where Google is off.
+    pub google: Vec<u8>,
+    pub google_hash: Vec<u8>,
+    pub render_at: Option<DateTime<Utc>>,
+}
+
+/// Renders one pass for every wallet. Pure computation.
+pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVersion) -> Result<Rendered, Problem> {
+    let team = app.certificates.signer(&source.pass_type).map(|signer| signer.team());
+    let team = team.ok_or_else(|| Problem::NoSigner { pass_type: source.pass_type.clone() })?;
+    let zone = source.customer_time_zone.as_deref().unwrap_or(&source.program_time_zone);
+    let code_id: [u8; CODE_ID_LEN] = source.code_id.as_slice().try_into().map_err(Problem::internal)?;
+    let code = app.master_key.pass_code(brand.id, code_id);
+    let state = State {
+        brand_name: &brand.name,
+        brand_code: &brand.code,
+        program_name: &source.program_name,
+        time_zone: zone.parse().unwrap_or(Tz::UTC),
+        customer_name: source.customer_name.as_ref(),
+        customer_attributes: &source.customer_attributes,
+        card_number: source.card_number.as_ref(),
+        member_since: source.member_since,
+        pass_serial: &source.serial,
+        pass_status: source.status,
+        pass_data: &source.data,
+        pass_created_at: source.created_at,
+        pass_code: &code,
+        now: app.clock.now(),
+    };
+    let (content, render_at) =
+        template.renderer.render(&state).map_err(|error| Problem::TemplateRefused { detail: error.to_string() })?;
+    let web_service_url = app.config.web_service_url(&brand.code);
+    let identity = pass_json::Identity { pass_type: &source.pass_type, team, web_service_url: &web_service_url };
+    let apple = pass_json::render(&content, identity);
+    let google = app.config.google_issuer(&brand.code).map(|issuer_id| {
+        let images_url = images_url(app, brand, source);
+        let place = loyalty::Place { issuer_id, template: source.template_id, images_url: &images_url };
+        loyalty::object(&content, place).to_string().into_bytes()
+    });
+    let google = google.unwrap_or_default();
+    Ok(Rendered {
+        apple_hash: Sha256::digest(&apple).to_vec(),
+        google_hash: Sha256::digest(&google).to_vec(),
+        apple,
+        google,
+        render_at,
+    })
+}
+
+/// Where a template version's images are served to everybody.
+fn images_url(app: &App, brand: &Brand, source: &Source) -> String {
+    let base = &app.config.server.public_url;
+    format!("{base}/i/{}/{}/{}/", brand.code, source.template_id, source.template_version)
+}
+
+/// The brand after `after` that has a pass to publish.
+pub async fn next_brand(app: &App, after: Option<BrandId>) -> Result<Option<BrandId>, Problem> {
+    Ok(publication::next_due_brand(&mut app.db.read().await?.conn(), after).await?)
+}
+
+/// What one batch came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Batch {
+    pub claimed: usize,
+    pub published: usize,
+    pub unchanged: usize,
+    pub refused: usize,
+    pub devices_queued: u64,
+}
+
+/// Publishes up to [`BATCH`] due passes of a brand.
+pub async fn publish_due(app: &App, brand: BrandId) -> Result<Batch, Problem> {
+    let now = app.clock.now();
+    let lease = TimeDelta::seconds(i64::try_from(app.config.delivery.lease_secs).unwrap_or(30));
+    let mut tx = app.db.begin().await?;
+    let claims = publication::claim(&mut tx.conn(), brand, now, now + lease, BATCH).await?;
+    tx.commit().await?;
+    if claims.is_empty() {
+        return Ok(Batch::default());
+    }
+    let claims: HashMap<PassId, Claim> = claims.into_iter().map(|claim| (claim.pass, claim)).collect();
+    let ids: Vec<PassId> = claims.keys().copied().collect();
+    let (brand, sources) = {
+        let mut reader = app.db.read().await?;
+        (
+            brands::load(&mut reader.conn(), brand).await?,
+            publication::load_sources(&mut reader.conn(), brand, &ids).await?,
+        )
+    };
+    let mut batch = Batch { claimed: claims.len(), ..Batch::default() };
+    let mut ready: HashMap<String, Vec<(Source, Rendered)>> = HashMap::new();
+    for (source, outcome) in render_all(app, &brand, sources).await? {
+        match outcome {
+            Ok(rendered) => ready.entry(source.pass_type.clone()).or_default().push((source, rendered)),
+            Err(problem) => {
+                batch.refused += 1;
+                if let Some(claim) = claims.get(&source.pass_id) {
+                    refuse(app, brand.id, *claim, &problem).await?;
+                }
+            }
+        }
+    }
+    for (pass_type, passes) in ready {
+        store(app, brand.id, &pass_type, passes, &claims, &mut batch).await?;
+    }
+    Ok(batch)
+}
+
+/// Renders off the runtime's threads: a batch takes some milliseconds of pure computation.
+async fn render_all(
+    app: &App,
+    brand: &Brand,
+    sources: Vec<Source>,
+) -> Result<Vec<(Source, Result<Rendered, Problem>)>, Problem> {
+    let mut prepared: HashMap<_, Arc<TemplateVersion>> = HashMap::new();
+    for source in &sources {
+        let key = (source.template_id, source.template_version);
+        if let std::collections::hash_map::Entry::Vacant(place) = prepared.entry(key) {
+            place.insert(templates::load(app, brand.id, key.0, key.1).await?);
+        }
+    }
+    let (app, brand) = (app.clone(), brand.clone());
+    let job = tokio::task::spawn_blocking(move || {
+        let one = |source: Source| {
+            let template = prepared.get(&(source.template_id, source.template_version));
+            let rendered = template
+                .ok_or_else(|| Problem::internal("a template was not prepared"))
+                .and_then(|template| render(&app, &brand, &source, template));
+            (source, rendered)
+        };
+        sources.into_iter().map(one).collect()
+    });
+    job.await.map_err(Problem::internal)
+}
+
+async fn refuse(app: &App, brand: BrandId, claim: Claim, problem: &Problem) -> Result<(), Problem> {
+    tracing::error!(pass.id = %claim.pass, "cannot publish {}: {problem}", claim.pass);
+    let mut tx = app.db.begin().await?;
+    let retry_at = app.clock.now() + REFUSED_REST;
+    publication::refuse(&mut tx.conn(), brand, claim, &problem.to_string(), retry_at).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Stores a batch of one pass type: rows first, the tag counter last, so that nobody waits for a pass while holding it.
+async fn store(
+    app: &App,
+    brand: BrandId,
+    pass_type: &str,
+    passes: Vec<(Source, Rendered)>,
+    claims: &HashMap<PassId, Claim>,
+    batch: &mut Batch,
+) -> Result<(), Problem> {
+    let now = app.clock.now();
+    let ids: Vec<PassId> = passes.iter().map(|(source, _)| source.pass_id).collect();
+    let mut tx = app.db.begin().await?;
+    let held = publication::lock(&mut tx.conn(), brand, &ids).await?;
+    let held: HashMap<PassId, _> = held.into_iter().map(|row| (row.pass_id, row)).collect();
+    let (mut changed, mut unchanged, mut skipped, mut visible) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (source, rendered) in passes {
+        let pass = source.pass_id;
+        let Some(row) = held.get(&pass) else {
+            skipped.push(pass); // a writer has it: it is changing again
+            continue;
+        };
+        if claims.get(&pass).is_none_or(|claim| claim.lease_no != row.lease_no) {
+            continue; // the lease ran out and another publisher has it
+        }
+        let is_visible = rendered.apple_hash != source.apple_hash;
+        if !is_visible && rendered.google_hash == source.google_hash {
+            unchanged.push((pass, source.change_no, rendered.render_at));
+            continue;
+        }
+        if is_visible {
+            visible.push(pass);
+        }
+        changed.push(Published {
+            pass,
+            published_no: source.change_no,
+            tag_n: row.tag_n,
+            last_modified: if is_visible {
+                next_last_modified(now.timestamp(), Some(row.last_modified))
+            } else {
+                row.last_modified
+            },
+            render_at: rendered.render_at,
+            template_version: source.template_version,
+            apple: rendered.apple,
+            apple_hash: rendered.apple_hash,
+            google: rendered.google,
+            google_hash: rendered.google_hash,
+        });
+    }
+    let devices = deliveries::list_untold(&mut tx.conn(), brand, &visible, DEVICES_MAX).await?;
+    let rows: Vec<_> = devices.into_iter().map(|device| (DeliveryId::new(app.clock.new_id()), device)).collect();
+    batch.devices_queued += deliveries::enqueue(&mut tx.conn(), brand, &rows, "interactive", now, now).await?;
+    publication::settle_unchanged(&mut tx.conn(), brand, &unchanged, now).await?;
+    if !visible.is_empty() {
+        let count = i64::try_from(visible.len()).map_err(Problem::internal)?;
+        let last = brands::take_tags(&mut tx.conn(), brand, pass_type, count).await?;
+        let visible: std::collections::HashSet<PassId> = visible.into_iter().collect();
+        let new = changed.iter_mut().filter(|published| visible.contains(&published.pass));
+        for (published, tag_n) in new.zip(last.n - count + 1..) {
+            published.tag_n = tag_n;
+        }
+    }
+    let rest = TimeDelta::milliseconds(i64::try_from(app.config.delivery.coalesce_millis).unwrap_or(1_000));
+    publication::publish(&mut tx.conn(), brand, &changed, now + rest, now).await?;
+    tx.commit().await?;
+    batch.published += changed.len();
+    batch.unchanged += unchanged.len();
+    if !skipped.is_empty() {
+        let mut tx = app.db.begin().await?;
+        publication::release(&mut tx.conn(), brand, &skipped, now).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Looking at passes, and at the phones that hold them.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::domain::ids::{BrandId, PassId};
+use crate::service::brands::{CODE_LEN, find_by_code};
+use crate::service::{App, Problem};
+use crate::store::brands::Brand;
+use crate::store::devices::{self, Holder};
+use crate::store::passes::{self, Filter, Pass};
+use crate::store::{events, logs, publication};
+
+/// Holders and messages shown at most.
+const SHOWN_MAX: i64 = 200;
+
+/// A pass and the number of devices that hold it.
+pub async fn read(app: &App, brand: BrandId, pass: PassId) -> Result<(Pass, i64), Problem> {
+    let mut reader = app.db.read().await?;
+    let found = passes::find(&mut reader.conn(), brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })?;
+    let held = devices::count_holders(&mut reader.conn(), brand, pass).await?;
+    Ok((found, held))
+}
+
+/// Passes with the number of devices that hold each.
+pub async fn list(
+    app: &App,
+    brand: BrandId,
+    filter: &Filter,
+    after: Option<PassId>,
+    limit: i64,
+) -> Result<Vec<(Pass, i64)>, Problem> {
+    let mut reader = app.db.read().await?;
+    let found = passes::list(&mut reader.conn(), brand, filter, after, limit).await?;
+    let ids: Vec<PassId> = found.iter().map(|pass| pass.id).collect();
+    let held = devices::count_holders_each(&mut reader.conn(), brand, &ids).await?;
+    Ok(found
+        .into_iter()
+        .map(|pass| {
+            let count = held.get(&pass.id).copied().unwrap_or(0);
+            (pass, count)
+        })
+        .collect())
+}
+
+/// Ids of objects with an event whose kind begins with `kind` after `since`, each once, and the `seq` to go on from.
+pub async fn list_changed(
+    app: &App,
+    brand: BrandId,
+    kind: &str,
+    since: i64,
+    limit: i64,
+) -> Result<(Vec<Uuid>, i64), Problem> {
+    let rows = events::list_changed(&mut app.db.read().await?.conn(), brand, kind, since, limit).await?;
+    let next = rows.last().map_or(since, |(_, seq)| *seq);
+    let mut ids: Vec<Uuid> = Vec::with_capacity(rows.len());
+    let mut seen = std::collections::HashSet::new();
+    ids.extend(rows.iter().map(|(id, _)| *id).filter(|id| seen.insert(*id)));
+    Ok((ids, next))
+}
+
+/// The phones that hold a pass, and what they last complained of.
+pub async fn list_devices(
+    app: &App,
+    brand: BrandId,
+    pass: PassId,
+) -> Result<(Vec<Holder>, Vec<(String, DateTime<Utc>)>), Problem> {
+    let mut reader = app.db.read().await?;
+    passes::find(&mut reader.conn(), brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })?;
+    let holders = devices::list_holders(&mut reader.conn(), brand, pass, SHOWN_MAX).await?;
+    let messages = logs::list_by_pass(&mut reader.conn(), brand, pass, SHOWN_MAX).await?;
+    Ok((holders, messages))
+}
+
+/// The pass behind an add link. The link begins with the brand's code, so the brand is known before anything is
+/// looked up.
+pub async fn find_by_link(app: &App, link: &str) -> Result<(Brand, Pass), Problem> {
+    let missing = || Problem::NotFound { what: "pass" };
+    let code = link.get(..CODE_LEN).ok_or_else(missing)?;
+    let brand = find_by_code(app, code).await?.ok_or_else(missing)?;
+    let pass = passes::find_by_link(&mut app.db.read().await?.conn(), brand.id, link).await?;
+    Ok((brand, pass.ok_or_else(missing)?))
+}
+
+/// The published `pass.json`, for the picture on the add page.
+pub async fn find_published(app: &App, brand: BrandId, pass: PassId) -> Result<publication::AppleContent, Problem> {
+    let content = publication::find_apple(&mut app.db.read().await?.conn(), brand, pass).await?;
+    content.ok_or(Problem::NotFound { what: "pass" })
+}

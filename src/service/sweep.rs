@@ -1,0 +1,78 @@
+//! The guarantee behind the fast path: compares what every device was told with what is published, and queues the
+//! difference, whatever lost it.
+
+use chrono::TimeDelta;
+
+use crate::domain::ids::{BrandId, DeliveryId, DeviceId};
+use crate::service::{App, Problem};
+use crate::store::{brands, deliveries, idempotency, logs, publication};
+
+/// Rows of one transaction at most.
+const BATCH: i64 = 500;
+
+/// Device messages kept for each brand.
+const LOGS_KEPT: i64 = 5_000;
+
+/// How long the answer to an `Idempotency-Key` is kept at least.
+const KEYS_KEPT: TimeDelta = TimeDelta::hours(72);
+
+/// What one sweep of a brand found and mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    pub devices_queued: u64,
+    pub passes_for_the_day: u64,
+    pub keys_forgotten: u64,
+}
+
+pub async fn list_brands(app: &App) -> Result<Vec<BrandId>, Problem> {
+    let brands = brands::list(&mut app.db.read().await?.conn()).await?;
+    Ok(brands.into_iter().map(|brand| brand.id).collect())
+}
+
+/// Queues every device of the brand that was not told of something it holds, and tidies what is past its time.
+pub async fn sweep(app: &App, brand: BrandId) -> Result<Swept, Problem> {
+    let mut swept = Swept { devices_queued: queue_forgotten(app, brand).await?, ..Swept::default() };
+    loop {
+        let mut tx = app.db.begin().await?;
+        let forgotten = idempotency::forget(&mut tx.conn(), brand, app.clock.now() - KEYS_KEPT, BATCH).await?;
+        logs::trim(&mut tx.conn(), brand, LOGS_KEPT).await?;
+        tx.commit().await?;
+        swept.keys_forgotten += forgotten;
+        if forgotten < BATCH.unsigned_abs() {
+            return Ok(swept);
+        }
+    }
+}
+
+async fn queue_forgotten(app: &App, brand: BrandId) -> Result<u64, Problem> {
+    let (mut queued, mut after) = (0, None);
+    loop {
+        let devices = {
+            let mut reader = app.db.read().await?;
+            deliveries::list_forgotten(&mut reader.conn(), brand, after, BATCH).await?
+        };
+        let Some(last) = devices.last().copied() else { return Ok(queued) };
+        queued += enqueue(app, brand, &devices).await?;
+        after = Some(last);
+    }
+}
+
+async fn enqueue(app: &App, brand: BrandId, devices: &[DeviceId]) -> Result<u64, Problem> {
+    let rows: Vec<_> = devices.iter().map(|device| (DeliveryId::new(app.clock.new_id()), *device)).collect();
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let queued = deliveries::enqueue(&mut tx.conn(), brand, &rows, "bulk", now, now).await?;
+    tx.commit().await?;
+    Ok(queued)
+}
+
+/// Marks the brand's passes to be published whose text depends on the day and whose next day has come; how many.
+pub async fn touch_timed(app: &App, brand: BrandId) -> Result<u64, Problem> {
+    let mut tx = app.db.begin().await?;
+    let touched = publication::touch_timed(&mut tx.conn(), brand, app.clock.now(), BATCH).await?;
+    tx.commit().await?;
+    if touched > 0 {
+        app.changed.notify_one();
+    }
+    Ok(touched)
+}

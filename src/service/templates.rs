@@ -1,0 +1,113 @@
+//! Installing designs, and having them ready to render.
+
+use std::sync::Arc;
+
+use crate::domain::ids::{BrandId, TemplateId};
+use crate::service::{App, Problem};
+use crate::store::templates::{self, Template};
+use crate::wallet::apple::assets::Assets;
+use crate::wallet::design::{Design, Files};
+use crate::wallet::render::Renderer;
+
+/// One version of a template with everything that is computed once: expressions, hashes, compressed images.
+pub struct TemplateVersion {
+    pub renderer: Renderer,
+    pub assets: Arc<Assets>,
+}
+
+/// Versions kept ready in memory at most.
+const READY_MAX: u64 = 64;
+
+/// The versions that are ready; a version never changes, so an entry is right for ever.
+pub struct Templates(moka::future::Cache<(BrandId, TemplateId, i64), Arc<TemplateVersion>>);
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self(moka::future::Cache::new(READY_MAX))
+    }
+}
+
+/// Stores a design as a template of the brand, or as the next version of the one with its name. The same files as the
+/// newest version change nothing.
+pub async fn install(app: &App, brand: BrandId, pass_type: &str, files: &Files) -> Result<Template, Problem> {
+    let refused = |detail: String| Problem::TemplateRefused { detail };
+    let design = Design::parse(files).map_err(|error| refused(error.to_string()))?;
+    let (name, kind) = (design.name.clone(), design.kind);
+    Renderer::new(design).map_err(|error| refused(error.to_string()))?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    if let Some(newest) = templates::find_by_name(&mut tx.conn(), brand, &name).await? {
+        let stored = templates::list_files(&mut tx.conn(), brand, newest.id, newest.version).await?;
+        if stored.into_iter().collect::<Files>() == *files {
+            return Ok(newest);
+        }
+    }
+    let template = Template {
+        id: TemplateId::new(app.clock.new_id()),
+        name,
+        kind,
+        pass_type: pass_type.to_owned(),
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    let template = templates::next_version(&mut tx.conn(), brand, &template).await?;
+    for (name, content) in files {
+        templates::insert_file(&mut tx.conn(), brand, template.id, template.version, name, content).await?;
+    }
+    tx.commit().await?;
+    Ok(template)
+}
+
+/// A version of a template, ready to render.
+pub async fn load(
+    app: &App,
+    brand: BrandId,
+    template: TemplateId,
+    version: i64,
+) -> Result<Arc<TemplateVersion>, Problem> {
+    let key = (brand, template, version);
+    if let Some(ready) = app.templates.0.get(&key).await {
+        return Ok(ready);
+    }
+    let files = {
+        let mut reader = app.db.read().await?;
+        templates::list_files(&mut reader.conn(), brand, template, version).await?
+    };
+    let prepared = tokio::task::spawn_blocking(move || prepare(&files.into_iter().collect(), template, version));
+    let ready = prepared.await.map_err(Problem::internal)??;
+    app.templates.0.insert(key, Arc::clone(&ready)).await;
+    Ok(ready)
+}
+
+fn prepare(files: &Files, template: TemplateId, version: i64) -> Result<Arc<TemplateVersion>, Problem> {
+    let broken = |error: String| Problem::internal(format!("{template} version {version}: {error}"));
+    let design = Design::parse(files).map_err(|error| broken(error.to_string()))?;
+    let assets = Arc::new(Assets::new(&design));
+    let renderer = Renderer::new(design).map_err(|error| broken(error.to_string()))?;
+    Ok(Arc::new(TemplateVersion { renderer, assets }))
+}
+
+pub async fn list(app: &App, brand: BrandId, after: Option<TemplateId>, limit: i64) -> Result<Vec<Template>, Problem> {
+    Ok(templates::list(&mut app.db.read().await?.conn(), brand, after, limit).await?)
+}
+
+pub async fn read(app: &App, brand: BrandId, template: TemplateId) -> Result<Template, Problem> {
+    let found = templates::find(&mut app.db.read().await?.conn(), brand, template).await?;
+    found.ok_or(Problem::NotFound { what: "template" })
+}
+
+/// An image of a version, as it was installed.
+pub async fn find_image(
+    app: &App,
+    brand: BrandId,
+    template: TemplateId,
+    version: i64,
+    name: &str,
+) -> Result<Option<Vec<u8>>, Problem> {
+    if version < 1 || read(app, brand, template).await?.version < version {
+        return Ok(None);
+    }
+    let ready = load(app, brand, template, version).await?;
+    Ok(ready.renderer.design().images.get(name).cloned())
+}

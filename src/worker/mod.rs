@@ -1,0 +1,5 @@
+//! Loops that call use cases: the publisher, the sequencer, the sweep. Each stops between two batches.
+
+pub mod publisher;
+pub mod sequencer;
+pub mod sweeper;

@@ -1,0 +1,53 @@
+//! Publishes what changed. Brands take turns: one batch each, so that a brand with a million changes delays nobody.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::service::publish::{self, BATCH};
+use crate::service::{App, Problem};
+
+/// How long a change that another process committed may wait to be noticed. Changes of this process wake the loop.
+const POLL: Duration = Duration::from_millis(500);
+
+/// How long the loop rests after the database failed it.
+const REST: Duration = Duration::from_secs(1);
+
+pub async fn run(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let wait = match round(&app, &stop).await {
+            Ok(()) => POLL,
+            Err(problem) => {
+                tracing::warn!("the publisher rests: {problem}");
+                REST
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = app.changed.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// One turn for every brand with something due, again and again until nothing is.
+pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
+    loop {
+        let (mut after, mut is_more) = (None, false);
+        while let Some(brand) = app.run(async move |app| publish::next_brand(&app, after).await).await? {
+            let batch = app.run(async move |app| publish::publish_due(&app, brand).await).await?;
+            metrics::counter!("passarela_passes_published_total").increment(batch.published as u64);
+            metrics::counter!("passarela_passes_unchanged_total").increment(batch.unchanged as u64);
+            metrics::counter!("passarela_passes_refused_total").increment(batch.refused as u64);
+            metrics::counter!("passarela_devices_queued_total").increment(batch.devices_queued);
+            is_more |= i64::try_from(batch.claimed).is_ok_and(|claimed| claimed >= BATCH);
+            after = Some(brand);
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+        }
+        if !is_more {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The sweep, every so often; and what the calendar changes, every few seconds.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::service::{App, Problem, sweep};
+
+/// How late a pass may notice that its next day has come.
+const CALENDAR: Duration = Duration::from_secs(5);
+
+pub async fn run(app: App, stop: CancellationToken) {
+    let period = Duration::from_secs(app.config.delivery.sweep_secs);
+    let mut next_sweep = Instant::now() + period;
+    while !stop.is_cancelled() {
+        if let Err(problem) = calendar(&app).await {
+            tracing::warn!("the calendar rests: {problem}");
+        }
+        if Instant::now() >= next_sweep {
+            if let Err(problem) = round(&app, &stop).await {
+                tracing::warn!("the sweep rests: {problem}");
+            }
+            next_sweep = Instant::now() + period;
+        }
+        let wait = CALENDAR.min(next_sweep.saturating_duration_since(Instant::now()));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Sweeps every brand.
+pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
+    for brand in app.run(async |app| sweep::list_brands(&app).await).await? {
+        let swept = app.run(async move |app| sweep::sweep(&app, brand).await).await?;
+        metrics::counter!("passarela_sweep_devices_queued_total").increment(swept.devices_queued);
+        if swept.devices_queued > 0 {
+            tracing::info!(devices = swept.devices_queued, "the sweep queued devices that were not told");
+        }
+        if stop.is_cancelled() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Marks passes whose text depends on the day.
+pub async fn calendar(app: &App) -> Result<(), Problem> {
+    for brand in app.run(async |app| sweep::list_brands(&app).await).await? {
+        while app.run(async move |app| sweep::touch_timed(&app, brand).await).await? > 0 {}
+    }
+    Ok(())
+}
