@@ -1,0 +1,134 @@
+//! Who may come in: the key of a request, and the roles a route is for.
+
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
+use governor::clock::Clock as _;
+use governor::{DefaultKeyedRateLimiter, Quota};
+
+use crate::domain::role::Role;
+use crate::domain::secret::Secret;
+use crate::service::keys::{self, Caller};
+use crate::service::{App, Problem};
+
+/// Roles as types, so that a handler says in its signature whom it serves.
+pub mod role {
+    pub struct Admin;
+    pub struct Issuer;
+    pub struct Reader;
+    pub struct Marketing;
+}
+
+/// One or several role types.
+pub trait Roles: 'static {
+    const ROLES: &'static [Role];
+}
+
+macro_rules! roles {
+    ($($types:ty => [$($role:ident),+];)+) => {
+        $(impl Roles for $types { const ROLES: &'static [Role] = &[$(Role::$role),+]; })+
+    };
+}
+
+use role::{Admin, Issuer, Marketing, Reader};
+roles! {
+    (Admin,) => [Admin];
+    (Issuer, Admin) => [Issuer, Admin];
+    (Marketing, Admin) => [Marketing, Admin];
+    (Reader, Issuer, Admin) => [Reader, Issuer, Admin];
+    (Reader, Issuer, Marketing, Admin) => [Reader, Issuer, Marketing, Admin];
+}
+
+/// The caller, when their role is among `R`. Every handler of the API has one as its first argument.
+pub struct Allow<R> {
+    pub caller: Caller,
+    roles: PhantomData<R>,
+}
+
+/// Lets a request in whose key has one of the roles; its caller is then known to [`Allow`].
+pub async fn admit<R: Roles>(request: &HttpRequest) -> Result<(), Problem> {
+    let app = app(request)?;
+    let key = bearer(request).ok_or(Problem::KeyMissing)?;
+    let caller = match app.run(async move |app| keys::authenticate(&app, &key).await).await {
+        Err(Problem::KeyUnknown) => return Err(Failures::count(request, Problem::KeyUnknown)),
+        outcome => outcome?,
+    };
+    if !R::ROLES.contains(&caller.key.role) {
+        return Err(Problem::RoleForbidden { role: caller.key.role.as_str() });
+    }
+    request.extensions_mut().insert(caller);
+    Ok(())
+}
+
+impl<R: Roles> FromRequest for Allow<R> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let caller = request.extensions_mut().remove::<Caller>();
+        let caller = caller.ok_or_else(|| Problem::internal("a route of the API that admits without asking"));
+        ready(caller.map(|caller| Self { caller, roles: PhantomData }))
+    }
+}
+
+fn bearer(request: &HttpRequest) -> Option<Secret<String>> {
+    let (scheme, key) = request.headers().get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(key.trim().to_owned()))
+}
+
+pub fn app(request: &HttpRequest) -> Result<web::Data<App>, Problem> {
+    request.app_data::<web::Data<App>>().cloned().ok_or_else(|| Problem::internal("no App behind this route"))
+}
+
+/// Failed attempts per address. Only failures count, and only failures are refused: a valid token always passes.
+pub struct Failures {
+    limiter: DefaultKeyedRateLimiter<IpAddr>,
+    trusted_proxies: Vec<IpAddr>,
+}
+
+/// Failures that one address may have in a minute before the answer is 429.
+const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(120).expect("120 is not zero");
+
+/// Addresses remembered before those that recovered are forgotten.
+const ADDRESSES_MAX: usize = 10_000;
+
+impl Failures {
+    pub fn new(trusted_proxies: &[String]) -> Self {
+        Self {
+            limiter: DefaultKeyedRateLimiter::keyed(Quota::per_minute(FAILURES_PER_MINUTE)),
+            trusted_proxies: trusted_proxies.iter().filter_map(|address| address.parse().ok()).collect(),
+        }
+    }
+
+    /// Counts a failure of the request's address; the problem to answer: `problem`, or 429.
+    pub fn count(request: &HttpRequest, problem: Problem) -> Problem {
+        let Some(failures) = request.app_data::<web::Data<Self>>() else { return problem };
+        let Some(address) = failures.address(request) else { return problem };
+        if failures.limiter.len() > ADDRESSES_MAX {
+            failures.limiter.retain_recent();
+        }
+        match failures.limiter.check_key(&address) {
+            Ok(()) => problem,
+            Err(until) => {
+                let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
+                Problem::Throttled { retry_after_secs: wait.as_secs().saturating_add(1) }
+            }
+        }
+    }
+
+    /// The client's address; the last entry of `X-Forwarded-For` counts only when a listed proxy wrote it.
+    fn address(&self, request: &HttpRequest) -> Option<IpAddr> {
+        let peer = request.peer_addr()?.ip();
+        if !self.trusted_proxies.contains(&peer) {
+            return Some(peer);
+        }
+        let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
+        let last = forwarded.and_then(|list| list.rsplit(',').next()).and_then(|address| address.trim().parse().ok());
+        Some(last.unwrap_or(peer))
+    }
+}

@@ -1,0 +1,44 @@
+//! `/healthz` (the process lives), `/readyz` (it can serve, and what is switched off), `/metrics`.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+
+use crate::service::{App, Problem};
+
+pub async fn live() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain").body("ok\n")
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    database: &'static str,
+    /// Pass types that can be signed, and what is wrong with the others.
+    pass_types: Vec<String>,
+    certificate_faults: Vec<String>,
+    google: &'static str,
+    apns: &'static str,
+}
+
+pub async fn ready(app: Data<App>) -> HttpResponse {
+    let answered = app.run(async |app| app.ping().await).await;
+    let now = app.clock.now();
+    let usable = app.certificates.signers.iter().filter(|(_, signer)| signer.check_time(now).is_ok());
+    let body = Ready {
+        ready: answered.is_ok(),
+        database: if answered.is_ok() { app.db.engine() } else { "does not answer" },
+        pass_types: usable.map(|(pass_type, _)| pass_type.clone()).collect(),
+        certificate_faults: app.certificates.faults.iter().map(|(_, fault)| fault.to_string()).collect(),
+        google: if app.config.google.issuer_id.is_some() { "configured" } else { "off: google.issuer_id is not set" },
+        apns: "off: this version queues what is to be told and does not send it yet",
+    };
+    if body.ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+}
+
+pub async fn metrics(handle: Option<Data<PrometheusHandle>>, app: Data<App>) -> Result<HttpResponse, Problem> {
+    let handle = handle.ok_or(Problem::NoSuchRoute)?;
+    metrics::gauge!("passarela_tasks_running").set(app.running_tasks() as f64);
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(handle.render()))
+}

@@ -1,0 +1,20 @@
+//! The doors: translate requests into use cases and their outcomes into answers. No rules here.
+
+pub mod add_page;
+pub mod apple_web_service;
+pub mod auth;
+pub mod bundle_body;
+pub mod customers;
+pub mod events;
+pub mod extract;
+pub mod health;
+pub mod images;
+pub mod keys;
+pub mod measure;
+pub mod openapi;
+pub mod page;
+pub mod passes;
+pub mod problem;
+pub mod programs;
+pub mod routes;
+pub mod templates;

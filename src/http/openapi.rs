@@ -1,0 +1,81 @@
+//! `/api/openapi.json` and `/api/docs`: the API's description, generated from the handlers.
+
+use std::sync::LazyLock;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, context};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use crate::http::{customers, events, keys, passes, programs, templates};
+use crate::service::Problem;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Passarela",
+        version = "1",
+        description = "Digital wallet passes and loyalty. JSON in and out, snake_case, times in RFC 3339 UTC, errors as \
+                       application/problem+json with a stable `type`. Authorization: Bearer psk_…"
+    ),
+    paths(
+        programs::create, programs::list, programs::read, programs::update,
+        templates::list, templates::read,
+        customers::create, customers::list, customers::read, customers::update,
+        passes::issue, passes::list, passes::read, passes::patch, passes::void, passes::expire, passes::reissue,
+        passes::devices,
+        events::list,
+        keys::create, keys::list, keys::revoke,
+    ),
+    modifiers(&Bearer),
+    security(("key" = []))
+)]
+struct Api;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An API key: psk_<brand>_<secret>. Its role decides what it may do."))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(scheme));
+    }
+}
+
+static DOCUMENT: LazyLock<String> =
+    LazyLock::new(|| Api::openapi().to_pretty_json().expect("the description is plain data") + "\n");
+
+/// The whole description.
+pub fn text() -> &'static str {
+    &DOCUMENT
+}
+
+pub async fn document() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "public, max-age=300"))
+        .content_type("application/json")
+        .body(text())
+}
+
+static PAGE: LazyLock<Result<String, String>> = LazyLock::new(|| {
+    let mut pages = Environment::new();
+    pages.set_auto_escape_callback(|_| AutoEscape::Html);
+    pages.add_template("docs", include_str!("pages/docs.html")).map_err(|error| error.to_string())?;
+    let document: serde_json::Value = serde_json::from_str(text()).map_err(|error| error.to_string())?;
+    let page = pages.get_template("docs").and_then(|page| page.render(context! { api => Serde(document) }));
+    page.map_err(|error| error.to_string())
+});
+
+pub async fn page() -> Result<HttpResponse, Problem> {
+    let page = PAGE.as_ref().map_err(|error| Problem::internal(error.as_str()))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "public, max-age=300"))
+        .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"))
+        .content_type("text/html; charset=utf-8")
+        .body(page.as_str()))
+}

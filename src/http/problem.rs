@@ -1,0 +1,139 @@
+//! Problems as RFC 9457 answers: one table from [`Problem`] to status and stable code.
+
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use crate::service::Problem;
+
+/// The body of a problem: `application/problem+json`.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// `/problems/<code>`: stable, for programs.
+    #[schema(example = "/problems/not-found")]
+    pub r#type: String,
+    /// The code in words.
+    #[schema(example = "Not found")]
+    pub title: String,
+    #[schema(example = 404)]
+    pub status: u16,
+    /// One sentence on this very case, for people.
+    #[schema(example = "there is no pass with this id")]
+    pub detail: String,
+    /// Where in the body the fault is (JSON Pointer).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/customer/cpf")]
+    pub pointer: Option<String>,
+}
+
+/// Status and stable code of each problem. No `_ =>`: a new problem must choose.
+const fn row(problem: &Problem) -> (StatusCode, &'static str) {
+    match problem {
+        Problem::NotFound { .. } => (StatusCode::NOT_FOUND, "not-found"),
+        Problem::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route"),
+        Problem::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
+        Problem::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        Problem::BadJson { .. } => (StatusCode::BAD_REQUEST, "bad-json"),
+        Problem::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type"),
+        Problem::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+        Problem::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow"),
+        Problem::KeyMissing => (StatusCode::UNAUTHORIZED, "key-missing"),
+        Problem::KeyUnknown => (StatusCode::UNAUTHORIZED, "key-unknown"),
+        Problem::Throttled { .. } => (StatusCode::TOO_MANY_REQUESTS, "throttled"),
+        Problem::RoleForbidden { .. } => (StatusCode::FORBIDDEN, "role-forbidden"),
+        Problem::AmbiguousCustomer => (StatusCode::CONFLICT, "ambiguous-customer"),
+        Problem::ExternalIdTaken => (StatusCode::CONFLICT, "external-id-taken"),
+        Problem::IdentifierTaken { .. } => (StatusCode::CONFLICT, "identifier-taken"),
+        Problem::VersionMismatch => (StatusCode::PRECONDITION_FAILED, "version-mismatch"),
+        Problem::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
+        Problem::InFlight => (StatusCode::CONFLICT, "in-flight"),
+        Problem::Reissued => (StatusCode::CONFLICT, "pass-reissued"),
+        Problem::Voided => (StatusCode::CONFLICT, "pass-voided"),
+        Problem::TemplateRefused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "template-refused"),
+        Problem::NoSigner { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no-signer"),
+        Problem::PassTypeTaken => (StatusCode::CONFLICT, "pass-type-taken"),
+        Problem::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        Problem::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        Problem::StorageFull(_) => (StatusCode::INSUFFICIENT_STORAGE, "storage-full"),
+        Problem::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+    }
+}
+
+/// When it is worth coming again, in seconds.
+const fn retry_after(problem: &Problem) -> Option<u64> {
+    match problem {
+        Problem::Throttled { retry_after_secs } => Some(*retry_after_secs),
+        Problem::Busy | Problem::InFlight | Problem::Unavailable(_) => Some(1),
+        Problem::NoSigner { .. } | Problem::StorageFull(_) => Some(30),
+        _ => None,
+    }
+}
+
+/// The stable code, for metrics.
+pub const fn code(problem: &Problem) -> &'static str {
+    row(problem).1
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        row(self).0
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let (status, code) = row(self);
+        log(self);
+        let mut response = HttpResponse::build(status);
+        response.insert_header((CACHE_CONTROL, "no-store"));
+        if let Some(seconds) = retry_after(self) {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        match self {
+            Self::KeyMissing | Self::KeyUnknown => {
+                response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+            }
+            Self::MethodNotAllowed { allowed, .. } => {
+                response.insert_header((ALLOW, allowed.as_str()));
+            }
+            _ => {}
+        }
+        let mut title = code.replace('-', " ");
+        if let Some(first) = title.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        let pointer = match self {
+            Self::Invalid { pointer, .. } => Some(pointer.clone().into_owned()),
+            _ => None,
+        };
+        let body = ProblemBody {
+            r#type: format!("/problems/{code}"),
+            title,
+            status: status.as_u16(),
+            detail: self.to_string(),
+            pointer,
+        };
+        response.content_type("application/problem+json").body(serde_json::to_string(&body).unwrap_or_default())
+    }
+}
+
+/// Once, at the edge, with the whole chain of causes; the caller sees none of it.
+fn log(problem: &Problem) {
+    match problem {
+        Problem::Internal(cause) => {
+            tracing::error!(error = %chain(cause.as_ref()), "internal error");
+            metrics::counter!("passarela_internal_errors_total").increment(1);
+        }
+        Problem::Unavailable(cause) | Problem::StorageFull(cause) => {
+            tracing::error!(error = %chain(cause), "the database does not serve: {problem}");
+        }
+        Problem::NoSigner { .. } => tracing::error!("{problem}"),
+        _ => {}
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

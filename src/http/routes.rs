@@ -1,0 +1,133 @@
+//! Every address, in one table: path, method, roles. The server is built from it, the tests walk it.
+
+use actix_web::http::Method;
+use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, guard, web};
+
+use crate::domain::role::Role;
+use crate::http::auth::{Allow, Roles, admit};
+use crate::http::{
+    add_page, apple_web_service, customers, events, health, images, keys, openapi, passes, programs, templates,
+};
+use crate::service::Problem;
+
+/// One address with one method.
+pub struct Door {
+    pub method: Method,
+    pub path: &'static str,
+    /// The roles that may use it; empty for doors that know their visitor otherwise or serve everybody.
+    pub roles: &'static [Role],
+    route: Box<dyn Fn() -> Route>,
+}
+
+/// The arguments of a handler whose first is `Allow<R>`: a route of the API without a role does not compile.
+pub trait Guarded<R> {}
+
+macro_rules! guarded {
+    ($($rest:ident)*) => { impl<R, $($rest),*> Guarded<R> for (Allow<R>, $($rest,)*) {} };
+}
+guarded!(A);
+guarded!(A B);
+guarded!(A B C);
+guarded!(A B C D);
+
+fn api<R, F, Args>(method: Method, path: &'static str, handler: F) -> Door
+where
+    R: Roles,
+    F: Handler<Args> + Copy,
+    Args: FromRequest + Guarded<R> + 'static,
+    F::Output: Responder + 'static,
+{
+    let route = move || {
+        web::to(move |request: HttpRequest, payload: web::Payload| async move {
+            // First who it is, then what they say: extractors of one handler race each other, and a stranger's body
+            // is not to be read, let alone answered.
+            admit::<R>(&request).await?;
+            let mut payload = payload.into_inner();
+            let args = Args::from_request(&request, &mut payload).await.map_err(Into::into)?;
+            let response = handler.call(args).await.respond_to(&request);
+            Ok::<_, actix_web::Error>(response.map_into_boxed_body())
+        })
+    };
+    Door { method, path, roles: R::ROLES, route: Box::new(route) }
+}
+
+fn open<F, Args>(method: Method, path: &'static str, handler: F) -> Door
+where
+    F: Handler<Args> + Copy,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    Door { method, path, roles: &[], route: Box::new(move || web::to(handler)) }
+}
+
+/// The table.
+pub fn doors() -> Vec<Door> {
+    const DELETE: Method = Method::DELETE;
+    const GET: Method = Method::GET;
+    const HEAD: Method = Method::HEAD;
+    const PATCH: Method = Method::PATCH;
+    const POST: Method = Method::POST;
+    const REGISTRATION: &str = "/apple/{brand}/v1/devices/{device}/registrations/{pass_type}/{serial}";
+    const PASS: &str = "/apple/{brand}/v1/passes/{pass_type}/{serial}";
+    vec![
+        api(POST, "/api/v1/programs", programs::create),
+        api(GET, "/api/v1/programs", programs::list),
+        api(GET, "/api/v1/programs/{id}", programs::read),
+        api(PATCH, "/api/v1/programs/{id}", programs::update),
+        api(GET, "/api/v1/templates", templates::list),
+        api(GET, "/api/v1/templates/{id}", templates::read),
+        api(POST, "/api/v1/customers", customers::create),
+        api(GET, "/api/v1/customers", customers::list),
+        api(GET, "/api/v1/customers/{id}", customers::read),
+        api(PATCH, "/api/v1/customers/{id}", customers::update),
+        api(POST, "/api/v1/passes", passes::issue),
+        api(GET, "/api/v1/passes", passes::list),
+        api(GET, "/api/v1/passes/{id}", passes::read),
+        api(PATCH, "/api/v1/passes/{id}", passes::patch),
+        api(POST, "/api/v1/passes/{id}/void", passes::void),
+        api(POST, "/api/v1/passes/{id}/expire", passes::expire),
+        api(POST, "/api/v1/passes/{id}/reissue", passes::reissue),
+        api(GET, "/api/v1/passes/{id}/devices", passes::devices),
+        api(GET, "/api/v1/events", events::list),
+        api(POST, "/api/v1/keys", keys::create),
+        api(GET, "/api/v1/keys", keys::list),
+        api(POST, "/api/v1/keys/{id}/revoke", keys::revoke),
+        open(GET, "/api/openapi.json", openapi::document),
+        open(GET, "/api/docs", openapi::page),
+        open(POST, REGISTRATION, apple_web_service::register),
+        open(DELETE, REGISTRATION, apple_web_service::unregister),
+        open(GET, "/apple/{brand}/v1/devices/{device}/registrations/{pass_type}", apple_web_service::list),
+        open(GET, PASS, apple_web_service::fetch),
+        open(HEAD, PASS, apple_web_service::fetch),
+        open(POST, "/apple/{brand}/v1/log", apple_web_service::log),
+        open(GET, "/p/{link}", add_page::page),
+        open(HEAD, "/p/{link}", add_page::page),
+        open(GET, "/p/{link}/apple.pkpass", add_page::bundle),
+        open(HEAD, "/p/{link}/apple.pkpass", add_page::bundle),
+        open(GET, "/p/{link}/google", add_page::google),
+        open(GET, "/i/{brand}/{template}/{version}/{name}", images::image),
+        open(HEAD, "/i/{brand}/{template}/{version}/{name}", images::image),
+        open(GET, "/healthz", health::live),
+        open(GET, "/readyz", health::ready),
+        open(GET, "/metrics", health::metrics),
+    ]
+}
+
+/// Puts the table into a server: a resource for each path, 405 for methods it does not take, 404 for the rest.
+pub fn configure(config: &mut web::ServiceConfig) {
+    let mut doors = doors();
+    while let Some(path) = doors.first().map(|door| door.path) {
+        let (here, rest): (Vec<_>, Vec<_>) = doors.into_iter().partition(|door| door.path == path);
+        doors = rest;
+        let allowed = here.iter().map(|door| door.method.as_str()).collect::<Vec<_>>().join(", ");
+        let mut resource: Resource = web::resource(path);
+        for door in here {
+            resource = resource.route((door.route)().guard(guard::Method(door.method)));
+        }
+        config.service(resource.default_service(web::to(move |request: HttpRequest| {
+            let problem = Problem::MethodNotAllowed { method: request.method().to_string(), allowed: allowed.clone() };
+            async move { Err::<&str, _>(problem) }
+        })));
+    }
+    config.default_service(web::to(async || Err::<&str, _>(Problem::NoSuchRoute)));
+}
