@@ -1,0 +1,215 @@
+//! `passarela brand`, `key`, `template`, `migrate`: what an operator sets up beside the running service.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{Failure, Output};
+use crate::app;
+use crate::clock::SystemClock;
+use crate::config::{BadConfig, Config};
+use crate::domain::ids::{KeyId, StoreId};
+use crate::domain::locale::Locale;
+use crate::domain::role::Role;
+use crate::service::{App, brands, keys, templates};
+use crate::store::{Db, brands as stored};
+use crate::wallet::design::Design;
+use crate::wallet::render::Renderer;
+
+#[derive(Debug, Subcommand)]
+pub enum Brand {
+    /// Create a brand.
+    Create {
+        name: String,
+        /// Bind this pass type to it; repeat for several.
+        #[arg(long = "pass-type", value_name = "ID")]
+        pass_types: Vec<String>,
+        #[arg(long, default_value = "pt-BR", value_parser = parse::<Locale>)]
+        locale: Locale,
+        #[arg(long, default_value = "America/Sao_Paulo")]
+        time_zone: String,
+    },
+    /// Bind a pass type to a brand. A pass type belongs to one brand.
+    BindPassType { brand: String, pass_type: String },
+    /// List brands.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Create a key and print it, this once.
+    Create {
+        /// The brand's code.
+        #[arg(long)]
+        brand: String,
+        /// admin, issuer, pos, marketing, gateway, app or reader.
+        #[arg(long, value_parser = parse::<Role>)]
+        role: Role,
+        /// The store that a pos or gateway key stands in.
+        #[arg(long, value_parser = parse::<StoreId>)]
+        store: Option<StoreId>,
+        #[arg(long, default_value = "made on the command line")]
+        name: String,
+        /// When it ends by itself (RFC 3339).
+        #[arg(long, value_parser = parse::<DateTime<Utc>>)]
+        expires_at: Option<DateTime<Utc>>,
+    },
+    /// List a brand's keys.
+    List {
+        #[arg(long)]
+        brand: String,
+    },
+    /// Revoke a key, from the next request on.
+    Revoke {
+        #[arg(long)]
+        brand: String,
+        #[arg(value_parser = parse::<KeyId>)]
+        key: KeyId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Template {
+    /// Check a design's folder: the first fault, with its file.
+    Check { folder: PathBuf },
+    /// Install a design as a template of a brand, or as its next version.
+    Install {
+        #[arg(long)]
+        brand: String,
+        /// The pass type of its passes; the brand's only one if absent.
+        #[arg(long)]
+        pass_type: Option<String>,
+        folder: PathBuf,
+    },
+}
+
+fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+async fn open(config: Config) -> Result<App, Failure> {
+    Ok(app::open(config, Arc::new(SystemClock)).await?)
+}
+
+async fn brand_of(app: &App, code: &str) -> Result<stored::Brand, Failure> {
+    let found = brands::find_by_code(app, code).await?;
+    found.ok_or_else(|| {
+        Failure::No(format!("there is no brand with the code {code}; `passarela brand list` shows them"))
+    })
+}
+
+impl Brand {
+    pub async fn run(self, config: Config, output: Output) -> Result<(), Failure> {
+        let app = open(config).await?;
+        match self {
+            Self::Create { name, pass_types, locale, time_zone } => {
+                let brand = brands::create(&app, &name, locale, &time_zone).await?;
+                for pass_type in &pass_types {
+                    brands::bind_pass_type(&app, brand.id, pass_type).await?;
+                }
+                output.print(&json!({ "id": brand.id, "code": brand.code, "pass_types": pass_types }), || {
+                    format!("{}  {}", brand.code, brand.name)
+                });
+            }
+            Self::BindPassType { brand, pass_type } => {
+                let brand = brand_of(&app, &brand).await?;
+                brands::bind_pass_type(&app, brand.id, &pass_type).await?;
+                output.print(&json!({ "id": brand.id, "pass_type": pass_type }), || {
+                    format!("{}  {pass_type}", brand.code)
+                });
+            }
+            Self::List => {
+                let (mut rows, mut lines) = (Vec::new(), Vec::new());
+                for (brand, pass_types) in brands::list(&app).await? {
+                    lines.push(format!("{}  {}  {}", brand.code, brand.name, pass_types.join(" ")));
+                    rows.push(
+                        json!({ "id": brand.id, "code": brand.code, "name": brand.name, "pass_types": pass_types }),
+                    );
+                }
+                output.print(&json!({ "brands": rows }), || lines.join("\n"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Key {
+    pub async fn run(self, config: Config, output: Output) -> Result<(), Failure> {
+        let app = open(config).await?;
+        match self {
+            Self::Create { brand, role, store, name, expires_at } => {
+                let brand = brand_of(&app, &brand).await?;
+                let (key, secret) = keys::create(&app, &brand, role, store, &name, expires_at).await?;
+                output
+                    .print(&json!({ "id": key.id, "role": role, "key": secret.reveal() }), || secret.reveal().clone());
+            }
+            Self::List { brand } => {
+                let brand = brand_of(&app, &brand).await?;
+                let (mut rows, mut lines, mut after) = (Vec::new(), Vec::new(), None);
+                loop {
+                    let page = keys::list(&app, brand.id, after, 200).await?;
+                    after = page.last().map(|key| key.id);
+                    for key in page {
+                        let state = if key.revoked_at.is_some() { "revoked" } else { "live" };
+                        lines.push(format!("{}  {:9}  {state:7}  {}", key.id, key.role, key.name));
+                        rows.push(json!({ "id": key.id, "role": key.role, "name": key.name, "store_id": key.store_id,
+                            "created_at": key.created_at, "expires_at": key.expires_at, "revoked_at": key.revoked_at }));
+                    }
+                    if after.is_none() {
+                        break;
+                    }
+                }
+                output.print(&json!({ "keys": rows }), || lines.join("\n"));
+            }
+            Self::Revoke { brand, key } => {
+                let brand = brand_of(&app, &brand).await?;
+                let key = keys::revoke(&app, brand.id, key).await?;
+                output.print(&json!({ "id": key.id, "revoked_at": key.revoked_at }), || format!("{} revoked", key.id));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Template {
+    pub async fn run(self, load: impl FnOnce() -> Result<Config, BadConfig>, output: Output) -> Result<(), Failure> {
+        match self {
+            Self::Check { folder } => {
+                let files = Design::read_folder(&folder)
+                    .map_err(|error| Failure::Trouble(format!("{}: {error}", folder.display())))?;
+                let design = Design::parse(&files).map_err(|error| Failure::No(error.to_string()))?;
+                let name = design.name.clone();
+                Renderer::new(design).map_err(|error| Failure::No(error.to_string()))?;
+                output.print(&json!({ "valid": true, "name": name }), || format!("{name}: good"));
+            }
+            Self::Install { brand, pass_type, folder } => {
+                let files = Design::read_folder(&folder)
+                    .map_err(|error| Failure::Trouble(format!("{}: {error}", folder.display())))?;
+                let app = open(load()?).await?;
+                let brand = brand_of(&app, &brand).await?;
+                let pass_type = match pass_type {
+                    Some(pass_type) => pass_type,
+                    None => brands::only_pass_type(&app, brand.id).await?,
+                };
+                let template = templates::install(&app, brand.id, &pass_type, &files).await?;
+                output.print(&json!({ "id": template.id, "name": template.name, "version": template.version }), || {
+                    format!("{}  {}  version {}", template.id, template.name, template.version)
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Needs only the database, not the master key.
+pub async fn migrate(config: &Config, output: Output) -> Result<(), Failure> {
+    let trouble = |error: &dyn std::fmt::Display| Failure::Trouble(format!("database.url: {error}"));
+    let db = Db::connect(&config.database.url, 2).await.map_err(|error| trouble(&error))?;
+    db.migrate().await.map_err(|error| trouble(&error))?;
+    let version = crate::store::db::schema_version();
+    output.print(&json!({ "schema_version": version }), || format!("the schema is at version {version}"));
+    Ok(())
+}

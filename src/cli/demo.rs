@@ -1,0 +1,216 @@
+//! `passarela demo`: everything at once, in a folder of its own, ready to be tried.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{Failure, Output, certs, serve};
+use crate::app::{self, Role};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::domain::identifier::IdentifierKind;
+use crate::domain::ids::{BrandId, CustomerId, PassId, ProgramId};
+use crate::domain::locale::Locale;
+use crate::domain::role::Role as KeyRole;
+use crate::domain::secret::Personal;
+use crate::service::customers::{Details, Selector};
+use crate::service::issue_pass::{self, Order, TemplateRef};
+use crate::service::programs::{self, NewProgram};
+use crate::service::{App, brands, keys, read_pass, templates};
+use crate::store::brands::Brand;
+use crate::store::passes::Pass;
+use crate::telemetry;
+use crate::wallet::design::Files;
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// The socket to listen on.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// The URL that people see, for example of a tunnel to this machine.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Where its database, keys and certificates live.
+    #[arg(long, value_name = "DIR", default_value = "passarela-demo")]
+    data_dir: PathBuf,
+}
+
+const PASS_TYPE: &str = "pass.example.padaria-aurora";
+
+/// The design of the demo's brand, inside the program: `demo` needs no other file.
+macro_rules! design {
+    ($($name:literal)+) => {
+        [$(($name, include_bytes!(concat!("../../pass-templates/clube-aurora/", $name)).as_slice())),+]
+    };
+}
+const DESIGN: [(&str, &[u8]); 13] = design!(
+    "template.toml" "pt-BR.toml" "en.toml" "es.toml"
+    "icon.png" "icon@2x.png" "icon@3x.png" "logo.png" "logo@2x.png" "logo@3x.png"
+    "strip.png" "strip@2x.png" "strip@3x.png"
+);
+
+/// What `--json` prints when the demo is ready to serve; null for what does not exist yet.
+#[derive(Debug, Serialize)]
+struct Ready {
+    public_url: String,
+    api_key: String,
+    brand_id: BrandId,
+    program_id: ProgramId,
+    customer_id: CustomerId,
+    pass_id: PassId,
+    serial: String,
+    add_url: String,
+    pkpass_url: String,
+    console_url: Option<String>,
+    wwdr_ca_file: PathBuf,
+}
+
+impl Demo {
+    pub async fn run(self, mut config: Config, output: Output) -> Result<(), Failure> {
+        // A setting that somebody made (file or variable) is honoured; only defaults give way to the data folder.
+        let defaults = Config::defaults();
+        std::fs::create_dir_all(&self.data_dir)?;
+        if let Some(listen) = self.listen {
+            config.server.listen = listen;
+        }
+        if config.database.url == defaults.database.url {
+            config.database.url = format!("sqlite://{}", self.data_dir.join("passarela.db").display());
+        }
+        if config.secrets.master_key_file == defaults.secrets.master_key_file {
+            config.secrets.master_key_file = self.data_dir.join("master.key");
+        }
+        if config.apple.certs_dir == defaults.apple.certs_dir {
+            config.apple.certs_dir = self.data_dir.join("certs");
+        }
+        if config.log.filter == defaults.log.filter {
+            "warn".clone_into(&mut config.log.filter);
+        }
+        telemetry::start_logging(&config.log);
+        ensure_master_key(&config.secrets.master_key_file)?;
+        certs::ensure_dev(&config, PASS_TYPE)?;
+        // Bind first: a port of 0 must be known before it is burned into passes.
+        if self.public_url.is_none() && config.server.public_url == defaults.server.public_url {
+            let listener = std::net::TcpListener::bind(&config.server.listen)
+                .map_err(|error| Failure::Trouble(format!("server.listen {}: {error}", config.server.listen)))?;
+            config.server.listen = listener.local_addr()?.to_string();
+            config.server.public_url = format!("http://{}", config.server.listen);
+        }
+        if let Some(public_url) = self.public_url {
+            config.server.public_url = public_url;
+        }
+        config.check()?;
+        let wwdr_ca_file = config.apple.certs_dir.join("wwdr").join("dev-wwdr.pem");
+        let app = app::open(config, Arc::new(SystemClock)).await?;
+        let (brand, pass) = seed(&app).await?;
+        let key_file = self.data_dir.join("admin.key");
+        let api_key = ensure_key(&app, &brand, &key_file).await?;
+        let running = app::start(app, Role::All, telemetry::start_metrics())?;
+        let public_url = running.app.config.server.public_url.clone();
+        let add_url = format!("{public_url}/p/{}", pass.link.reveal());
+        let ready = Ready {
+            api_key,
+            brand_id: brand.id,
+            program_id: pass.program_id,
+            customer_id: pass.customer_id,
+            pass_id: pass.id,
+            serial: pass.serial.clone(),
+            pkpass_url: format!("{add_url}/apple.pkpass"),
+            add_url,
+            console_url: None,
+            wwdr_ca_file,
+            public_url,
+        };
+        output.print(&ready, || welcome(&ready));
+        std::io::stdout().flush()?;
+        serve::until_stopped(running).await
+    }
+}
+
+fn welcome(ready: &Ready) -> String {
+    let Ready { public_url, api_key, pass_id, add_url, pkpass_url, wwdr_ca_file, .. } = ready;
+    format!(
+        "Passarela is running, with a bakery's loyalty card in it.\n\n\
+         Add the card:        {add_url}\n\
+         The bundle itself:   {pkpass_url}\n\
+         The API, described:  {public_url}/api/docs\n\n\
+         Change it, and every phone that holds it is told:\n\n  \
+         curl -X PATCH {public_url}/api/v1/passes/{pass_id} \\\n    \
+         -H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json' \\\n    \
+         -d '{{\"data\":{{\"points\":135,\"tier\":\"Ouro\"}}}}'\n\n\
+         Check what it signed:\n\n  \
+         curl -s -o card.pkpass {pkpass_url} && passarela pass verify card.pkpass --ca {}\n\n\
+         The certificates are for development: no phone trusts them. Ctrl-C stops.",
+        wwdr_ca_file.display()
+    )
+}
+
+fn ensure_master_key(path: &Path) -> Result<(), Failure> {
+    let mut key = [0u8; 32];
+    SystemClock.random(&mut key);
+    match private_file(path) {
+        Ok(mut file) => Ok(file.write_all(&key)?),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A new file that only its owner can read.
+fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// The demo's admin key: made once, kept in the data folder so that the next start prints the same.
+async fn ensure_key(app: &App, brand: &Brand, path: &Path) -> Result<String, Failure> {
+    if let Ok(key) = std::fs::read_to_string(path) {
+        return Ok(key.trim().to_owned());
+    }
+    let (_, secret) = keys::create(app, brand, KeyRole::Admin, None, "demo", None).await?;
+    private_file(path)?.write_all(secret.reveal().as_bytes())?;
+    Ok(secret.reveal().clone())
+}
+
+/// A bakery with a program, a customer and a card. Seeding again finds what is there.
+async fn seed(app: &App) -> Result<(Brand, Pass), Failure> {
+    let known = brands::list(app).await?.into_iter().find(|(_, types)| types.iter().any(|own| own == PASS_TYPE));
+    let brand = match known {
+        Some((brand, _)) => brand,
+        None => {
+            let brand = brands::create(app, "Padaria Aurora", Locale::PtBr, "America/Sao_Paulo").await?;
+            brands::bind_pass_type(app, brand.id, PASS_TYPE).await?;
+            brand
+        }
+    };
+    let files: Files = DESIGN.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect();
+    let template = templates::install(app, brand.id, PASS_TYPE, &files).await?;
+    let new = NewProgram {
+        name: "Clube Aurora".to_owned(),
+        external_id: Some("clube-aurora".to_owned()),
+        time_zone: "America/Sao_Paulo".to_owned(),
+    };
+    let program = programs::create(app, brand.id, new, None, |program| program.id.to_string().into_bytes()).await?;
+    let program =
+        String::from_utf8_lossy(&program.body).parse().map_err(|_| Failure::Trouble("no program".to_owned()))?;
+    let data = json!({ "points": 120, "tier": "Prata", "next_reward": "Pão de queijo · 200 pontos" });
+    let order = Order {
+        template: TemplateRef::Id(template.id),
+        program,
+        customer: Selector {
+            id: None,
+            identifiers: vec![(IdentifierKind::CardNumber, Personal::new("7401 8835 2290".to_owned()))],
+        },
+        details: Details { name: Some(Some(Personal::new("Ana Souza".to_owned()))), ..Details::default() },
+        external_id: Some("demo".to_owned()),
+        data: Personal::new(data.as_object().cloned().unwrap_or_else(Map::<String, Value>::new)),
+        hash: [0; 32],
+    };
+    let body = |_: &App, pass: &Pass, _| pass.id.to_string().into_bytes();
+    let reply = issue_pass::issue(app, &brand, &order, None, body).await?;
+    let pass = String::from_utf8_lossy(&reply.body).parse().map_err(|_| Failure::Trouble("no pass".to_owned()))?;
+    let (pass, _) = read_pass::read(app, brand.id, pass).await?;
+    Ok((brand, pass))
+}

@@ -1,0 +1,46 @@
+//! `passarela serve`: the service until it is told to stop.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Failure;
+use crate::app::{self, Role, Running};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::telemetry;
+
+pub async fn run(config: Config, role: Role) -> Result<(), Failure> {
+    telemetry::start_logging(&config.log);
+    let metrics = telemetry::start_metrics();
+    let app = app::open(config, Arc::new(SystemClock)).await?;
+    let running = app::start(app, role, metrics)?;
+    match running.address {
+        Some(address) => tracing::info!(%address, ?role, "serving"),
+        None => tracing::info!(?role, "working"),
+    }
+    if running.app.config.google.issuer_id.is_none() {
+        tracing::info!("Google Wallet is off: google.issuer_id is not set");
+    }
+    until_stopped(running).await
+}
+
+/// Serves until a signal comes, then lets finish what runs. A second signal ends it at once.
+pub async fn until_stopped(mut running: Running) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        name = running.failed() => {
+            running.stop().await;
+            return Err(Failure::Trouble(format!("{name} ended")));
+        }
+    }
+    tracing::info!("stopping; once more to stop at once");
+    tokio::select! {
+        () = running.stop() => Ok(()),
+        _ = terminate.recv() => Err(Failure::Trouble("stopped at once".to_owned())),
+        _ = interrupt.recv() => Err(Failure::Trouble("stopped at once".to_owned())),
+    }
+}
