@@ -1,0 +1,19 @@
+//! The whole service over HTTP, each test on both engines.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::string_slice)]
+
+#[path = "../helpers/app.rs"]
+mod app;
+#[path = "../helpers/bundle.rs"]
+mod bundle;
+#[path = "../helpers/engine.rs"]
+mod engine;
+
+mod add_page;
+mod apple_web_service;
+mod bodies;
+mod customers;
+mod idempotency;
+mod openapi;
+mod passes;
+mod publishing;
+mod roles;

@@ -1,0 +1,223 @@
+//! The house: arrows point one way, SQL names its brand, the migrations of both engines are one, and nothing that is
+//! banned crept in.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::string_slice)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every source file under `src/` with its text.
+fn sources() -> Vec<(String, String)> {
+    let (mut folders, mut files) = (vec![root().join("src")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
+                files.push((name, std::fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// From the top of the house to its ground; a module may use its own floor and those below.
+const FLOORS: &[&[&str]] =
+    &[&["main"], &["cli"], &["app"], &["http", "worker"], &["service"], &["store", "wallet"], &["domain"]];
+
+/// Beside the house, for every floor but `domain`.
+const BESIDE: &[&str] = &["clock", "config", "telemetry"];
+
+fn floor(module: &str) -> Option<usize> {
+    FLOORS.iter().position(|floor| floor.contains(&module))
+}
+
+#[test]
+fn no_arrow_points_back() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let module = file.split(['/', '.']).next().unwrap().to_owned();
+        for (at, _) in text.match_indices("crate::") {
+            let used: String = text[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let Some(to) = floor(&used) else {
+                if module == "domain" && BESIDE.contains(&used.as_str()) {
+                    wrong.push(format!("{file} uses {used}"));
+                }
+                continue;
+            };
+            let is_beside = BESIDE.contains(&module.as_str());
+            let Some(from) = floor(&module) else {
+                assert!(is_beside || module == "lib", "{file} is on no floor");
+                continue;
+            };
+            if to < from || (to == from && used != module) {
+                wrong.push(format!("{file} uses {used}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Statements that name no `brand_id`, each with its reason.
+const NO_BRAND: &[(&str, &str)] = &[
+    ("store/installation.rs", "one row for the whole installation"),
+    ("PRAGMA", "a setting of the connection"),
+    ("FROM brands WHERE code", "how a brand is found in the first place"),
+];
+
+#[test]
+fn every_statement_names_its_brand() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find('"') {
+            let literal: String = {
+                let mut escaped = false;
+                rest[at + 1..]
+                    .chars()
+                    .take_while(|c| {
+                        let end = *c == '"' && !escaped;
+                        escaped = *c == '\\' && !escaped;
+                        !end
+                    })
+                    .collect()
+            };
+            rest = &rest[(at + 2 + literal.len()).min(rest.len())..];
+            let is_statement = ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "WITH "]
+                .iter()
+                .any(|verb| literal.trim_start().starts_with(verb));
+            if !is_statement {
+                continue;
+            }
+            assert!(
+                file.starts_with("store/") || file.starts_with("cli/bench/"),
+                "SQL outside the store: {file}: {literal}"
+            );
+            let is_excused = NO_BRAND.iter().any(|(what, _)| file == *what || literal.contains(what));
+            // A text that is put together: the rest of the file's function must name it.
+            let is_head = literal.trim_end().ends_with("AS (")
+                || literal.trim() == "SELECT"
+                || literal.trim_end().ends_with("lease_until =");
+            if !literal.contains("brand_id") && !is_excused && !is_head {
+                wrong.push(format!("{file}: {literal}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn both_engines_have_the_same_migrations_in_the_same_order() {
+    let names = |folder: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(root().join("migrations").join(folder)).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let known: Vec<String> = passarela::store::db::migration_names().map(|name| format!("{name}.sql")).collect();
+    assert_eq!(names("sqlite"), known);
+    assert_eq!(names("postgres"), known);
+}
+
+/// The two texts of a migration differ in types and in nothing else.
+#[test]
+fn migrations_differ_only_in_types() {
+    const TYPES: &[(&str, &str)] =
+        &[("UUID", "BLOB"), ("BYTEA", "BLOB"), ("TIMESTAMPTZ", "TEXT"), ("JSONB", "TEXT"), ("BIGINT", "INTEGER")];
+    for name in passarela::store::db::migration_names() {
+        let read =
+            |engine: &str| std::fs::read_to_string(root().join(format!("migrations/{engine}/{name}.sql"))).unwrap();
+        let words = |text: &str, is_postgres: bool| -> Vec<String> {
+            let text = text.replace(") STRICT;", ");");
+            let words = text.split_inclusive(|c: char| !c.is_alphanumeric()).map(|word| {
+                let found = TYPES.iter().find(|(postgres, _)| {
+                    is_postgres && word.trim_end_matches(|c: char| !c.is_alphanumeric()) == *postgres
+                });
+                found.map_or_else(|| word.to_owned(), |(postgres, sqlite)| word.replacen(postgres, sqlite, 1))
+            });
+            words.map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
+        };
+        assert_eq!(words(&read("postgres"), true), words(&read("sqlite"), false), "{name}");
+    }
+}
+
+/// Columns that hold personal data carry the mark in the schema; a person's data in an unmarked column is a defect that
+/// reviews look for here.
+#[test]
+fn personal_columns_are_marked() {
+    let schema = std::fs::read_to_string(root().join("migrations/postgres/0001_spine.sql")).unwrap();
+    let marked: BTreeSet<&str> = schema
+        .lines()
+        .filter(|line| line.contains("-- personal"))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert_eq!(marked, BTreeSet::from(["name", "attributes", "value", "data", "apple", "google"]));
+}
+
+#[test]
+fn banned_crates_are_not_in_the_tree() {
+    const BANNED: &[&str] = &["native-tls", "aws-lc-rs", "aws-lc-sys", "openssl-src", "hyper-tls"];
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let resolved: BTreeSet<String> = metadata["resolve"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| node["id"].as_str().unwrap().to_owned())
+        .collect();
+    let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        if resolved.contains(package["id"].as_str().unwrap()) {
+            let text = |key: &str| package[key].as_str().unwrap().to_owned();
+            versions.entry(text("name")).or_default().insert(text("version"));
+            let source = package["source"].as_str().unwrap_or("registry+");
+            assert!(source.starts_with("registry+"), "{} comes from {source}", text("name"));
+        }
+    }
+    for name in BANNED {
+        assert!(!versions.contains_key(*name), "{name} is banned");
+    }
+    for single in ["rustls", "reqwest", "hyper", "tokio", "openssl"] {
+        assert!(
+            versions.get(single).is_none_or(|versions| versions.len() == 1),
+            "{single}: {:?}",
+            versions.get(single)
+        );
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_one_idea() {
+    for (file, text) in sources() {
+        assert!(text.lines().count() <= 600, "{file} has {} lines", text.lines().count());
+    }
+}
+
+#[test]
+fn shipped_files_are_where_the_readme_says() {
+    for file in [
+        "README.md",
+        "Dockerfile",
+        "deny.toml",
+        "scripts/test",
+        "scripts/audit",
+        ".ci/run",
+        "docs/operating.md",
+        "docs/api.md",
+        "docs/design.md",
+    ] {
+        assert!(Path::new(&root().join(file)).exists(), "{file}");
+    }
+}
