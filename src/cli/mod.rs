@@ -1,8 +1,10 @@
 //! The command line: arguments to use cases, and outcomes to text, one line of JSON, and an exit status.
 
 mod admin;
+mod backup;
 mod certs;
 mod demo;
+mod doctor;
 mod pass;
 mod serve;
 
@@ -55,6 +57,12 @@ enum Command {
     /// API keys.
     #[command(subcommand)]
     Key(admin::Key),
+    /// Write everything to one file, while the service runs.
+    Backup(backup::Backup),
+    /// Bring back what a backup holds, into a database that is not there yet.
+    Restore(backup::Restore),
+    /// Say what is wrong with this installation.
+    Doctor,
     /// Bring the database's schema up to date.
     Migrate,
     /// Print the API's description (OpenAPI).
@@ -171,6 +179,9 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Certs(certs) => certs.run(&load()?, output),
         Command::Brand(brand) => brand.run(load()?, output).await,
         Command::Key(key) => key.run(load()?, output).await,
+        Command::Backup(backup) => backup.run(load()?, output).await,
+        Command::Restore(restore) => restore.run(load()?, output).await,
+        Command::Doctor => doctor::run(load()?, output).await,
         Command::Migrate => admin::migrate(&load()?, output).await,
         Command::Openapi => {
             print!("{}", crate::http::openapi::text());

@@ -1,6 +1,7 @@
 //! All SQL. A function here is one statement (or a few that belong together) on a connection that the caller owns;
 //! it takes `brand_id` first, because every table leads with it.
 
+pub mod backup;
 pub mod brands;
 pub mod customers;
 pub mod db;

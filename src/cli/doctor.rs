@@ -1,0 +1,195 @@
+//! `passarela doctor`: what is wrong with this installation, in sentences.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::backup::kept_check;
+use super::{Failure, Output};
+use crate::app;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::store::{Db, backup, brands, db};
+use crate::wallet::apple::certificates::{self, Certificates};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Level {
+    Good,
+    Warning,
+    Wrong,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    level: Level,
+    text: String,
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn good(&mut self, text: impl Into<String>) {
+        self.0.push(Finding { level: Level::Good, text: text.into() });
+    }
+
+    fn warn(&mut self, text: impl Into<String>) {
+        self.0.push(Finding { level: Level::Warning, text: text.into() });
+    }
+
+    fn wrong(&mut self, text: impl Into<String>) {
+        self.0.push(Finding { level: Level::Wrong, text: text.into() });
+    }
+}
+
+/// Days before the end of a certificate at which it is time to renew it.
+const RENEW_DAYS: i64 = 30;
+
+pub async fn run(config: Config, output: Output) -> Result<(), Failure> {
+    let mut findings = Findings::default();
+    check_addresses(&config, &mut findings);
+    let certificates = check_certificates(&config, &mut findings);
+    check_database(&config, certificates.as_ref(), &mut findings).await;
+    match config.google.issuer_id {
+        Some(_) => findings.good("Google Wallet: an issuer is set."),
+        None => findings.warn("Google Wallet is off: google.issuer_id is not set."),
+    }
+    let wrong = findings.0.iter().filter(|finding| finding.level == Level::Wrong).count();
+    output.print(&json!({ "findings": findings.0 }), || {
+        let line = |finding: &Finding| {
+            let mark = match finding.level {
+                Level::Good => "good   ",
+                Level::Warning => "mind   ",
+                Level::Wrong => "WRONG  ",
+            };
+            format!("{mark}{}", finding.text)
+        };
+        findings.0.iter().map(line).collect::<Vec<_>>().join("\n")
+    });
+    if wrong == 0 { Ok(()) } else { Err(Failure::No(format!("{wrong} things are wrong"))) }
+}
+
+fn check_addresses(config: &Config, findings: &mut Findings) {
+    let url = &config.server.public_url;
+    if url.starts_with("https://") {
+        findings.good(format!("People see {url}."));
+    } else {
+        findings.warn(format!(
+            "server.public_url is {url}: phones fetch updates over https only (http works on iPhones with the developer \
+             setting \"Allow HTTP Services\"). Passes issued now carry this address for ever."
+        ));
+    }
+    match std::net::TcpListener::bind(&config.server.listen) {
+        Ok(_) => findings.good(format!("{} is free to listen on.", config.server.listen)),
+        Err(error) => findings
+            .warn(format!("{} cannot be listened on now ({error}); is the service running?", config.server.listen)),
+    }
+}
+
+fn check_certificates(config: &Config, findings: &mut Findings) -> Option<Certificates> {
+    let now = SystemClock.now();
+    let found = match certificates::read(&config.apple.certs_dir, now) {
+        Ok(found) => found,
+        Err(error) => {
+            findings.wrong(format!("Certificates cannot be read: {error}."));
+            return None;
+        }
+    };
+    for (pass_type, signer) in &found.signers {
+        let days = (signer.not_after() - now).num_days();
+        let text = format!("{pass_type} can be signed for another {days} days.");
+        if days <= RENEW_DAYS {
+            findings.warn(format!("{text} Renew its certificate."))
+        } else {
+            findings.good(text)
+        }
+        let organization = crate::wallet::apple::signer::readable(signer.intermediate().subject_name());
+        if !organization.contains("Apple") {
+            findings.warn(format!(
+                "{pass_type} is signed with a development certificate ({organization}): no phone takes it."
+            ));
+        }
+    }
+    for (pass_type, fault) in &found.faults {
+        findings.wrong(format!("{pass_type} cannot be signed: {fault}."));
+    }
+    Some(found)
+}
+
+async fn check_database(config: &Config, certificates: Option<&Certificates>, findings: &mut Findings) {
+    let sqlite = config.database.url.strip_prefix("sqlite://");
+    if let Some(path) = sqlite.filter(|path| !std::path::Path::new(path).exists()) {
+        findings.warn(format!("There is no database at {path} yet; `passarela serve` makes one."));
+        return;
+    }
+    let db = match Db::connect(&config.database.url, 2).await {
+        Ok(db) => db,
+        Err(error) => {
+            findings.wrong(format!("The database does not answer: {error}."));
+            return;
+        }
+    };
+    if let Err(error) = look_inside(&db, config, certificates, findings).await {
+        findings.wrong(format!("The database cannot be read: {error}."));
+    }
+    db.close().await;
+}
+
+async fn look_inside(
+    db: &Db,
+    config: &Config,
+    certificates: Option<&Certificates>,
+    findings: &mut Findings,
+) -> sqlx::Result<()> {
+    let ours = db::schema_version();
+    match backup::find_schema_version(&mut db.read().await?.conn()).await? {
+        Some(version) if version == ours => findings.good(format!("The database answers; its schema is {version}.")),
+        Some(version) if version > ours => {
+            findings.wrong(format!("The schema is {version}, newer than this program's {ours}: update the program."));
+            return Ok(());
+        }
+        found => {
+            let version = found.unwrap_or(0);
+            findings
+                .warn(format!("The schema is {version}; `passarela migrate` or the next start brings it to {ours}."));
+            return Ok(());
+        }
+    }
+    if let Some(damage) = backup::find_damage(db).await? {
+        findings.wrong(format!("The database file is damaged: {damage}."));
+    }
+    match app::read_master_key(config) {
+        Err(error) => findings.wrong(format!("{error}.")),
+        Ok(key) => match kept_check(db).await? {
+            Some(kept) if kept != key.check_value() => {
+                findings.wrong("The master key is not the one this database was used with.");
+            }
+            _ => findings.good("The master key fits the database."),
+        },
+    }
+    let mut reader = db.read().await?;
+    let listed = brands::list(&mut reader.conn()).await?;
+    if listed.is_empty() {
+        findings.warn("There is no brand yet: passarela brand create NAME --pass-type ID.");
+    }
+    for brand in listed {
+        let pass_types = brands::list_pass_types(&mut reader.conn(), brand.id).await?;
+        if pass_types.is_empty() {
+            findings.warn(format!("{} ({}) has no pass type.", brand.name, brand.code));
+        }
+        let missing = |pass_type: &&String| certificates.is_some_and(|found| found.signer(pass_type).is_none());
+        for pass_type in pass_types.iter().filter(missing) {
+            findings.wrong(format!(
+                "{pass_type} of {} has no usable certificate: its passes cannot be issued.",
+                brand.name
+            ));
+        }
+        let (pending, oldest) = crate::store::deliveries::count_pending(&mut reader.conn(), brand.id, 10_000).await?;
+        if let Some(oldest) = oldest {
+            let minutes = (SystemClock.now() - oldest).num_minutes();
+            findings
+                .warn(format!("{}: {pending} devices wait to be told, the oldest for {minutes} minutes.", brand.name));
+        }
+    }
+    Ok(())
+}
