@@ -1,0 +1,11 @@
+//! Apple bundles and Google objects, against independent readers and Google's own schema.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::string_slice)]
+
+#[path = "../helpers/bundle.rs"]
+mod bundle;
+
+mod apple;
+mod design;
+mod google_loyalty;
+mod sample;
+mod schema;

@@ -1,0 +1,77 @@
+//! A pass to try things on.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use passarela::clock::{Clock as _, SystemClock};
+use passarela::domain::content::Content;
+use passarela::domain::pass::PassStatus;
+use passarela::domain::secret::Personal;
+use passarela::wallet::apple::{certificates, dev_ca, signer::Signer};
+use passarela::wallet::design::{Design, Files};
+use passarela::wallet::render::{Renderer, State};
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+pub const PASS_TYPE: &str = "pass.example.formats";
+
+pub fn files() -> Files {
+    Design::read_folder(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/pass-templates/clube-aurora"))).unwrap()
+}
+
+pub fn renderer(files: &Files) -> Renderer {
+    Renderer::new(Design::parse(files).unwrap()).unwrap()
+}
+
+pub fn now() -> DateTime<Utc> {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+pub fn content(renderer: &Renderer, name: &str, data: &Value, status: PassStatus) -> Content {
+    render(renderer, name, data, status, now()).0
+}
+
+pub fn render(
+    renderer: &Renderer,
+    name: &str,
+    data: &Value,
+    status: PassStatus,
+    now: DateTime<Utc>,
+) -> (Content, Option<DateTime<Utc>>) {
+    let (name, card) = (Personal::new(name.to_owned()), Personal::new("740188352290".to_owned()));
+    let state = State {
+        brand_name: "Padaria Aurora",
+        brand_code: "k7w2m9xa",
+        program_name: "Clube Aurora",
+        time_zone: Tz::America__Sao_Paulo,
+        customer_name: Some(&name),
+        customer_attributes: &Map::new(),
+        card_number: Some(&card),
+        member_since: now,
+        pass_serial: "Ab9",
+        pass_status: status,
+        pass_data: data.as_object().unwrap(),
+        pass_created_at: now,
+        pass_code: "240MBMRXY7S4XATBQHDWC3S8E6NYW7EF86298B3R28M6C2QN",
+        now,
+    };
+    renderer.render(&state).unwrap()
+}
+
+pub fn certs() -> PathBuf {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = TempDir::new().unwrap();
+        dev_ca::ensure(folder.path(), PASS_TYPE, [1 << 40, 1 << 41], SystemClock.now()).unwrap();
+        folder
+    });
+    folder.path().to_owned()
+}
+
+pub fn signer() -> std::sync::Arc<Signer> {
+    let found = certificates::read(&certs(), SystemClock.now()).unwrap();
+    assert!(found.faults.is_empty(), "{:?}", found.faults);
+    found.signer(PASS_TYPE).unwrap().clone()
+}
