@@ -64,6 +64,7 @@ pub struct Apple {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Google {
+    #[serde(default, deserialize_with = "digits")]
     pub issuer_id: Option<String>,
 }
 
@@ -114,7 +115,23 @@ pub struct Brand {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BrandGoogle {
+    #[serde(deserialize_with = "digits")]
     pub issuer_id: Option<String>,
+}
+
+/// Digits that a variable without quotes makes a number of.
+fn digits<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Digits {
+        Text(String),
+        Number(u64),
+    }
+    let digits = Option::<Digits>::deserialize(deserializer)?;
+    Ok(digits.map(|digits| match digits {
+        Digits::Text(text) => text,
+        Digits::Number(number) => number.to_string(),
+    }))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -217,6 +234,15 @@ mod tests {
         }
         for wrong in ["passes.example.com", "https://", "https://a/", "https://a/b", "https://u@a", "ftp://a"] {
             assert!(base_url("server.public_url", wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_may_be_written_without_quotes() {
+        for text in ["3388000000000000001", "\"3388000000000000001\""] {
+            let text = format!("[google]\nissuer_id = {text}");
+            let config: Config = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(&text)).extract().unwrap();
+            assert_eq!(config.google_issuer("any"), Some("3388000000000000001"));
         }
     }
 

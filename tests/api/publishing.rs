@@ -109,11 +109,11 @@ on_both_engines! {
         app.set_points(&other, 60).await;
         app.clock.advance(TimeDelta::seconds(2));
         app.work().await;
-        assert_eq!(phone.list(&other).await, [other.serial.clone()]);
+        assert_eq!(phone.list(&other).await, std::slice::from_ref(&other.serial));
         forget_deliveries(&app).await;
         assert_eq!(phone.register(&late, "aa01").await, 201);
         assert_eq!(pending(&app).await, 1, "one delayed push");
-        assert_eq!(phone.list(&late).await, [late.serial.clone()], "though its tag is newer than the pass's");
+        assert_eq!(phone.list(&late).await, std::slice::from_ref(&late.serial), "though its tag is newer than the pass's");
         assert!(phone.list(&late).await.is_empty());
     }
 

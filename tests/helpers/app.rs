@@ -107,7 +107,7 @@ pub fn config(place: &Place) -> Config {
 }
 
 /// An address that nobody else in this run is given.
-fn free_address() -> String {
+pub fn free_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }

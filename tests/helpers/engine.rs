@@ -31,8 +31,8 @@ impl Place {
 /// The private server that `scripts/test` starts. Its absence is a failure, never a skipped test.
 pub fn postgres_url() -> String {
     #[expect(clippy::disallowed_methods, reason = "the address comes from scripts/test")]
-    std::env::var("PASSARELA_TEST_POSTGRES_URL")
-        .expect("PASSARELA_TEST_POSTGRES_URL is not set: run ./scripts/test, which starts a PostgreSQL for the tests")
+    std::env::var("TEST_POSTGRES_URL")
+        .expect("TEST_POSTGRES_URL is not set: run ./scripts/test, which starts a PostgreSQL for the tests")
 }
 
 async fn create_database() -> String {
