@@ -48,14 +48,14 @@ macro_rules! design {
         [$(($name, include_bytes!(concat!("../../pass-templates/clube-aurora/", $name)).as_slice())),+]
     };
 }
-const DESIGN: [(&str, &[u8]); 13] = design!(
+pub const DESIGN: [(&str, &[u8]); 13] = design!(
     "template.toml" "pt-BR.toml" "en.toml" "es.toml"
     "icon.png" "icon@2x.png" "icon@3x.png" "logo.png" "logo@2x.png" "logo@3x.png"
     "strip.png" "strip@2x.png" "strip@3x.png"
 );
 
 /// What `--json` prints when the demo is ready to serve; null for what does not exist yet.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct Ready {
     public_url: String,
     api_key: String,
@@ -149,7 +149,7 @@ fn welcome(ready: &Ready) -> String {
     )
 }
 
-fn ensure_master_key(path: &Path) -> Result<(), Failure> {
+pub fn ensure_master_key(path: &Path) -> Result<(), Failure> {
     let mut key = [0u8; 32];
     SystemClock.random(&mut key);
     match private_file(path) {

@@ -1,0 +1,99 @@
+//! A whole installation to measure on: certificates, keys, a brand, a program, a template; gone afterwards.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::super::demo::{self, DESIGN};
+use super::super::{Failure, certs};
+use crate::app;
+use crate::clock::{SystemClock, random_alphanumeric};
+use crate::config::Config;
+use crate::domain::identifier::IdentifierKind;
+use crate::domain::ids::{PassId, ProgramId};
+use crate::domain::locale::Locale;
+use crate::domain::secret::Personal;
+use crate::service::customers::{Details, Selector};
+use crate::service::issue_pass::{self, Order, TemplateRef};
+use crate::service::programs::{self, NewProgram};
+use crate::service::{App, brands, templates};
+use crate::store::brands::Brand;
+use crate::store::passes::Pass;
+use crate::store::templates::Template;
+use crate::wallet::design::Files;
+
+pub const PASS_TYPE: &str = "pass.example.bench";
+
+pub struct Place {
+    folder: PathBuf,
+    pub app: App,
+    pub brand: Brand,
+    pub template: Template,
+    pub program: ProgramId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+pub fn design_files() -> Files {
+    DESIGN.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect()
+}
+
+impl Place {
+    pub async fn new(database_url: Option<String>) -> Result<Self, Failure> {
+        let folder = std::env::temp_dir().join(format!("passarela-bench-{}", random_alphanumeric(&SystemClock, 12)));
+        std::fs::create_dir_all(&folder)?;
+        let mut config = Config::defaults();
+        config.database.url = database_url.unwrap_or_else(|| format!("sqlite://{}", folder.join("bench.db").display()));
+        config.apple.certs_dir = folder.join("certs");
+        config.secrets.master_key_file = folder.join("master.key");
+        config.server.listen = "127.0.0.1:0".to_owned();
+        demo::ensure_master_key(&config.secrets.master_key_file)?;
+        certs::ensure_dev(&config, PASS_TYPE)?;
+        let app = app::open(config, Arc::new(SystemClock)).await?;
+        if !brands::list(&app).await?.is_empty() {
+            return Err(Failure::Usage("the database is not empty: a measure wants one of its own".to_owned()));
+        }
+        let brand = brands::create(&app, "Padaria Aurora", Locale::PtBr, "America/Sao_Paulo").await?;
+        brands::bind_pass_type(&app, brand.id, PASS_TYPE).await?;
+        let template = templates::install(&app, brand.id, PASS_TYPE, &design_files()).await?;
+        let new = NewProgram {
+            name: "Clube Aurora".to_owned(),
+            external_id: None,
+            time_zone: "America/Sao_Paulo".to_owned(),
+        };
+        let reply = programs::create(&app, brand.id, new, None, |program| program.id.to_string().into_bytes()).await?;
+        let program =
+            String::from_utf8_lossy(&reply.body).parse().map_err(|_| Failure::Trouble("no program".to_owned()))?;
+        Ok(Self { folder, app, brand, template, program })
+    }
+
+    /// Issues passes as the API does; their ids.
+    pub async fn issue(&self, count: usize) -> Result<Vec<PassId>, Failure> {
+        let mut passes = Vec::with_capacity(count);
+        for number in 0..count {
+            let data = json!({ "points": number, "tier": "Prata", "next_reward": "Pão de queijo" });
+            let order = Order {
+                template: TemplateRef::Id(self.template.id),
+                program: self.program,
+                customer: Selector {
+                    id: None,
+                    identifiers: vec![(IdentifierKind::CardNumber, Personal::new(format!("7401{number:08}")))],
+                },
+                details: Details { name: Some(Some(Personal::new("Ana Souza".to_owned()))), ..Details::default() },
+                external_id: None,
+                data: Personal::new(data.as_object().cloned().unwrap_or_default()),
+                hash: [0; 32],
+            };
+            let body = |_: &App, pass: &Pass, _| pass.id.to_string().into_bytes();
+            let reply = issue_pass::issue(&self.app, &self.brand, &order, None, body).await?;
+            let pass = String::from_utf8_lossy(&reply.body).parse();
+            passes.push(pass.map_err(|_| Failure::Trouble("no pass".to_owned()))?);
+        }
+        Ok(passes)
+    }
+}
