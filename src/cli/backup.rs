@@ -18,10 +18,9 @@ use tokio::process::Command;
 
 use super::{Failure, Output};
 use crate::app;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::service::{App, brands};
-use crate::store::{Db, backup, db, installation};
+use crate::store::{Db, backup, brands, db};
 
 const MAGIC: &str = "PASSARELA-BACKUP 1";
 
@@ -95,8 +94,7 @@ impl Backup {
         let data = Beside::new(&self.file, ".data")?;
         match &app.db {
             Db::Sqlite { .. } => {
-                create(&data.0)?; // with its mode, before anything is in it
-                fs::remove_file(&data.0)?;
+                create(&data.0)?; // empty, with its mode: VACUUM INTO takes it as it is
                 backup::copy_sqlite(&app.db, &data.0).await.map_err(trouble)?;
             }
             Db::Postgres(_) => {
@@ -131,11 +129,10 @@ impl Backup {
 
 impl Restore {
     pub async fn run(self, config: Config, output: Output) -> Result<(), Failure> {
-        if let Some(file) = &self.file {
-            restore(file, &config).await?;
-        }
-        let app = app::open(config, Arc::new(SystemClock)).await?;
-        let count = begin_epoch(&app).await?;
+        let count = match &self.file {
+            Some(file) => restore(file, &config).await?,
+            None => begin_epochs(&config.database.url).await?,
+        };
         output.print(&json!({ "brands": count }), || {
             format!("restored; {count} brands begin a new tag epoch: every phone asks for everything once")
         });
@@ -143,16 +140,23 @@ impl Restore {
     }
 }
 
-async fn begin_epoch(app: &App) -> Result<usize, Failure> {
-    let brands = brands::list(app).await?;
-    for (brand, _) in &brands {
-        brands::begin_tag_epoch(app, brand.id).await?;
+/// A new epoch for every brand, in one transaction; how many. Needs the database and nothing else.
+async fn begin_epochs(url: &str) -> Result<usize, Failure> {
+    let db = Db::connect(url, 1).await.map_err(trouble)?;
+    db.migrate().await.map_err(trouble)?;
+    let mut tx = db.begin().await.map_err(trouble)?;
+    let listed = brands::list(&mut tx.conn()).await.map_err(trouble)?;
+    for brand in &listed {
+        let now = SystemClock.now().timestamp();
+        brands::begin_tag_epoch(&mut tx.conn(), brand.id, now).await.map_err(trouble)?;
     }
-    Ok(brands.len())
+    tx.commit().await.map_err(trouble)?;
+    db.close().await;
+    Ok(listed.len())
 }
 
 /// Checks the file from its first byte to its last before anything is written, and writes only where nothing is.
-async fn restore(path: &Path, config: &Config) -> Result<(), Failure> {
+async fn restore(path: &Path, config: &Config) -> Result<usize, Failure> {
     let no = |why: String| Failure::No(format!("{}: {why}", path.display()));
     let mut file = BufReader::new(File::open(path).map_err(|error| trouble(format!("{}: {error}", path.display())))?);
     let mut line = String::new();
@@ -175,12 +179,19 @@ async fn restore(path: &Path, config: &Config) -> Result<(), Failure> {
     if header.master_key_check != hex::encode(master_key.check_value()) {
         return Err(no("was made with another master key: tokens of its passes would change".to_owned()));
     }
-    let data = match sqlite_path(&config.database.url) {
+    let target = sqlite_path(&config.database.url)?;
+    let data = match &target {
         Some(target) => {
-            if target.exists() {
-                return Err(Failure::No(format!("{} exists; a restore never overwrites", target.display())));
+            // A write-ahead log left behind would be played onto the restored file.
+            for suffix in ["", "-wal", "-shm", "-journal"] {
+                let mut name = target.as_os_str().to_owned();
+                name.push(suffix);
+                if Path::new(&name).exists() {
+                    let name = Path::new(&name).display().to_string();
+                    return Err(Failure::No(format!("{name} exists; a restore never overwrites")));
+                }
             }
-            Beside::new(&target, ".restoring")?
+            Beside::new(target, ".restoring")?
         }
         None => Beside::new(path, ".data")?,
     };
@@ -191,23 +202,27 @@ async fn restore(path: &Path, config: &Config) -> Result<(), Failure> {
     if bytes != header.bytes || sha256 != header.sha256 {
         return Err(no(format!("is damaged: {bytes} bytes of {} with another digest", header.bytes)));
     }
-    match sqlite_path(&config.database.url) {
+    match target {
         Some(target) => place_sqlite(&data.0, &target).await,
         None => place_postgres(&data.0, config).await,
     }
 }
 
-async fn place_sqlite(data: &Path, target: &Path) -> Result<(), Failure> {
-    let db = Db::connect(&format!("sqlite://{}", data.display()), 1).await.map_err(trouble)?;
+async fn place_sqlite(data: &Path, target: &Path) -> Result<usize, Failure> {
+    let url = format!("sqlite://{}", data.display());
+    let db = Db::connect(&url, 1).await.map_err(trouble)?;
     let damage = backup::find_damage(&db).await.map_err(trouble)?;
     db.close().await;
     if let Some(damage) = damage {
         return Err(Failure::No(format!("the database in the backup is damaged: {damage}")));
     }
-    fs::hard_link(data, target).map_err(|error| trouble(format!("{}: {error}", target.display())))
+    // The epoch begins before the database is where a server would find it.
+    let count = begin_epochs(&url).await?;
+    fs::hard_link(data, target).map_err(|error| trouble(format!("{}: {error}", target.display())))?;
+    Ok(count)
 }
 
-async fn place_postgres(data: &Path, config: &Config) -> Result<(), Failure> {
+async fn place_postgres(data: &Path, config: &Config) -> Result<usize, Failure> {
     let db = Db::connect(&config.database.url, 1).await.map_err(trouble)?;
     let found = backup::find_schema_version(&mut db.read().await.map_err(trouble)?.conn()).await.map_err(trouble)?;
     db.close().await;
@@ -216,14 +231,17 @@ async fn place_postgres(data: &Path, config: &Config) -> Result<(), Failure> {
     }
     let mut tool = postgres_tool("pg_restore", &config.database.url);
     tool.args(["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]).arg(data);
-    run_tool(tool, "pg_restore").await
+    run_tool(tool, "pg_restore").await?;
+    let advice =
+        "the data is there, but its tag epoch is not new: run passarela restore --epoch-only before any server";
+    begin_epochs(&config.database.url).await.map_err(|failure| trouble(format!("{failure}; {advice}")))
 }
 
 /// `pg_dump` or `pg_restore` on the database; the password goes by the environment, where other users cannot see it.
 fn postgres_tool(name: &str, url: &str) -> Command {
     let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
     let (mut shown, mut password) = (rest.to_owned(), None);
-    if let Some((user, host)) = rest.split_once('@')
+    if let Some((user, host)) = rest.rsplit_once('@')
         && let Some((user, secret)) = user.split_once(':')
     {
         shown = format!("{user}@{host}");
@@ -266,8 +284,12 @@ async fn run_tool(mut command: Command, name: &str) -> Result<(), Failure> {
     Err(trouble(format!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }
 
-fn sqlite_path(url: &str) -> Option<PathBuf> {
-    url.strip_prefix("sqlite:").map(|path| PathBuf::from(path.trim_start_matches("//")))
+/// The file that an `SQLite` URL means to sqlx, with parameters and escapes taken care of; `None` for `PostgreSQL`.
+fn sqlite_path(url: &str) -> Result<Option<PathBuf>, Failure> {
+    if !url.starts_with("sqlite:") {
+        return Ok(None);
+    }
+    db::sqlite_file(url).map(Some).map_err(|error| Failure::Usage(format!("database.url: {error}")))
 }
 
 fn digest(file: &mut File) -> Result<(String, u64), Failure> {
@@ -280,11 +302,6 @@ fn digest(file: &mut File) -> Result<(String, u64), Failure> {
         hasher.update(buffer.get(..read).unwrap_or_default());
         bytes += read as u64;
     }
-}
-
-/// The master key check that a database keeps, for `doctor`.
-pub async fn kept_check(db: &Db) -> Result<Option<Vec<u8>>, sqlx::Error> {
-    installation::find_master_key_check(&mut db.read().await?.conn()).await
 }
 
 #[cfg(test)]

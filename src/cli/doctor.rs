@@ -3,12 +3,11 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::backup::kept_check;
 use super::{Failure, Output};
 use crate::app;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::store::{Db, backup, brands, db};
+use crate::store::{Db, backup, brands, db, installation};
 use crate::wallet::apple::certificates::{self, Certificates};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -160,7 +159,7 @@ async fn look_inside(
     }
     match app::read_master_key(config) {
         Err(error) => findings.wrong(format!("{error}.")),
-        Ok(key) => match kept_check(db).await? {
+        Ok(key) => match installation::find_master_key_check(&mut db.read().await?.conn()).await? {
             Some(kept) if kept != key.check_value() => {
                 findings.wrong("The master key is not the one this database was used with.");
             }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod backup;
+mod bench;
 mod certs;
 mod demo;
 mod doctor;
@@ -63,6 +64,8 @@ enum Command {
     Restore(backup::Restore),
     /// Say what is wrong with this installation.
     Doctor,
+    /// Measure what this machine can do, beside its own limit.
+    Bench(bench::Bench),
     /// Bring the database's schema up to date.
     Migrate,
     /// Print the API's description (OpenAPI).
@@ -182,6 +185,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Backup(backup) => backup.run(load()?, output).await,
         Command::Restore(restore) => restore.run(load()?, output).await,
         Command::Doctor => doctor::run(load()?, output).await,
+        Command::Bench(bench) => bench.run(output).await,
         Command::Migrate => admin::migrate(&load()?, output).await,
         Command::Openapi => {
             print!("{}", crate::http::openapi::text());

@@ -80,11 +80,3 @@ pub async fn only_pass_type(app: &App, brand: BrandId) -> Result<String, Problem
         (None, _) => Err(Problem::invalid("/pass_type", "the brand has no pass type; bind one first")),
     }
 }
-
-/// After a restore: the tags that phones hold become foreign, and everybody is told once.
-pub async fn begin_tag_epoch(app: &App, brand: BrandId) -> Result<(), Problem> {
-    let mut tx = app.db.begin().await?;
-    brands::begin_tag_epoch(&mut tx.conn(), brand, app.clock.now().timestamp()).await?;
-    tx.commit().await?;
-    Ok(())
-}

@@ -107,7 +107,9 @@ pub async fn take_tags(conn: &mut Conn<'_>, brand: BrandId, pass_type: &str, cou
 
 /// After a restore: tags that phones hold are foreign from now on, so each phone asks for everything once.
 pub async fn begin_tag_epoch(conn: &mut Conn<'_>, brand: BrandId, epoch: i64) -> sqlx::Result<()> {
-    const EPOCH: &str = "UPDATE pass_types SET tag_epoch = $2 WHERE brand_id = $1";
+    // Never the same as before, even when a backup is restored within the second it was made in.
+    const EPOCH: &str = "
+        UPDATE pass_types SET tag_epoch = CASE WHEN tag_epoch >= $2 THEN tag_epoch + 1 ELSE $2 END WHERE brand_id = $1";
     const TOLD: &str = "UPDATE registrations SET told_tag_n = 0 WHERE brand_id = $1";
     on!(conn, |c| {
         sqlx::query(EPOCH).bind(brand).bind(epoch).execute(&mut *c).await?;

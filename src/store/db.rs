@@ -96,7 +96,7 @@ impl Reader {
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Db {
-    /// Opens (and on `SQLite` creates) the database. `url` is `sqlite://PATH` or `postgres://…`;
+    /// Opens (and on `SQLite` creates, folder and all) the database. `url` is `sqlite://PATH` or `postgres://…`;
     /// `connections` bounds the pool.
     pub async fn connect(url: &str, connections: u32) -> sqlx::Result<Self> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
@@ -187,9 +187,25 @@ fn migrator(text: fn(&MigrationFile) -> &'static str) -> Migrator {
     Migrator::with_migrations(migrations.collect())
 }
 
+/// The file that an `SQLite` URL names.
+pub fn sqlite_file(url: &str) -> sqlx::Result<std::path::PathBuf> {
+    Ok(SqliteConnectOptions::from_str(url)?.get_filename().to_owned())
+}
+
+/// Makes the file, and the folder it is in, readable by its owner only: it will hold personal data.
+fn prepare_file(url: &str) -> sqlx::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    let file = sqlite_file(url)?;
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file)?;
+    Ok(())
+}
+
 async fn connect_sqlite(url: &str, connections: u32) -> sqlx::Result<Db> {
+    prepare_file(url)?;
     let options = SqliteConnectOptions::from_str(url)?
-        .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         // NORMAL may lose the last commits when the power goes; what was acknowledged must stay.
         .synchronous(SqliteSynchronous::Full)
@@ -213,7 +229,7 @@ async fn connect_sqlite(url: &str, connections: u32) -> sqlx::Result<Db> {
         .max_lifetime(None)
         .test_before_acquire(false)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options.read_only(true).create_if_missing(false))
+        .connect_with(options.read_only(true))
         .await?;
     Ok(Db::Sqlite { writer, readers })
 }

@@ -41,8 +41,12 @@ impl Certificates {
     }
 }
 
-/// Reads every pass type's folder. One that cannot be used is a fault of its own and does not spoil the others.
+/// Reads every pass type's folder. One that cannot be used is a fault of its own and does not spoil the others; a folder
+/// that is not there holds none.
 pub fn read(folder: &Path, now: DateTime<Utc>) -> Result<Certificates, BadCertificates> {
+    if !folder.exists() {
+        return Ok(Certificates::default());
+    }
     let intermediates = read_intermediates(&folder.join("wwdr"))?;
     let mut certificates = Certificates::default();
     for path in entries(folder)? {
@@ -63,6 +67,9 @@ pub fn read(folder: &Path, now: DateTime<Utc>) -> Result<Certificates, BadCertif
 /// Every `.pem` and `.cer` (DER) certificate in `wwdr/`.
 pub fn read_intermediates(folder: &Path) -> Result<Vec<X509>, BadCertificates> {
     let mut intermediates = Vec::new();
+    if !folder.exists() {
+        return Ok(intermediates);
+    }
     for path in entries(folder)? {
         let unreadable = |error: openssl::error::ErrorStack| BadCertificates::Unreadable {
             path: path.clone(),
