@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::auth::Failures;
+use crate::http::auth::{Failures, LogBudget};
 use crate::http::{measure, routes};
 use crate::service::App;
 use crate::store::{Db, installation};
@@ -51,6 +51,9 @@ pub enum StartError {
     #[error("server.tls_cert_file: {0}")]
     Tls(String),
 }
+
+/// How often samples of metrics are folded together.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// How long requests and batches may take to finish after a stop was asked for.
 const FINISH: Duration = Duration::from_secs(8);
@@ -110,6 +113,16 @@ pub fn start(app: App, role: Role, metrics: Option<PrometheusHandle>) -> Result<
     for (pass_type, fault) in &app.certificates.faults {
         tracing::error!("passes of {pass_type} cannot be signed: {fault}");
     }
+    if let Some(metrics) = metrics.clone() {
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            // Samples of histograms pile up until somebody reads them, or this does.
+            while stop.run_until_cancelled(tokio::time::sleep(METRICS_UPKEEP)).await.is_some() {
+                metrics.run_upkeep();
+            }
+            "metrics"
+        });
+    }
     let (mut address, mut server) = (None, None);
     if role != Role::Worker {
         let listen = app.config.server.listen.clone();
@@ -151,10 +164,12 @@ fn serve(
 ) -> Result<actix_web::dev::Server, StartError> {
     let data = Data::new(app.clone());
     let failures = Data::new(Failures::new(&app.config.server.trusted_proxies));
+    let log_budget = Data::new(LogBudget::new(&app.config.server.trusted_proxies));
     let metrics = metrics.map(Data::new);
     let config = &app.config.server;
     let mut server = HttpServer::new(move || {
-        let mut service = ActixApp::new().app_data(data.clone()).app_data(failures.clone());
+        let mut service =
+            ActixApp::new().app_data(data.clone()).app_data(failures.clone()).app_data(log_budget.clone());
         if let Some(metrics) = &metrics {
             service = service.app_data(metrics.clone());
         }
@@ -212,6 +227,7 @@ impl Running {
         if tokio::time::timeout(FINISH + Duration::from_secs(1), finish).await.is_err() {
             tracing::error!(tasks = self.app.running_tasks(), "stopped without waiting for everything");
         }
-        self.app.db.close().await;
+        // Closing waits for every connection; one that hangs must not hold the process.
+        drop(tokio::time::timeout(Duration::from_millis(500), self.app.db.close()).await);
     }
 }

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::secret::Secret;
-use crate::http::auth::Failures;
+use crate::http::auth::{Failures, LogBudget};
 use crate::http::bundle_body::{if_modified_since, not_modified, respond};
 use crate::http::extract::read;
 use crate::service::apple_devices::{self, Fetched, PassRef, Registered};
@@ -66,6 +66,11 @@ fn authorization(request: &HttpRequest) -> Option<(&'static str, Secret<String>)
     Some((scheme, Secret::new(token.trim().to_owned())))
 }
 
+/// Path segments are bound into SQL as text; PostgreSQL refuses a NUL there. What is not plain names nothing of ours.
+fn names_something(segments: &[&str]) -> Result<(), Problem> {
+    if segments.iter().all(|segment| opaque(segment)) { Ok(()) } else { Err(Problem::KeyUnknown) }
+}
+
 /// Problems as Apple's protocol knows them: a status and nothing else. A wrong token, an unknown serial and an
 /// unknown brand are one and the same 401.
 fn refuse(request: &HttpRequest, problem: Problem) -> HttpResponse {
@@ -103,6 +108,7 @@ pub async fn register(
             return Err(bad("a pushToken is wanted"));
         }
         let path = path.into_inner();
+        names_something(&[&path.pass_type, &path.serial])?;
         let device = NewDevice {
             pass_type: path.pass_type.clone(),
             library_id: Secret::new(path.device),
@@ -128,6 +134,7 @@ pub async fn unregister(request: HttpRequest, app: Data<App>, path: Path<Registr
     let unregistered = async {
         let (_, token) = authorization(&request).ok_or(Problem::KeyMissing)?;
         let path = path.into_inner();
+        names_something(&[&path.pass_type, &path.serial, &path.device])?;
         app.run(async move |app| {
             let brand = brand(&app, &path.brand).await?;
             let pass = PassRef { pass_type: path.pass_type, serial: path.serial, token };
@@ -163,6 +170,9 @@ pub async fn list(
     query: actix_web::web::Query<ListQuery>,
 ) -> HttpResponse {
     let (path, asked) = (path.into_inner(), query.into_inner().passes_updated_since);
+    if names_something(&[&path.pass_type, &path.device]).is_err() {
+        return HttpResponse::NoContent().finish();
+    }
     let listed = app.run(async move |app| {
         let Some(brand) = find_by_code(&app, &path.brand).await? else { return Ok(None) };
         apple_devices::list_updated(&app, &brand, &path.pass_type, &path.device, asked.as_deref()).await
@@ -182,6 +192,7 @@ pub async fn fetch(request: HttpRequest, app: Data<App>, path: Path<PassPath>) -
     let fetched = async {
         let (_, token) = authorization(&request).ok_or(Problem::KeyMissing)?;
         let path = path.into_inner();
+        names_something(&[&path.pass_type, &path.serial])?;
         let serial = path.serial.clone();
         let fetched = app.run(async move |app| {
             let brand = brand(&app, &path.brand).await?;
@@ -202,6 +213,9 @@ pub async fn log(request: HttpRequest, app: Data<App>, path: Path<String>, paylo
     let logged = async {
         let body = read(&request, payload.into_inner(), LOG_MAX).await?;
         let Ok(Logs { logs }) = serde_json::from_slice(&body) else { return Ok(()) };
+        if !request.app_data::<Data<LogBudget>>().is_none_or(|budget| budget.allows(&request)) {
+            return Ok(()); // taken and dropped: a phone must not mind, and a flood must not push out honest messages
+        }
         let code = path.into_inner();
         app.run(async move |app| {
             let Some(brand) = find_by_code(&app, &code).await? else { return Ok(()) };

@@ -4,6 +4,7 @@ use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
@@ -85,44 +86,78 @@ pub fn app(request: &HttpRequest) -> Result<web::Data<App>, Problem> {
     request.app_data::<web::Data<App>>().cloned().ok_or_else(|| Problem::internal("no App behind this route"))
 }
 
-/// Failed attempts per address. Only failures count, and only failures are refused: a valid token always passes.
-pub struct Failures {
-    limiter: DefaultKeyedRateLimiter<IpAddr>,
-    trusted_proxies: Vec<IpAddr>,
+/// Messages that one address may leave in a minute before more are dropped.
+const LOGS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).expect("30 is not zero");
+
+/// How much of the web service's log one address may fill.
+pub struct LogBudget(Addresses);
+
+impl LogBudget {
+    pub fn new(trusted_proxies: &[String]) -> Self {
+        Self(Addresses::new(LOGS_PER_MINUTE, trusted_proxies))
+    }
+
+    pub fn allows(&self, request: &HttpRequest) -> bool {
+        self.0.count(request).is_ok()
+    }
 }
+
+/// Failed attempts per address. Only failures count, and only failures are refused: a valid token always passes.
+pub struct Failures(Addresses);
 
 /// Failures that one address may have in a minute before the answer is 429.
 const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(120).expect("120 is not zero");
 
-/// Addresses remembered before those that recovered are forgotten.
-const ADDRESSES_MAX: usize = 10_000;
-
 impl Failures {
     pub fn new(trusted_proxies: &[String]) -> Self {
-        Self {
-            limiter: DefaultKeyedRateLimiter::keyed(Quota::per_minute(FAILURES_PER_MINUTE)),
-            trusted_proxies: trusted_proxies.iter().filter_map(|address| address.parse().ok()).collect(),
-        }
+        Self(Addresses::new(FAILURES_PER_MINUTE, trusted_proxies))
     }
 
     /// Counts a failure of the request's address; the problem to answer: `problem`, or 429.
     pub fn count(request: &HttpRequest, problem: Problem) -> Problem {
-        let Some(failures) = request.app_data::<web::Data<Self>>() else { return problem };
-        let Some(address) = failures.address(request) else { return problem };
-        if failures.limiter.len() > ADDRESSES_MAX {
-            failures.limiter.retain_recent();
-        }
-        match failures.limiter.check_key(&address) {
+        let Some(Self(addresses)) = request.app_data::<web::Data<Self>>().map(|data| data.get_ref()) else {
+            return problem;
+        };
+        match addresses.count(request) {
             Ok(()) => problem,
-            Err(until) => {
-                let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
-                Problem::Throttled { retry_after_secs: wait.as_secs().saturating_add(1) }
-            }
+            Err(retry_after_secs) => Problem::Throttled { retry_after_secs },
+        }
+    }
+}
+
+/// A budget for each client address; an IPv6 client has its whole /64.
+struct Addresses {
+    limiter: DefaultKeyedRateLimiter<IpAddr>,
+    counted: AtomicUsize,
+    trusted_proxies: Vec<IpAddr>,
+}
+
+/// Addresses that recovered are forgotten every so many counts.
+const FORGET_EVERY: usize = 10_000;
+
+impl Addresses {
+    fn new(per_minute: NonZeroU32, trusted_proxies: &[String]) -> Self {
+        Self {
+            limiter: DefaultKeyedRateLimiter::keyed(Quota::per_minute(per_minute)),
+            counted: AtomicUsize::new(0),
+            trusted_proxies: trusted_proxies.iter().filter_map(|address| address.parse().ok()).collect(),
         }
     }
 
+    /// Takes one from the budget of the request's address; when it is used up, the seconds to wait.
+    fn count(&self, request: &HttpRequest) -> Result<(), u64> {
+        let Some(address) = self.client(request) else { return Ok(()) };
+        if self.counted.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
+            self.limiter.retain_recent();
+        }
+        self.limiter.check_key(&network(address)).map_err(|until| {
+            let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
+            wait.as_secs().saturating_add(1)
+        })
+    }
+
     /// The client's address; the last entry of `X-Forwarded-For` counts only when a listed proxy wrote it.
-    fn address(&self, request: &HttpRequest) -> Option<IpAddr> {
+    fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
         let peer = request.peer_addr()?.ip();
         if !self.trusted_proxies.contains(&peer) {
             return Some(peer);
@@ -130,5 +165,12 @@ impl Failures {
         let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
         let last = forwarded.and_then(|list| list.rsplit(',').next()).and_then(|address| address.trim().parse().ok());
         Some(last.unwrap_or(peer))
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
     }
 }

@@ -164,6 +164,10 @@ impl<'de> Visitor<'de> for Strict {
         let mut members = Map::new();
         while let Some(name) = map.next_key::<String>()? {
             let name = plain(name)?;
+            // serde_json gives names of its own a meaning: such a member would be parsed again, past every check here.
+            if name.starts_with("$serde_json::private::") {
+                return Err(A::Error::custom("a member has a name that is reserved"));
+            }
             if members.contains_key(&name) {
                 return Err(A::Error::custom(format!("the member {name:?} occurs twice")));
             }
@@ -264,10 +268,10 @@ impl FromRequest for IfMatch {
     type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let header = request.headers().get(IF_MATCH).and_then(|value| value.to_str().ok());
+        // What is not text matches nothing, as any tag that we never gave.
+        let header = request.headers().get(IF_MATCH).map(|value| value.to_str().unwrap_or_default());
         std::future::ready(match header {
             None | Some("*") => Ok(Self(None)),
-            // A tag that we never gave matches nothing.
             Some(tag) => Ok(Self(Some(tag.trim_matches('"').parse().unwrap_or(-1)))),
         })
     }
@@ -287,6 +291,8 @@ mod tests {
             r#"{"\u0001__minijinja_ValueHandle":1}"#,
             r#"{"a":1} {"#,
             r#"{"a":01}"#,
+            r#"{"a":{"$serde_json::private::RawValue":"[[[1]]]"}}"#,
+            r#"{"a":{"$serde_json::private::Number":"1e999"}}"#,
             "",
         ];
         for body in refused {

@@ -11,6 +11,7 @@ use crate::domain::identifier::IdentifierKind;
 use crate::domain::ids::{CustomerId, DeviceId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::locale::Locale;
 use crate::domain::pass::PassStatus;
+use crate::domain::role::Role;
 use crate::domain::secret::Personal;
 use crate::http::auth::Allow;
 use crate::http::auth::role::{Admin, Issuer, Marketing, Reader};
@@ -18,10 +19,11 @@ use crate::http::extract::{Body, IdempotencyKey, IfMatch, Query, id, reply};
 use crate::http::page::{Page, after, limit};
 use crate::service::customers::{Details, Selector};
 use crate::service::issue_pass::{self, Order, TemplateRef};
-use crate::service::{App, Problem, change_pass, read_pass};
+use crate::service::{App, Problem, change_pass, read_pass, reissue_pass};
 use crate::store::passes::{Filter, Pass};
 
-/// A customer: by exactly one of the members that identify, with data to keep about them.
+/// A customer: by exactly one of the members that identify (`id` to `identifier`), with data to keep about them. A
+/// customer that is not known yet is created.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerRef {
@@ -77,14 +79,12 @@ impl CustomerRef {
         let mut identifiers: Vec<_> =
             named.into_iter().filter_map(|(kind, value)| value.map(|value| (kind, value))).collect();
         identifiers.extend(self.identifier.map(IdentifierInput::parse).transpose()?);
-        if self.id.is_none() && identifiers.is_empty() {
+        // One: with two, a shared phone could decide for the wrong member of a family.
+        if usize::from(self.id.is_some()) + identifiers.len() != 1 {
             return Err(Problem::invalid(
                 "/customer",
-                "name the customer by id, external_id, card_number, cpf, phone, email or identifier",
+                "name the customer by one of id, external_id, card_number, cpf, phone, email or identifier",
             ));
-        }
-        if self.id.is_some() && !identifiers.is_empty() {
-            return Err(Problem::invalid("/customer", "id needs no other identifier beside it"));
         }
         let details = Details {
             name: self.name.map(Some),
@@ -143,10 +143,13 @@ pub struct PassReceipt {
     #[schema(value_type = String, example = "active")]
     status: PassStatus,
     held_on: HeldOn,
-    /// The page that offers the right wallet.
-    add_url: String,
-    pkpass_url: String,
-    google_url: String,
+    /// The page that offers the right wallet. Whoever has it has the pass: only `issuer` and `admin` keys are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    add_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pkpass_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    google_url: Option<String>,
     #[schema(value_type = String)]
     customer_id: CustomerId,
     #[schema(value_type = String)]
@@ -181,9 +184,9 @@ fn receipt(app: &App, pass: &Pass, held: i64) -> PassReceipt {
         serial: pass.serial.clone(),
         status: pass.status,
         held_on: HeldOn { apple: held, google: false },
-        pkpass_url: format!("{add_url}/apple.pkpass"),
-        google_url: format!("{add_url}/google"),
-        add_url,
+        pkpass_url: Some(format!("{add_url}/apple.pkpass")),
+        google_url: Some(format!("{add_url}/google")),
+        add_url: Some(add_url),
         customer_id: pass.customer_id,
         member_id: pass.member_id,
         program_id: pass.program_id,
@@ -194,6 +197,16 @@ fn receipt(app: &App, pass: &Pass, held: i64) -> PassReceipt {
         created_at: pass.created_at,
         updated_at: pass.updated_at,
         is_published: pass.published_no >= pass.change_no,
+    }
+}
+
+impl PassReceipt {
+    /// Without the links, for those who may not have the pass.
+    fn for_role(self, role: Role) -> Self {
+        match role {
+            Role::Admin | Role::Issuer => self,
+            _ => Self { add_url: None, pkpass_url: None, google_url: None, ..self },
+        }
     }
 }
 
@@ -261,7 +274,7 @@ pub async fn list(
     app: Data<App>,
     query: Query<ListPasses>,
 ) -> Result<HttpResponse, Problem> {
-    let brand = allow.caller.brand.id;
+    let (brand, role) = (allow.caller.brand.id, allow.caller.key.role);
     let Query(query) = query;
     let limit = limit(query.limit)?;
     if let Some(since) = query.changed_since {
@@ -270,7 +283,7 @@ pub async fn list(
             let mut data = Vec::with_capacity(ids.len());
             for id in ids {
                 let (pass, held) = read_pass::read(&app, brand, PassId::new(id)).await?;
-                data.push(receipt(&app, &pass, held));
+                data.push(receipt(&app, &pass, held).for_role(role));
             }
             Ok(Page { data, next: Some(next.to_string()) })
         });
@@ -282,7 +295,7 @@ pub async fn list(
         let found = read_pass::list(&app, brand, &filter, after, limit).await?;
         let mut data = Vec::with_capacity(found.len());
         for (pass, held) in found {
-            data.push(receipt(&app, &pass, held));
+            data.push(receipt(&app, &pass, held).for_role(role));
         }
         Ok(Page::new(data, limit, |pass: &PassReceipt| pass.id.to_string()))
     });
@@ -297,9 +310,11 @@ pub async fn read(
     app: Data<App>,
     path: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let (brand, pass) = (allow.caller.brand.id, id(&path, "pass")?);
+    let (brand, role, pass) = (allow.caller.brand.id, allow.caller.key.role, id(&path, "pass")?);
     let (pass, held) = app.run(async move |app| read_pass::read(&app, brand, pass).await).await?;
-    Ok(respond(&app, &pass, held))
+    let PassView { receipt, data } = view(&app, &pass, held);
+    let view = PassView { receipt: receipt.for_role(role), data };
+    Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{}\"", pass.change_no))).json(view))
 }
 
 /// Change a pass's data
@@ -364,7 +379,7 @@ pub async fn reissue(
     let pass = id(&path, "pass")?;
     let brand = allow.caller.brand;
     let done = app.run(async move |app| {
-        let successor = issue_pass::reissue(&app, &brand, pass).await?;
+        let successor = reissue_pass::reissue(&app, &brand, pass).await?;
         read_pass::read(&app, brand.id, successor.id).await
     });
     let (pass, held) = done.await?;

@@ -27,8 +27,8 @@ on_both_engines! {
         assert_eq!(ana["name"], "Ana");
         let (status, problem) = issue(json!({ "email": "familia@example.com" })).await;
         assert_eq!((status, problem["type"].as_str()), (409, Some("/problems/ambiguous-customer")));
-        let (status, problem) = issue(json!({ "cpf": "52998224725", "identifier": { "type": "cpf", "value": "11144477735" } })).await;
-        assert_eq!((status, problem["type"].as_str()), (409, Some("/problems/ambiguous-customer")));
+        let (status, problem) = issue(json!({ "cpf": "52998224725", "email": "familia@example.com" })).await;
+        assert_eq!((status, problem["pointer"].as_str()), (422, Some("/customer")), "one identifier, or a shared one could decide");
         let body = json!({ "identifiers": [{ "type": "cpf", "value": "52998224725" }] });
         let (status, problem) = app.post("/api/v1/customers", &app.one.key, &body).await;
         assert_eq!((status, problem["type"].as_str()), (409, Some("/problems/identifier-taken")));
