@@ -2,11 +2,18 @@
 //! starts; an unknown key is an error.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("connections", &self.connections).finish_non_exhaustive()
+    }
+}
 
 /// Every default, and the documentation of every key.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
@@ -41,9 +48,10 @@ pub struct Server {
     pub connections_max: usize,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
+    /// May hold a password.
     pub url: String,
     pub connections: u32,
 }

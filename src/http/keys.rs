@@ -29,7 +29,8 @@ pub struct CreateKey {
     expires_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+/// Holds a secret once: no `Debug`.
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct KeyView {
     #[schema(value_type = String, example = "key_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
     id: KeyId,

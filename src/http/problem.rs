@@ -50,8 +50,6 @@ const fn row(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::VersionMismatch => (StatusCode::PRECONDITION_FAILED, "version-mismatch"),
         Problem::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
         Problem::InFlight => (StatusCode::CONFLICT, "in-flight"),
-        Problem::Reissued => (StatusCode::CONFLICT, "pass-reissued"),
-        Problem::Voided => (StatusCode::CONFLICT, "pass-voided"),
         Problem::TemplateRefused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "template-refused"),
         Problem::NoSigner { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no-signer"),
         Problem::PassTypeTaken => (StatusCode::CONFLICT, "pass-type-taken"),
@@ -70,11 +68,6 @@ const fn retry_after(problem: &Problem) -> Option<u64> {
         Problem::NoSigner { .. } | Problem::StorageFull(_) => Some(30),
         _ => None,
     }
-}
-
-/// The stable code, for metrics.
-pub const fn code(problem: &Problem) -> &'static str {
-    row(problem).1
 }
 
 impl ResponseError for Problem {

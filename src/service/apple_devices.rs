@@ -126,7 +126,7 @@ pub async fn fetch(
 }
 
 /// Messages of one call, and characters of one message, that are kept.
-const MESSAGES_MAX: usize = 50;
+const MESSAGES_MAX: usize = 20;
 const MESSAGE_MAX: usize = 2_000;
 
 /// Keeps what a phone complains of. Never fails for what the messages say.
@@ -136,17 +136,20 @@ pub async fn log(app: &App, brand: &Brand, messages: &[String]) -> Result<(), Pr
     for message in messages.iter().take(MESSAGES_MAX) {
         let plain = message.chars().map(|c| if crate::domain::text::is_control(c) { ' ' } else { c });
         let plain: String = plain.take(MESSAGE_MAX).collect();
-        logs::insert(&mut tx.conn(), brand.id, app.clock.new_id(), serial_in(&plain), &plain, now).await?;
+        logs::insert(&mut tx.conn(), brand.id, app.clock.new_id(), named_in(&plain), &plain, now).await?;
     }
     tx.commit().await?;
     Ok(())
 }
 
-/// iOS writes `… (pass type …, serial number <serial>, if-modified-since …) …`.
-fn serial_in(message: &str) -> Option<&str> {
-    let rest = message.split_once("serial number ")?.1;
-    let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
-    rest.get(..end).filter(|serial| !serial.is_empty())
+/// The pass type and the serial that iOS writes: `… (pass type <type>, serial number <serial>, if-modified-since …) …`.
+fn named_in(message: &str) -> Option<(&str, &str)> {
+    let word = |before: &str| {
+        let rest = message.split_once(before)?.1;
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-').unwrap_or(rest.len());
+        rest.get(..end).filter(|word| !word.is_empty())
+    };
+    Some((word("pass type ")?, word("serial number ")?))
 }
 
 async fn record(
@@ -174,10 +177,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_serial_is_found_in_what_ios_writes() {
+    fn the_pass_is_found_in_what_ios_writes() {
         let line = "[2026-11-22 10:00:00 +0000] Get pass task (pass type pass.br.aurora, serial number Ab9, \
                     if-modified-since (null); with web service url https://x) encountered error: code 500";
-        assert_eq!(serial_in(line), Some("Ab9"));
-        assert_eq!(serial_in("nothing of the kind"), None);
+        assert_eq!(named_in(line), Some(("pass.br.aurora", "Ab9")));
+        assert_eq!(named_in("nothing of the kind"), None);
     }
 }

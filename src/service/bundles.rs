@@ -50,8 +50,8 @@ impl Bundles {
 
     fn is_due_for_check(&self, template: TemplateId, version: i64, signer: &Signer) -> bool {
         let count = self.signed.fetch_add(1, Ordering::Relaxed);
-        let is_new = self.verified.lock().map_or(true, |mut known| known.insert((template, version, *signer.id())));
-        is_new || count.is_multiple_of(self.verify_every)
+        let is_known = self.verified.lock().is_ok_and(|known| known.contains(&(template, version, *signer.id())));
+        !is_known || count.is_multiple_of(self.verify_every)
     }
 }
 
@@ -95,6 +95,7 @@ async fn sign(app: &App, brand: BrandId, content: AppleContent) -> Result<Bundle
     let template = templates::load(app, brand, content.template_id, content.template_version).await?;
     let token = app.master_key.apple_token(content.token_key_version, brand, &content.pass_type, &content.serial);
     let check = app.bundles.is_due_for_check(content.template_id, content.template_version, &signer);
+    let verified_as = (content.template_id, content.template_version, *signer.id());
     let now = app.clock.now();
     let key = (content.apple_hash.clone(), *signer.id());
     let press = app.bundles.presses.acquire().await.map_err(Problem::internal)?;
@@ -102,6 +103,9 @@ async fn sign(app: &App, brand: BrandId, content: AppleContent) -> Result<Bundle
         tokio::task::spawn_blocking(move || press_one(&template.assets, &content.apple, &token, &signer, now, check));
     let bundle = job.await.map_err(Problem::internal)??;
     drop((press, waiting));
+    if check && let Ok(mut verified) = app.bundles.verified.lock() {
+        verified.insert(verified_as);
+    }
     app.bundles.cache.insert(key, bundle.clone()).await;
     Ok(bundle)
 }

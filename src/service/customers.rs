@@ -153,7 +153,8 @@ pub async fn change(
     seen_version: Option<i64>,
 ) -> Result<Customer, Problem> {
     let now = app.clock.now();
-    let mut customer = customers::find(conn, brand, id).await?.ok_or(Problem::NotFound { what: "customer" })?;
+    let found = customers::find_for_update(conn, brand, id).await?;
+    let mut customer = found.ok_or(Problem::NotFound { what: "customer" })?;
     if seen_version.is_some_and(|seen| seen != customer.version) {
         return Err(Problem::VersionMismatch);
     }

@@ -1,13 +1,12 @@
 //! Issuing a pass: from an order to a pass that can be added at once.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 use sqlx::types::Json;
 
 use crate::clock::random_alphanumeric;
 use crate::domain::code::CODE_ID_LEN;
-use crate::domain::ids::{EventId, MemberId, PassId, ProgramId, TemplateId};
+use crate::domain::ids::{CustomerId, EventId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::pass::{PassStatus, next_last_modified};
 use crate::domain::secret::{Personal, Secret};
 use crate::domain::text;
@@ -83,8 +82,8 @@ async fn try_issue(
     let (template, program) = find_design(app, brand, order).await?;
     let version = ready_templates::load(app, brand.id, template.id, template.version).await?;
     let mut tx = app.db.begin().await?;
-    if let Some(reply) = once::begin(&mut tx.conn(), brand.id, once, app.clock.now()).await? {
-        return Ok(reply);
+    if let Some(kept) = once::begin(&mut tx.conn(), brand.id, once, app.clock.now()).await? {
+        return replay(app, &mut tx.conn(), brand, &kept, body).await;
     }
     if let Some(reply) = find_first(app, &mut tx.conn(), brand, order, external_id, body).await? {
         return Ok(reply);
@@ -92,42 +91,45 @@ async fn try_issue(
     let (customer, card_number) = place_customer(app, &mut tx.conn(), brand, order).await?;
     let now = app.clock.now();
     let new_member = MemberId::new(app.clock.new_id());
-    let member = members::ensure(&mut tx.conn(), brand.id, program.id, customer.id, new_member, now).await?;
-    let mut code_id = vec![0; CODE_ID_LEN];
-    app.clock.random(&mut code_id);
-    let pass = Pass {
-        id: PassId::new(app.clock.new_id()),
-        pass_type: template.pass_type.clone(),
-        serial: random_alphanumeric(&*app.clock, 22),
-        link: Secret::new(format!("{}{}", brand.code, random_alphanumeric(&*app.clock, 22))),
-        code_id,
-        token_key_version: TOKEN_KEY_VERSION,
-        program_id: program.id,
-        customer_id: customer.id,
-        member_id: member,
-        template_id: template.id,
+    let ensured = members::ensure(&mut tx.conn(), brand.id, program.id, customer.id, new_member, now).await?;
+    let (member, member_since) = ensured;
+    let fresh = FreshPass {
+        template: &template,
+        program: program.id,
+        customer: customer.id,
+        member,
         external_id: external_id.map(str::to_owned),
         order_hash: order.hash.to_vec(),
         data: order.data.clone(),
-        status: PassStatus::Active,
-        reissued_as: None,
-        created_at: now,
-        updated_at: now,
-        change_no: 1,
-        published_no: 1,
     };
-    let source = source(&pass, &template, &program, &customer, card_number);
-    let rendered = render(app, brand, &source, &version)?;
+    let pass = fresh.make(app, brand, now);
+    let behind = Behind { template: &template, program: &program, customer: &customer, card_number, member_since };
+    let rendered = render(app, brand, &behind.source(&pass), &version)?;
+    record(app, &mut tx.conn(), brand, "pass.issued", &pass).await?;
+    // Kept is the id alone: the answer carries the link, and whoever has the link has the pass.
+    once::end(&mut tx.conn(), brand.id, once, 201, pass.id.to_string().into_bytes()).await?;
     if !insert(app, &mut tx.conn(), brand, &pass, template.version, rendered).await? {
         drop(tx);
         let mut reader = app.db.read().await?;
         let first = find_first(app, &mut reader.conn(), brand, order, external_id, body).await?;
         return first.ok_or(Problem::ExternalIdTaken);
     }
-    record(app, &mut tx.conn(), brand, "pass.issued", &pass).await?;
-    let reply = once::end(&mut tx.conn(), brand.id, once, 201, body(app, &pass, 0)).await?;
     tx.commit().await?;
-    Ok(reply)
+    Ok(Reply { status: 201, body: body(app, &pass, 0), is_replayed: false })
+}
+
+/// The first answer again, from the pass that it was about.
+async fn replay(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: &Brand,
+    kept: &Reply,
+    body: fn(&App, &Pass, i64) -> Vec<u8>,
+) -> Result<Reply, Problem> {
+    let id: PassId = String::from_utf8_lossy(&kept.body).parse().map_err(Problem::internal)?;
+    let pass = passes::find(conn, brand.id, id).await?.ok_or(Problem::NotFound { what: "pass" })?;
+    let held = crate::store::devices::count_holders(conn, brand.id, id).await?;
+    Ok(Reply { status: kept.status, body: body(app, &pass, held), is_replayed: true })
 }
 
 /// The pass that this `external_id` was used for.
@@ -166,6 +168,9 @@ async fn place_customer(
     order: &Order,
 ) -> Result<(Customer, Option<Personal<String>>), Problem> {
     let identifiers = order.customer.resolve(app, brand.id)?;
+    for identifier in &identifiers {
+        crate::store::customers::lock_lookup(conn, &identifier.lookup).await?;
+    }
     let found = customers::find(conn, brand.id, order.customer.id, &identifiers).await?;
     let has_details = order.details.name.is_some()
         || order.details.locale.is_some()
@@ -178,45 +183,101 @@ async fn place_customer(
             crate::store::customers::find(conn, brand.id, id).await?.ok_or(Problem::NotFound { what: "customer" })?
         }
     };
-    let known = crate::store::customers::list_identifiers(conn, brand.id, customer.id).await?;
-    let card_number = known.into_iter().find(|(kind, _)| kind == "card_number").map(|(_, value)| value);
+    let card_number = card_number(conn, brand, customer.id).await?;
     Ok((customer, card_number))
 }
 
-fn source(
-    pass: &Pass,
-    template: &Template,
-    program: &Program,
-    customer: &Customer,
-    card_number: Option<Personal<String>>,
-) -> Source {
-    Source {
-        pass_id: pass.id,
-        pass_type: pass.pass_type.clone(),
-        serial: pass.serial.clone(),
-        code_id: pass.code_id.clone(),
-        template_id: template.id,
-        template_version: template.version,
-        program_id: program.id,
-        status: pass.status,
-        data: Json(pass.data.reveal().clone()),
-        created_at: pass.created_at,
-        change_no: pass.change_no,
-        apple_hash: Vec::new(),
-        google_hash: Vec::new(),
-        customer_name: customer.name.clone(),
-        customer_locale: customer.locale.map(|locale| locale.as_str().to_owned()),
-        customer_time_zone: customer.time_zone.clone(),
-        customer_attributes: Json(customer.attributes.reveal().clone()),
-        card_number,
-        program_name: program.name.clone(),
-        program_time_zone: program.time_zone.clone(),
-        member_since: pass.created_at,
+/// What a new pass is made from.
+pub(super) struct FreshPass<'a> {
+    pub template: &'a Template,
+    pub program: ProgramId,
+    pub customer: CustomerId,
+    pub member: MemberId,
+    pub external_id: Option<String>,
+    pub order_hash: Vec<u8>,
+    pub data: Personal<Map<String, Value>>,
+}
+
+impl FreshPass<'_> {
+    /// A pass with a serial, a link and a code that nobody can guess.
+    pub fn make(self, app: &App, brand: &Brand, now: DateTime<Utc>) -> Pass {
+        let mut code_id = vec![0; CODE_ID_LEN];
+        app.clock.random(&mut code_id);
+        Pass {
+            id: PassId::new(app.clock.new_id()),
+            pass_type: self.template.pass_type.clone(),
+            serial: random_alphanumeric(&*app.clock, 22),
+            link: Secret::new(format!("{}{}", brand.code, random_alphanumeric(&*app.clock, 22))),
+            code_id,
+            token_key_version: TOKEN_KEY_VERSION,
+            program_id: self.program,
+            customer_id: self.customer,
+            member_id: self.member,
+            template_id: self.template.id,
+            external_id: self.external_id,
+            order_hash: self.order_hash,
+            data: self.data,
+            status: PassStatus::Active,
+            reissued_as: None,
+            created_at: now,
+            updated_at: now,
+            change_no: 1,
+            published_no: 1,
+        }
     }
 }
 
-/// Stores the pass as published. The tag counter is taken last: it is what other writers wait for.
-async fn insert(
+/// What stands behind a pass that is not stored yet: the same that the publisher reads for one that is.
+pub(super) struct Behind<'a> {
+    pub template: &'a Template,
+    pub program: &'a Program,
+    pub customer: &'a Customer,
+    pub card_number: Option<Personal<String>>,
+    pub member_since: DateTime<Utc>,
+}
+
+impl Behind<'_> {
+    pub fn source(self, pass: &Pass) -> Source {
+        Source {
+            pass_id: pass.id,
+            pass_type: pass.pass_type.clone(),
+            serial: pass.serial.clone(),
+            code_id: pass.code_id.clone(),
+            template_id: self.template.id,
+            template_version: self.template.version,
+            program_id: self.program.id,
+            status: pass.status,
+            data: Json(pass.data.reveal().clone()),
+            created_at: pass.created_at,
+            change_no: pass.change_no,
+            apple_hash: Vec::new(),
+            google_hash: Vec::new(),
+            customer_name: self.customer.name.clone(),
+            customer_locale: self.customer.locale.map(|locale| locale.as_str().to_owned()),
+            customer_time_zone: self.customer.time_zone.clone(),
+            customer_attributes: Json(self.customer.attributes.reveal().clone()),
+            card_number: self.card_number,
+            program_name: self.program.name.clone(),
+            program_time_zone: self.program.time_zone.clone(),
+            member_since: self.member_since,
+        }
+    }
+}
+
+/// The card number that passes show, of several the first in order: as the publisher chooses.
+pub(super) async fn card_number(
+    conn: &mut Conn<'_>,
+    brand: &Brand,
+    customer: CustomerId,
+) -> Result<Option<Personal<String>>, Problem> {
+    let known = crate::store::customers::list_identifiers(conn, brand.id, customer).await?;
+    let numbers = known.into_iter().filter(|(kind, _)| kind == "card_number").map(|(_, value)| value.into_inner());
+    Ok(numbers.min().map(Personal::new))
+}
+
+/// Stores the pass as published. From here to the commit other publications of the pass type wait: the tag counter is
+/// taken after every row that somebody else may hold.
+pub(super) async fn insert(
     app: &App,
     conn: &mut Conn<'_>,
     brand: &Brand,
@@ -240,58 +301,13 @@ async fn insert(
     Ok(passes::insert(conn, brand.id, pass, &first).await?)
 }
 
-/// Makes a new serial, token and links for a pass and voids the old one; doing it again answers the same successor.
-pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Problem> {
-    let (template, program, first) = {
-        let mut reader = app.db.read().await?;
-        let first = passes::find(&mut reader.conn(), brand.id, old).await?.ok_or(Problem::NotFound { what: "pass" })?;
-        let template = templates::find(&mut reader.conn(), brand.id, first.template_id).await?;
-        let program = programs::find(&mut reader.conn(), brand.id, first.program_id).await?;
-        (template, program, first)
-    };
-    let template = template.ok_or(Problem::NotFound { what: "template" })?;
-    let program = program.ok_or(Problem::NotFound { what: "program" })?;
-    let version = ready_templates::load(app, brand.id, template.id, template.version).await?;
-    let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
-    let successor = PassId::new(app.clock.new_id());
-    if !passes::set_reissued(&mut tx.conn(), brand.id, old, successor, now).await? {
-        let old = passes::find(&mut tx.conn(), brand.id, old).await?.ok_or(Problem::NotFound { what: "pass" })?;
-        let successor = old.reissued_as.ok_or(Problem::NotFound { what: "pass" })?;
-        let known = passes::find(&mut tx.conn(), brand.id, successor).await?;
-        return known.ok_or(Problem::NotFound { what: "pass" });
-    }
-    let customer = crate::store::customers::find(&mut tx.conn(), brand.id, first.customer_id).await?;
-    let customer = customer.ok_or(Problem::NotFound { what: "customer" })?;
-    let known = crate::store::customers::list_identifiers(&mut tx.conn(), brand.id, customer.id).await?;
-    let card_number = known.into_iter().find(|(kind, _)| kind == "card_number").map(|(_, value)| value);
-    let mut code_id = vec![0; CODE_ID_LEN];
-    app.clock.random(&mut code_id);
-    let pass = Pass {
-        id: successor,
-        serial: random_alphanumeric(&*app.clock, 22),
-        link: Secret::new(format!("{}{}", brand.code, random_alphanumeric(&*app.clock, 22))),
-        code_id,
-        token_key_version: TOKEN_KEY_VERSION,
-        external_id: None,
-        order_hash: Sha256::digest(old.uuid().as_bytes()).to_vec(),
-        status: PassStatus::Active,
-        created_at: now,
-        updated_at: now,
-        change_no: 1,
-        published_no: 1,
-        ..first
-    };
-    let source = source(&pass, &template, &program, &customer, card_number);
-    let rendered = render(app, brand, &source, &version)?;
-    insert(app, &mut tx.conn(), brand, &pass, template.version, rendered).await?;
-    record(app, &mut tx.conn(), brand, "pass.reissued", &pass).await?;
-    tx.commit().await?;
-    app.changed.notify_one();
-    Ok(pass)
-}
-
-async fn record(app: &App, conn: &mut Conn<'_>, brand: &Brand, kind: &'static str, pass: &Pass) -> Result<(), Problem> {
+pub(super) async fn record(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: &Brand,
+    kind: &'static str,
+    pass: &Pass,
+) -> Result<(), Problem> {
     let event = NewEvent {
         id: EventId::new(app.clock.new_id()),
         kind,

@@ -1,6 +1,6 @@
 //! API keys: `psk_<brand>_<secret>`. Only a digest of the secret is kept.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::random_alphanumeric;
@@ -12,6 +12,9 @@ use crate::service::brands::find_by_code;
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::keys::{self, ApiKey};
+
+/// How far away the end of a key may be.
+const KEY_LIFE_MAX: TimeDelta = TimeDelta::days(3_653);
 
 /// Who is asking.
 #[derive(Debug, Clone)]
@@ -47,6 +50,10 @@ pub async fn create(
             "only pos and gateway keys name a store"
         };
         return Err(Problem::invalid("/store_id", detail));
+    }
+    let now = app.clock.now();
+    if expires_at.is_some_and(|end| end <= now || end > now + KEY_LIFE_MAX) {
+        return Err(Problem::invalid("/expires_at", "expires_at must be in the future, at most ten years away"));
     }
     let key = ApiKey {
         id: KeyId::new(app.clock.new_id()),

@@ -13,6 +13,7 @@ pub mod problem;
 pub mod programs;
 pub mod publish;
 pub mod read_pass;
+pub mod reissue_pass;
 pub mod sequence;
 pub mod sweep;
 pub mod templates;

@@ -42,10 +42,6 @@ pub enum Problem {
     KeyReused,
     #[error("a request with this Idempotency-Key is being carried out")]
     InFlight,
-    #[error("the pass was replaced by a reissue and stays voided")]
-    Reissued,
-    #[error("a voided pass stays voided; reissue it")]
-    Voided,
     #[error("the template cannot show this pass: {detail}")]
     TemplateRefused { detail: String },
     #[error("there is no usable signing certificate for the pass type {pass_type}")]
@@ -78,6 +74,14 @@ impl Problem {
     }
 }
 
+/// `SQLite` gives extended codes whose low byte is the kind; `PostgreSQL` gives five characters.
+fn primary_code(code: &str) -> String {
+    match code.parse::<u32>() {
+        Ok(number) if code.len() < 5 => (number & 0xff).to_string(),
+        _ => code.to_owned(),
+    }
+}
+
 /// Trouble of the moment is told apart from our own defects, so that a client knows to come again.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
@@ -85,9 +89,9 @@ impl From<sqlx::Error> for Problem {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
                 Self::Unavailable(error)
             }
-            sqlx::Error::Database(cause) => match cause.code().as_deref() {
-                // PostgreSQL: no row lock in time, serialisation, deadlock. SQLite: SQLITE_BUSY and its kinds.
-                Some("55P03" | "40001" | "40P01" | "5" | "261" | "517") => Self::Busy,
+            sqlx::Error::Database(cause) => match cause.code().as_deref().map(primary_code).as_deref() {
+                // PostgreSQL: no row lock in time, serialisation, deadlock. SQLite: SQLITE_BUSY, SQLITE_LOCKED.
+                Some("55P03" | "40001" | "40P01" | "5" | "6") => Self::Busy,
                 // PostgreSQL: disk full, out of memory. SQLite: SQLITE_FULL.
                 Some("53100" | "53200" | "13") => Self::StorageFull(error),
                 // PostgreSQL: shutting down, starting up, too many connections, cancelled. SQLite: I/O error, cannot open.

@@ -8,7 +8,11 @@ use crate::domain::text;
 use crate::service::once::{self, Once, Reply};
 use crate::service::{App, Problem};
 use crate::store::events::{self, NewEvent};
+use crate::store::passes;
 use crate::store::programs::{self, Program};
+
+/// Passes that one transaction marks.
+const TOUCH_BATCH: i64 = 500;
 
 #[derive(Debug, Clone)]
 pub struct NewProgram {
@@ -78,7 +82,24 @@ pub async fn update(
     };
     record(app, &mut tx.conn(), brand, "program.updated", program).await?;
     tx.commit().await?;
+    touch_passes(app, brand, program).await?;
     Ok(updated)
+}
+
+/// Marks every pass of the program to be published, a few hundred at a time: templates show its name, and its zone
+/// decides when a day begins.
+async fn touch_passes(app: &App, brand: BrandId, program: ProgramId) -> Result<(), Problem> {
+    let mut after = None;
+    loop {
+        let mut tx = app.db.begin().await?;
+        let touched = passes::touch_program(&mut tx.conn(), brand, program, after, TOUCH_BATCH).await?;
+        tx.commit().await?;
+        app.changed.notify_one();
+        after = touched.last().copied();
+        if after.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 pub async fn read(app: &App, brand: BrandId, program: ProgramId) -> Result<Program, Problem> {

@@ -8,21 +8,22 @@ use chrono_tz::Tz;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::code::CODE_ID_LEN;
-use crate::domain::ids::{BrandId, DeliveryId, PassId};
+use crate::domain::ids::{BrandId, DeliveryId, DeviceId, PassId};
 use crate::domain::pass::next_last_modified;
 use crate::service::templates::{self, TemplateVersion};
 use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
-use crate::store::deliveries;
 use crate::store::publication::{self, Claim, Published, Source};
+use crate::store::{Conn, deliveries};
 use crate::wallet::apple::pass_json;
 use crate::wallet::google::loyalty;
 use crate::wallet::render::State;
 
 /// Passes of one batch at most: a claim and a publication are one transaction each.
-pub const BATCH: i64 = 200;
+pub const BATCH: i64 = 150;
 
-/// Devices that one publication queues at most; the sweep queues the rest of a pass that more of them hold.
+/// Devices that one transaction queues at most; those of a pass that more of them hold follow in transactions of their
+/// own, and the sweep finds them if the process dies in between.
 const DEVICES_MAX: i64 = 500;
 
 /// How long a pass that its template cannot show rests before it is tried again.
@@ -69,12 +70,15 @@ pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVers
     let apple = pass_json::render(&content, identity);
     let google = app.config.google_issuer(&brand.code).map(|issuer_id| {
         let images_url = images_url(app, brand, source);
-        let place = loyalty::Place { issuer_id, template: source.template_id, images_url: &images_url };
+        let images: Vec<&str> = template.renderer.design().images.keys().map(String::as_str).collect();
+        let place =
+            loyalty::Place { issuer_id, template: source.template_id, images_url: &images_url, images: &images };
         loyalty::object(&content, place).to_string().into_bytes()
     });
     let google = google.unwrap_or_default();
     Ok(Rendered {
-        apple_hash: Sha256::digest(&apple).to_vec(),
+        // Images and strings are part of what a phone gets: a version that changes only those is a change too.
+        apple_hash: Sha256::new().chain_update(template.assets.digest()).chain_update(&apple).finalize().to_vec(),
         google_hash: Sha256::digest(&google).to_vec(),
         apple,
         google,
@@ -90,14 +94,14 @@ fn images_url(app: &App, brand: &Brand, source: &Source) -> String {
 
 /// The brand after `after` that has a pass to publish.
 pub async fn next_brand(app: &App, after: Option<BrandId>) -> Result<Option<BrandId>, Problem> {
-    Ok(publication::next_due_brand(&mut app.db.read().await?.conn(), after).await?)
+    Ok(publication::next_due_brand(&mut app.db.read().await?.conn(), after, app.clock.now()).await?)
 }
 
 /// What one batch came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Batch {
     pub claimed: usize,
-    pub published: usize,
+    pub published: Vec<PassId>,
     pub unchanged: usize,
     pub refused: usize,
     pub devices_queued: u64,
@@ -195,7 +199,7 @@ async fn store(
     for (source, rendered) in passes {
         let pass = source.pass_id;
         let Some(row) = held.get(&pass) else {
-            skipped.push(pass); // a writer has it: it is changing again
+            skipped.extend(claims.get(&pass).copied()); // a writer has it: it is changing again
             continue;
         };
         if claims.get(&pass).is_none_or(|claim| claim.lease_no != row.lease_no) {
@@ -226,14 +230,13 @@ async fn store(
             google_hash: rendered.google_hash,
         });
     }
-    let devices = deliveries::list_untold(&mut tx.conn(), brand, &visible, DEVICES_MAX).await?;
-    let rows: Vec<_> = devices.into_iter().map(|device| (DeliveryId::new(app.clock.new_id()), device)).collect();
-    batch.devices_queued += deliveries::enqueue(&mut tx.conn(), brand, &rows, "interactive", now, now).await?;
+    let mut queued = queue_holders(app, &mut tx.conn(), brand, &visible, None).await?;
+    batch.devices_queued += queued.rows;
     publication::settle_unchanged(&mut tx.conn(), brand, &unchanged, now).await?;
     if !visible.is_empty() {
         let count = i64::try_from(visible.len()).map_err(Problem::internal)?;
         let last = brands::take_tags(&mut tx.conn(), brand, pass_type, count).await?;
-        let visible: std::collections::HashSet<PassId> = visible.into_iter().collect();
+        let visible: std::collections::HashSet<PassId> = visible.iter().copied().collect();
         let new = changed.iter_mut().filter(|published| visible.contains(&published.pass));
         for (published, tag_n) in new.zip(last.n - count + 1..) {
             published.tag_n = tag_n;
@@ -242,12 +245,40 @@ async fn store(
     let rest = TimeDelta::milliseconds(i64::try_from(app.config.delivery.coalesce_millis).unwrap_or(1_000));
     publication::publish(&mut tx.conn(), brand, &changed, now + rest, now).await?;
     tx.commit().await?;
-    batch.published += changed.len();
+    batch.published.extend(changed.iter().map(|published| published.pass));
     batch.unchanged += unchanged.len();
+    while queued.is_more {
+        let mut tx = app.db.begin().await?;
+        queued = queue_holders(app, &mut tx.conn(), brand, &visible, queued.last).await?;
+        tx.commit().await?;
+        batch.devices_queued += queued.rows;
+    }
     if !skipped.is_empty() {
         let mut tx = app.db.begin().await?;
         publication::release(&mut tx.conn(), brand, &skipped, now).await?;
         tx.commit().await?;
     }
     Ok(())
+}
+
+/// What one transaction queued.
+struct Queued {
+    rows: u64,
+    last: Option<DeviceId>,
+    is_more: bool,
+}
+
+async fn queue_holders(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    passes: &[PassId],
+    after: Option<DeviceId>,
+) -> Result<Queued, Problem> {
+    let now = app.clock.now();
+    let devices = deliveries::list_holders(conn, brand, passes, after, DEVICES_MAX).await?;
+    let rows: Vec<_> = devices.iter().map(|device| (DeliveryId::new(app.clock.new_id()), *device)).collect();
+    let queued = deliveries::enqueue(conn, brand, &rows, "interactive", now, now).await?;
+    let is_more = i64::try_from(devices.len()).is_ok_and(|count| count == DEVICES_MAX);
+    Ok(Queued { rows: queued, last: devices.last().copied(), is_more })
 }

@@ -51,8 +51,12 @@ pub async fn list_changed(
     since: i64,
     limit: i64,
 ) -> Result<(Vec<Uuid>, i64), Problem> {
-    let rows = events::list_changed(&mut app.db.read().await?.conn(), brand, kind, since, limit).await?;
-    let next = rows.last().map_or(since, |(_, seq)| *seq);
+    let mut reader = app.db.read().await?;
+    // Read before the list: where nothing more of the kind is found, everything up to here has been looked at.
+    let newest = events::newest_seq(&mut reader.conn(), brand).await?;
+    let rows = events::list_changed(&mut reader.conn(), brand, kind, since, limit).await?;
+    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
+    let next = if is_full { rows.last().map_or(since, |(_, seq)| *seq) } else { newest.max(since) };
     let mut ids: Vec<Uuid> = Vec::with_capacity(rows.len());
     let mut seen = std::collections::HashSet::new();
     ids.extend(rows.iter().map(|(id, _)| *id).filter(|id| seen.insert(*id)));
@@ -76,6 +80,9 @@ pub async fn list_devices(
 /// looked up.
 pub async fn find_by_link(app: &App, link: &str) -> Result<(Brand, Pass), Problem> {
     let missing = || Problem::NotFound { what: "pass" };
+    if !link.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(missing());
+    }
     let code = link.get(..CODE_LEN).ok_or_else(missing)?;
     let brand = find_by_code(app, code).await?.ok_or_else(missing)?;
     let pass = passes::find_by_link(&mut app.db.read().await?.conn(), brand.id, link).await?;

@@ -20,7 +20,6 @@ const KEYS_KEPT: TimeDelta = TimeDelta::hours(72);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
     pub devices_queued: u64,
-    pub passes_for_the_day: u64,
     pub keys_forgotten: u64,
 }
 
@@ -35,10 +34,10 @@ pub async fn sweep(app: &App, brand: BrandId) -> Result<Swept, Problem> {
     loop {
         let mut tx = app.db.begin().await?;
         let forgotten = idempotency::forget(&mut tx.conn(), brand, app.clock.now() - KEYS_KEPT, BATCH).await?;
-        logs::trim(&mut tx.conn(), brand, LOGS_KEPT).await?;
+        let trimmed = logs::trim(&mut tx.conn(), brand, LOGS_KEPT, BATCH).await?;
         tx.commit().await?;
         swept.keys_forgotten += forgotten;
-        if forgotten < BATCH.unsigned_abs() {
+        if forgotten.max(trimmed) < BATCH.unsigned_abs() {
             return Ok(swept);
         }
     }
@@ -64,6 +63,12 @@ async fn enqueue(app: &App, brand: BrandId, devices: &[DeviceId]) -> Result<u64,
     let queued = deliveries::enqueue(&mut tx.conn(), brand, &rows, "bulk", now, now).await?;
     tx.commit().await?;
     Ok(queued)
+}
+
+/// The brand after `after` with a pass whose next day has come.
+pub async fn next_timed_brand(app: &App, after: Option<BrandId>) -> Result<Option<BrandId>, Problem> {
+    let now = app.clock.now();
+    Ok(publication::next_timed_brand(&mut app.db.read().await?.conn(), after, now).await?)
 }
 
 /// Marks the brand's passes to be published whose text depends on the day and whose next day has come; how many.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sqlx::FromRow;
 use sqlx::types::Json;
 
-use super::db::{Conn, on};
+use super::db::{Conn, PerEngine, on};
 use crate::domain::identifier::IdentifierKind;
 use crate::domain::ids::{BrandId, CustomerId};
 use crate::domain::locale::Locale;
@@ -84,6 +84,34 @@ pub async fn find(conn: &mut Conn<'_>, brand: BrandId, customer: CustomerId) -> 
     let row: Option<CustomerRow> =
         on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(customer).fetch_optional(c).await)?;
     Ok(row.map(Customer::from))
+}
+
+/// The same, held until the transaction ends: whoever changes a customer reads what the last one wrote.
+pub async fn find_for_update(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    customer: CustomerId,
+) -> sqlx::Result<Option<Customer>> {
+    const SQL: PerEngine = PerEngine {
+        sqlite: "
+            SELECT customer_id, name, locale, time_zone, attributes, version, created_at, updated_at
+            FROM customers WHERE brand_id = $1 AND customer_id = $2",
+        postgres: "
+            SELECT customer_id, name, locale, time_zone, attributes, version, created_at, updated_at
+            FROM customers WHERE brand_id = $1 AND customer_id = $2 FOR NO KEY UPDATE",
+    };
+    let sql = conn.text(&SQL);
+    let row: Option<CustomerRow> =
+        on!(conn, |c| sqlx::query_as(sql).bind(brand).bind(customer).fetch_optional(c).await)?;
+    Ok(row.map(Customer::from))
+}
+
+/// Takes turns with others who look for, or create, a customer with this identifier: two first visits at once find one
+/// customer. `SQLite` has one writer and needs no more.
+pub async fn lock_lookup(conn: &mut Conn<'_>, lookup: &[u8]) -> sqlx::Result<()> {
+    let Conn::Postgres(conn) = conn else { return Ok(()) };
+    let key = lookup.first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(key).execute(&mut **conn).await.map(|_| ())
 }
 
 pub async fn list(

@@ -6,11 +6,12 @@ use sqlx::QueryBuilder;
 use super::db::{Conn, on};
 use crate::domain::ids::{BrandId, DeliveryId, DeviceId, PassId};
 
-/// The devices that hold any of `passes` and have not been told of its newest content; at most `limit`.
-pub async fn list_untold(
+/// The devices after `after` (in order of id) that hold any of `passes`; at most `limit`.
+pub async fn list_holders(
     conn: &mut Conn<'_>,
     brand: BrandId,
     passes: &[PassId],
+    after: Option<DeviceId>,
     limit: i64,
 ) -> sqlx::Result<Vec<DeviceId>> {
     if passes.is_empty() {
@@ -23,6 +24,7 @@ pub async fn list_untold(
         for pass in passes {
             list.push_bind(*pass);
         }
+        query.push(") AND (").push_bind(after).push(" IS NULL OR device_id > ").push_bind(after);
         query.push(") ORDER BY device_id LIMIT ").push_bind(limit).build_query_scalar().fetch_all(c).await
     })
 }
@@ -89,16 +91,4 @@ pub async fn count_pending(
         SELECT COUNT(*), MIN(created_at) FROM (
             SELECT created_at FROM deliveries WHERE brand_id = $1 AND state = 'pending' LIMIT $2) AS pending";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(limit).fetch_one(c).await)
-}
-
-/// When the device is to be told next; `None` when there is nothing to tell it.
-pub async fn find_pending(
-    conn: &mut Conn<'_>,
-    brand: BrandId,
-    device: DeviceId,
-) -> sqlx::Result<Option<DateTime<Utc>>> {
-    const SQL: &str = "
-        SELECT not_before FROM deliveries
-        WHERE brand_id = $1 AND channel = 'apns' AND device_id = $2 AND state = 'pending'";
-    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(device).fetch_optional(c).await)
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, QueryBuilder};
 
-use super::db::{Conn, on};
+use super::db::{Conn, PerEngine, on};
 use crate::domain::ids::{BrandId, DeviceId, PassId};
 use crate::domain::secret::Secret;
 
@@ -91,19 +91,24 @@ pub async fn unregister(
     pass_type: &str,
     library_id: &str,
 ) -> sqlx::Result<Option<DeviceId>> {
-    const DEVICE: &str = "SELECT device_id FROM devices WHERE brand_id = $1 AND pass_type = $2 AND library_id = $3";
+    // A registration that is just being made for another pass holds the device by its foreign key: waiting for it here,
+    // the statements below see it.
+    const DEVICE: PerEngine = PerEngine {
+        sqlite: "SELECT device_id FROM devices WHERE brand_id = $1 AND pass_type = $2 AND library_id = $3",
+        postgres: "
+            SELECT device_id FROM devices WHERE brand_id = $1 AND pass_type = $2 AND library_id = $3 FOR UPDATE",
+    };
     const REGISTRATION: &str = "DELETE FROM registrations WHERE brand_id = $1 AND pass_id = $2 AND device_id = $3";
-    // A registration that is just being made for another pass holds the device by its foreign key, so this one waits
-    // for it and then finds it.
     const LAST: &str = "
         DELETE FROM devices WHERE brand_id = $1 AND device_id = $2
         AND NOT EXISTS (SELECT 1 FROM registrations WHERE brand_id = $1 AND device_id = $2)";
     const PENDING: &str = "
         DELETE FROM deliveries WHERE brand_id = $1 AND device_id = $2 AND state = 'pending'
         AND NOT EXISTS (SELECT 1 FROM devices WHERE brand_id = $1 AND device_id = $2)";
+    let device_sql = conn.text(&DEVICE);
     on!(conn, |c| {
         let device: Option<DeviceId> =
-            sqlx::query_scalar(DEVICE).bind(brand).bind(pass_type).bind(library_id).fetch_optional(&mut *c).await?;
+            sqlx::query_scalar(device_sql).bind(brand).bind(pass_type).bind(library_id).fetch_optional(&mut *c).await?;
         let Some(device) = device else { return Ok(None) };
         let removed =
             sqlx::query(REGISTRATION).bind(brand).bind(pass).bind(device).execute(&mut *c).await?.rows_affected();

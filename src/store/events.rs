@@ -100,6 +100,12 @@ pub async fn list_since(conn: &mut Conn<'_>, brand: BrandId, since: i64, limit: 
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(since).bind(limit).fetch_all(c).await)
 }
 
+/// The newest `seq` of a brand; 0 before its first event.
+pub async fn newest_seq(conn: &mut Conn<'_>, brand: BrandId) -> sqlx::Result<i64> {
+    const SQL: &str = "SELECT next_seq - 1 FROM brands WHERE brand_id = $1";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).fetch_one(c).await)
+}
+
 /// Which objects with an event of a kind that begins with `kind` (such as `pass.`) changed after `since`: each with
 /// the newest `seq` among the `limit` events looked at, and the `seq` up to which the answer is complete.
 pub async fn list_changed(

@@ -6,21 +6,23 @@ use uuid::Uuid;
 use super::db::{Conn, on};
 use crate::domain::ids::{BrandId, PassId};
 
-/// Keeps a message; `serial` ties it to a pass when the brand has one with that serial.
+/// Keeps a message; `about` (pass type and serial) ties it to a pass when the brand has it.
 pub async fn insert(
     conn: &mut Conn<'_>,
     brand: BrandId,
     log_id: Uuid,
-    serial: Option<&str>,
+    about: Option<(&str, &str)>,
     message: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     const SQL: &str = "
         INSERT INTO device_logs (brand_id, log_id, pass_id, message, received_at)
-        VALUES ($1, $2, (SELECT pass_id FROM passes WHERE brand_id = $1 AND serial = $3 ORDER BY pass_id LIMIT 1), $4, $5)";
+        VALUES ($1, $2, (SELECT pass_id FROM passes WHERE brand_id = $1 AND pass_type = $3 AND serial = $4), $5, $6)";
+    let (pass_type, serial) = about.unzip();
     on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
         .bind(log_id)
+        .bind(pass_type)
         .bind(serial)
         .bind(message)
         .bind(now)
@@ -29,12 +31,12 @@ pub async fn insert(
         .map(|_| ()))
 }
 
-/// Keeps the newest `keep` messages of a brand.
-pub async fn trim(conn: &mut Conn<'_>, brand: BrandId, keep: i64) -> sqlx::Result<u64> {
+/// Keeps the newest `keep` messages of a brand; takes away at most `limit` at a time.
+pub async fn trim(conn: &mut Conn<'_>, brand: BrandId, keep: i64, limit: i64) -> sqlx::Result<u64> {
     const SQL: &str = "
-        DELETE FROM device_logs WHERE brand_id = $1 AND log_id <= (
-            SELECT log_id FROM device_logs WHERE brand_id = $1 ORDER BY log_id DESC LIMIT 1 OFFSET $2)";
-    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(keep).execute(c).await.map(|done| done.rows_affected()))
+        DELETE FROM device_logs WHERE brand_id = $1 AND log_id IN (
+            SELECT log_id FROM device_logs WHERE brand_id = $1 ORDER BY log_id DESC LIMIT $3 OFFSET $2)";
+    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(keep).bind(limit).execute(c).await.map(|done| done.rows_affected()))
 }
 
 /// The newest messages about a pass, newest first.

@@ -310,3 +310,23 @@ pub async fn touch_customer(
         .await
         .map(|done| done.rows_affected()))
 }
+
+/// Marks up to `limit` passes of a program after `after` (in order of id) to be published; which, in order.
+pub async fn touch_program(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    program: ProgramId,
+    after: Option<PassId>,
+    limit: i64,
+) -> sqlx::Result<Vec<PassId>> {
+    const SQL: &str = "
+        UPDATE passes SET change_no = change_no + 1
+        WHERE brand_id = $1 AND pass_id IN (
+            SELECT pass_id FROM passes
+            WHERE brand_id = $1 AND program_id = $2 AND ($3 IS NULL OR pass_id > $3) ORDER BY pass_id LIMIT $4)
+        RETURNING pass_id";
+    let mut touched: Vec<PassId> =
+        on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(program).bind(after).bind(limit).fetch_all(c).await)?;
+    touched.sort_unstable();
+    Ok(touched)
+}

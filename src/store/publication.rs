@@ -13,13 +13,30 @@ use crate::domain::ids::{BrandId, PassId, ProgramId, TemplateId};
 use crate::domain::pass::PassStatus;
 use crate::domain::secret::Personal;
 
-/// The brand after `after` (in order of id) that has a pass to publish; `None` when there is none after it.
-pub async fn next_due_brand(conn: &mut Conn<'_>, after: Option<BrandId>) -> sqlx::Result<Option<BrandId>> {
+/// The brand after `after` (in order of id) that has a pass to publish now; `None` when there is none after it.
+pub async fn next_due_brand(
+    conn: &mut Conn<'_>,
+    after: Option<BrandId>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<BrandId>> {
     const SQL: &str = "
         SELECT brand_id FROM passes
-        WHERE change_no > published_no AND ($1 IS NULL OR brand_id > $1)
+        WHERE change_no > published_no AND publish_after <= $2 AND lease_until <= $2 AND ($1 IS NULL OR brand_id > $1)
         ORDER BY brand_id LIMIT 1";
-    on!(conn, |c| sqlx::query_scalar(SQL).bind(after).fetch_optional(c).await)
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(after).bind(now).fetch_optional(c).await)
+}
+
+/// The brand after `after` that has a pass whose next day has come.
+pub async fn next_timed_brand(
+    conn: &mut Conn<'_>,
+    after: Option<BrandId>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<BrandId>> {
+    const SQL: &str = "
+        SELECT brand_id FROM passes
+        WHERE render_at IS NOT NULL AND render_at <= $2 AND ($1 IS NULL OR brand_id > $1)
+        ORDER BY brand_id LIMIT 1";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(after).bind(now).fetch_optional(c).await)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
@@ -60,7 +77,8 @@ pub async fn claim(
 }
 
 /// Everything a template may show of a pass, read in one statement: `change_no` belongs to just these values.
-#[derive(Debug, Clone, FromRow)]
+/// About a person: no `Debug`.
+#[derive(Clone, FromRow)]
 pub struct Source {
     pub pass_id: PassId,
     pub pass_type: String,
@@ -243,9 +261,17 @@ pub async fn refuse(
     reason: &str,
     retry_at: DateTime<Utc>,
 ) -> sqlx::Result<()> {
-    const SQL: &str = "
-        UPDATE passes SET refused = $4, publish_after = $5 WHERE brand_id = $1 AND pass_id = $2 AND lease_no = $3";
-    on!(conn, |c| sqlx::query(SQL)
+    const SQL: PerEngine = PerEngine {
+        sqlite: "
+            UPDATE passes SET refused = $4, publish_after = $5 WHERE brand_id = $1 AND pass_id IN (
+                SELECT pass_id FROM passes WHERE brand_id = $1 AND pass_id = $2 AND lease_no = $3)",
+        postgres: "
+            UPDATE passes SET refused = $4, publish_after = $5 WHERE brand_id = $1 AND pass_id IN (
+                SELECT pass_id FROM passes WHERE brand_id = $1 AND pass_id = $2 AND lease_no = $3
+                FOR UPDATE SKIP LOCKED)",
+    };
+    let sql = conn.text(&SQL);
+    on!(conn, |c| sqlx::query(sql)
         .bind(brand)
         .bind(claim.pass)
         .bind(claim.lease_no)
@@ -256,19 +282,23 @@ pub async fn refuse(
         .map(|_| ()))
 }
 
-/// Ends the leases of passes that could not be stored, so that they are claimed again at once.
-pub async fn release(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId], now: DateTime<Utc>) -> sqlx::Result<()> {
-    if passes.is_empty() {
+/// Ends the leases of claims that could not be stored, so that they are claimed again at once; leaves out rows that a
+/// writer holds, whose leases end by themselves.
+pub async fn release(conn: &mut Conn<'_>, brand: BrandId, claims: &[Claim], now: DateTime<Utc>) -> sqlx::Result<()> {
+    if claims.is_empty() {
         return Ok(());
     }
+    let skip = conn.text(&PerEngine { sqlite: ")", postgres: " FOR UPDATE SKIP LOCKED)" });
     on!(conn, |c| {
         let mut query = QueryBuilder::new("UPDATE passes SET lease_until = ");
-        query.push_bind(now).push(" WHERE brand_id = ").push_bind(brand).push(" AND pass_id IN (");
-        let mut list = query.separated(", ");
-        for pass in passes {
-            list.push_bind(*pass);
-        }
-        query.push(")").build().execute(c).await.map(|_| ())
+        query.push_bind(now).push(" WHERE brand_id = ").push_bind(brand);
+        query.push(" AND pass_id IN (SELECT pass_id FROM passes WHERE brand_id = ").push_bind(brand);
+        query.push(" AND (pass_id, lease_no) IN (");
+        query.push_values(claims, |mut row, claim| {
+            row.push_bind(claim.pass).push_bind(claim.lease_no);
+        });
+        query.push(")").push(skip);
+        query.build().execute(c).await.map(|_| ())
     })
 }
 
@@ -334,18 +364,4 @@ pub async fn find_apple(conn: &mut Conn<'_>, brand: BrandId, pass: PassId) -> sq
         FROM passes p JOIN pass_contents k ON k.brand_id = p.brand_id AND k.pass_id = p.pass_id
         WHERE p.brand_id = $1 AND p.pass_id = $2";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass).fetch_optional(c).await)
-}
-
-/// Google's object as it was published.
-pub async fn find_google(conn: &mut Conn<'_>, brand: BrandId, pass: PassId) -> sqlx::Result<Option<Vec<u8>>> {
-    const SQL: &str = "SELECT google FROM pass_contents WHERE brand_id = $1 AND pass_id = $2";
-    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(pass).fetch_optional(c).await)
-}
-
-/// How many passes of a brand wait to be published, counted up to `limit`.
-pub async fn count_due(conn: &mut Conn<'_>, brand: BrandId, limit: i64) -> sqlx::Result<i64> {
-    const SQL: &str = "
-        SELECT COUNT(*) FROM (
-            SELECT pass_id FROM passes WHERE brand_id = $1 AND change_no > published_no LIMIT $2) AS due";
-    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(limit).fetch_one(c).await)
 }

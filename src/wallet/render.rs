@@ -9,7 +9,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value as Jinja, context};
 use serde_json::{Map, Value as Json};
 
-use crate::domain::content::{Barcode, Content, Field, FieldRole, Link, Text, Value};
+use crate::domain::content::{Barcode, Content, Field, Link, Text, Value};
 use crate::domain::pass::PassStatus;
 use crate::domain::secret::Personal;
 use crate::domain::text::is_control;
@@ -21,8 +21,7 @@ const FUEL: u64 = 20_000;
 /// Characters of one rendered text at most.
 const TEXT_MAX: usize = 4_000;
 
-/// What a template may show.
-#[derive(Debug)]
+/// What a template may show. About a person: no `Debug`.
 pub struct State<'a> {
     pub brand_name: &'a str,
     pub brand_code: &'a str,
@@ -289,16 +288,6 @@ fn days_until(today: NaiveDate, asked: Arc<AtomicBool>) -> Jinja {
             .map(|date| date.signed_duration_since(today).num_days())
             .map_err(|_| minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "days_until wants a date"))
     })
-}
-
-impl Content {
-    /// The balance as a whole number, where the pass has one.
-    pub fn balance(&self) -> Option<i64> {
-        match self.field(FieldRole::Balance)?.value {
-            Value::Integer(balance) => Some(balance),
-            Value::Text(_) | Value::Date(_) => None,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -35,13 +35,20 @@ pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
     loop {
         let (mut after, mut is_more) = (None, false);
         while let Some(brand) = app.run(async move |app| publish::next_brand(&app, after).await).await? {
-            let batch = app.run(async move |app| publish::publish_due(&app, brand).await).await?;
-            metrics::counter!("passarela_passes_published_total").increment(batch.published as u64);
+            after = Some(brand);
+            let batch = match app.run(async move |app| publish::publish_due(&app, brand).await).await {
+                Ok(batch) => batch,
+                Err(problem) => {
+                    // One brand's trouble is not the others': its passes stay due.
+                    tracing::warn!(brand.id = %brand, "passes of {brand} wait: {problem}");
+                    continue;
+                }
+            };
+            metrics::counter!("passarela_passes_published_total").increment(batch.published.len() as u64);
             metrics::counter!("passarela_passes_unchanged_total").increment(batch.unchanged as u64);
             metrics::counter!("passarela_passes_refused_total").increment(batch.refused as u64);
             metrics::counter!("passarela_devices_queued_total").increment(batch.devices_queued);
             is_more |= i64::try_from(batch.claimed).is_ok_and(|claimed| claimed >= BATCH);
-            after = Some(brand);
             if stop.is_cancelled() {
                 return Ok(());
             }

@@ -25,12 +25,18 @@ pub async fn run(app: App, stop: CancellationToken) {
 pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
     let mut after = None;
     while let Some(brand) = app.run(async move |app| sequence::next_brand(&app, after).await).await? {
-        while app.run(async move |app| sequence::sequence(&app, brand).await).await? > 0 {
-            if stop.is_cancelled() {
-                return Ok(());
+        after = Some(brand);
+        loop {
+            match app.run(async move |app| sequence::sequence(&app, brand).await).await {
+                Ok(0) => break,
+                Ok(_) if stop.is_cancelled() => return Ok(()),
+                Ok(_) => {}
+                Err(problem) => {
+                    tracing::warn!(brand.id = %brand, "events of {brand} wait: {problem}");
+                    break;
+                }
             }
         }
-        after = Some(brand);
     }
     Ok(())
 }

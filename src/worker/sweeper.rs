@@ -12,7 +12,8 @@ const CALENDAR: Duration = Duration::from_secs(5);
 
 pub async fn run(app: App, stop: CancellationToken) {
     let period = Duration::from_secs(app.config.delivery.sweep_secs);
-    let mut next_sweep = Instant::now() + period;
+    // Once at the start: whatever the last process lost is found before anybody waits a whole period.
+    let mut next_sweep = Instant::now();
     while !stop.is_cancelled() {
         if let Err(problem) = calendar(&app).await {
             tracing::warn!("the calendar rests: {problem}");
@@ -34,7 +35,13 @@ pub async fn run(app: App, stop: CancellationToken) {
 /// Sweeps every brand.
 pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
     for brand in app.run(async |app| sweep::list_brands(&app).await).await? {
-        let swept = app.run(async move |app| sweep::sweep(&app, brand).await).await?;
+        let swept = match app.run(async move |app| sweep::sweep(&app, brand).await).await {
+            Ok(swept) => swept,
+            Err(problem) => {
+                tracing::warn!(brand.id = %brand, "the sweep leaves out {brand}: {problem}");
+                continue;
+            }
+        };
         metrics::counter!("passarela_sweep_devices_queued_total").increment(swept.devices_queued);
         if swept.devices_queued > 0 {
             tracing::info!(devices = swept.devices_queued, "the sweep queued devices that were not told");
@@ -48,8 +55,19 @@ pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
 
 /// Marks passes whose text depends on the day.
 pub async fn calendar(app: &App) -> Result<(), Problem> {
-    for brand in app.run(async |app| sweep::list_brands(&app).await).await? {
-        while app.run(async move |app| sweep::touch_timed(&app, brand).await).await? > 0 {}
+    let mut after = None;
+    while let Some(brand) = app.run(async move |app| sweep::next_timed_brand(&app, after).await).await? {
+        after = Some(brand);
+        loop {
+            match app.run(async move |app| sweep::touch_timed(&app, brand).await).await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(problem) => {
+                    tracing::warn!(brand.id = %brand, "the calendar leaves out {brand}: {problem}");
+                    break;
+                }
+            }
+        }
     }
     Ok(())
 }

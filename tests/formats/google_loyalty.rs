@@ -13,6 +13,7 @@ const PLACE: Place<'_> = Place {
     issuer_id: "3388000000000000000",
     template: TemplateId::new(Uuid::from_u128(7)),
     images_url: "https://passes.example.com/i/k7w2m9xa/tpl_7/1/",
+    images: &["logo.png", "logo@2x.png", "strip.png"],
 };
 
 fn made(data: &Value, status: PassStatus) -> (Value, Value) {
@@ -65,6 +66,10 @@ fn fields_go_where_google_shows_them() {
     );
     assert_eq!(class["rewardsTier"], "Ouro");
     assert_eq!(class["reviewStatus"], "UNDER_REVIEW");
+    assert!(
+        class["programLogo"]["sourceUri"]["uri"].as_str().unwrap().ends_with("/logo@2x.png"),
+        "the largest there is"
+    );
     let note = object["textModulesData"].as_array().unwrap().iter().find(|module| module["id"] == "note").unwrap();
     assert_eq!((note["header"].as_str(), note["body"].as_str()), (Some("Recado"), Some("Volte logo")));
     let states = PassStatus::ALL.iter().map(|status| made(&json!({}), *status).1["state"].clone()).collect::<Vec<_>>();

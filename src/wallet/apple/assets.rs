@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use sha1::{Digest as _, Sha1};
+use sha2::Sha256;
 
 use crate::wallet::apple::archive::Archive;
 use crate::wallet::apple::strings::pass_strings;
@@ -14,6 +15,7 @@ pub struct Assets {
     pub(super) head: Bytes,
     /// `"icon.png":"<sha1>",…`: the manifest's lines, without braces.
     pub(super) manifest: String,
+    digest: [u8; 32],
 }
 
 impl Assets {
@@ -31,7 +33,13 @@ impl Assets {
             lines.push(manifest_line(&name, &content));
         }
         let head = Bytes::copy_from_slice(archive.body());
-        Self { archive, head, manifest: lines.join(",") }
+        let manifest = lines.join(",");
+        Self { archive, head, digest: Sha256::digest(&manifest).into(), manifest }
+    }
+
+    /// Changes with any image and any text.
+    pub const fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Place<'a> {
     pub template: TemplateId,
     /// `https://…/i/<brand>/<template>/<version>/`: images follow by name. Versioned, because Google caches.
     pub images_url: &'a str,
+    /// The names of the design's images.
+    pub images: &'a [&'a str],
 }
 
 /// The class of a template. Names of tiers live on classes (a class-wide `rewardsTier`), so each tier has its own class.
@@ -25,8 +27,8 @@ pub fn class(content: &Content, place: Place<'_>) -> Json {
         "localizedIssuerName": localized(&content.organization, content.default_locale),
         "programName": content.program_name.default,
         "localizedProgramName": localized(&content.program_name, content.default_locale),
-        "programLogo": image(place, "logo@3x.png", &content.organization.default),
-        "heroImage": image(place, "strip@3x.png", &content.description.default),
+        "programLogo": image(place, "logo", &content.organization, content.default_locale),
+        "heroImage": image(place, "strip", &content.description, content.default_locale),
         "hexBackgroundColor": content.colors.background.to_string(),
         // The only status that a class may be sent with, also after Google approved it.
         "reviewStatus": "UNDER_REVIEW",
@@ -160,9 +162,12 @@ fn localized(text: &Text, default_locale: Locale) -> Json {
     })
 }
 
-fn image(place: Place<'_>, name: &str, description: &str) -> Json {
+/// The largest that the design has; null where it has none.
+fn image(place: Place<'_>, kind: &str, description: &Text, default_locale: Locale) -> Json {
+    let names = ["@3x", "@2x", ""].map(|scale| format!("{kind}{scale}.png"));
+    let Some(name) = names.iter().find(|name| place.images.contains(&name.as_str())) else { return Json::Null };
     json!({
         "sourceUri": { "uri": format!("{}{name}", place.images_url) },
-        "contentDescription": { "defaultValue": { "language": "pt-BR", "value": description } },
+        "contentDescription": localized(description, default_locale),
     })
 }

@@ -1,0 +1,60 @@
+//! Reissuing: a new serial, token and links for what a pass says, and the old one voided.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::ids::PassId;
+use crate::service::issue_pass::{Behind, FreshPass, card_number, insert, record};
+use crate::service::publish::render;
+use crate::service::{App, Problem, templates as ready_templates};
+use crate::store::brands::Brand;
+use crate::store::passes::{self, Pass};
+use crate::store::{customers, members, programs, templates};
+
+/// The successor of a pass; asking again answers the same one.
+pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Problem> {
+    let missing = || Problem::NotFound { what: "pass" };
+    // Ready before the transaction begins: inside it, no second connection is asked for.
+    {
+        let mut reader = app.db.read().await?;
+        let known = passes::find(&mut reader.conn(), brand.id, old).await?.ok_or_else(missing)?;
+        let template = templates::find(&mut reader.conn(), brand.id, known.template_id).await?.ok_or_else(missing)?;
+        drop(reader);
+        ready_templates::load(app, brand.id, template.id, template.version).await?;
+    }
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let successor = PassId::new(app.clock.new_id());
+    let is_first = passes::set_reissued(&mut tx.conn(), brand.id, old, successor, now).await?;
+    // Read after the row is ours: a change that was acknowledged a moment ago is in it.
+    let old = passes::find(&mut tx.conn(), brand.id, old).await?.ok_or_else(missing)?;
+    if !is_first {
+        let successor = old.reissued_as.ok_or_else(missing)?;
+        return passes::find(&mut tx.conn(), brand.id, successor).await?.ok_or_else(missing);
+    }
+    let template = templates::find(&mut tx.conn(), brand.id, old.template_id).await?.ok_or_else(missing)?;
+    let program = programs::find(&mut tx.conn(), brand.id, old.program_id).await?.ok_or_else(missing)?;
+    let customer = customers::find(&mut tx.conn(), brand.id, old.customer_id).await?.ok_or_else(missing)?;
+    let ensured =
+        members::ensure(&mut tx.conn(), brand.id, old.program_id, old.customer_id, old.member_id, now).await?;
+    let card_number = card_number(&mut tx.conn(), brand, customer.id).await?;
+    let version = ready_templates::load(app, brand.id, template.id, template.version).await?;
+    let fresh = FreshPass {
+        template: &template,
+        program: old.program_id,
+        customer: old.customer_id,
+        member: old.member_id,
+        external_id: None,
+        order_hash: Sha256::digest(old.id.uuid().as_bytes()).to_vec(),
+        data: old.data.clone(),
+    };
+    let pass = Pass { id: successor, ..fresh.make(app, brand, now) };
+    let behind =
+        Behind { template: &template, program: &program, customer: &customer, card_number, member_since: ensured.1 };
+    let rendered = render(app, brand, &behind.source(&pass), &version)?;
+    record(app, &mut tx.conn(), brand, "pass.voided", &old).await?;
+    record(app, &mut tx.conn(), brand, "pass.reissued", &pass).await?;
+    insert(app, &mut tx.conn(), brand, &pass, template.version, rendered).await?;
+    tx.commit().await?;
+    app.changed.notify_one();
+    Ok(pass)
+}
