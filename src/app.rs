@@ -179,6 +179,8 @@ fn serve(
             .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
             .configure(routes::configure)
     })
+    // A bundle is written in two pieces: without this the second waits 40 ms for the first one's acknowledgement.
+    .tcp_nodelay(true)
     .client_request_timeout(Duration::from_secs(config.head_timeout_secs))
     .max_connections(config.connections_max)
     .shutdown_timeout(FINISH.as_secs())

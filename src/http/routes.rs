@@ -70,6 +70,13 @@ pub fn doors() -> Vec<Door> {
     const REGISTRATION: &str = "/apple/{brand}/v1/devices/{device}/registrations/{pass_type}/{serial}";
     const PASS: &str = "/apple/{brand}/v1/passes/{pass_type}/{serial}";
     vec![
+        // First what phones ask most: addresses are matched from the top.
+        open(POST, REGISTRATION, apple_web_service::register),
+        open(DELETE, REGISTRATION, apple_web_service::unregister),
+        open(GET, "/apple/{brand}/v1/devices/{device}/registrations/{pass_type}", apple_web_service::list),
+        open(GET, PASS, apple_web_service::fetch),
+        open(HEAD, PASS, apple_web_service::fetch),
+        open(POST, "/apple/{brand}/v1/log", apple_web_service::log),
         api(POST, "/api/v1/programs", programs::create),
         api(GET, "/api/v1/programs", programs::list),
         api(GET, "/api/v1/programs/{id}", programs::read),
@@ -94,12 +101,6 @@ pub fn doors() -> Vec<Door> {
         api(POST, "/api/v1/keys/{id}/revoke", keys::revoke),
         open(GET, "/api/openapi.json", openapi::document),
         open(GET, "/api/docs", openapi::page),
-        open(POST, REGISTRATION, apple_web_service::register),
-        open(DELETE, REGISTRATION, apple_web_service::unregister),
-        open(GET, "/apple/{brand}/v1/devices/{device}/registrations/{pass_type}", apple_web_service::list),
-        open(GET, PASS, apple_web_service::fetch),
-        open(HEAD, PASS, apple_web_service::fetch),
-        open(POST, "/apple/{brand}/v1/log", apple_web_service::log),
         open(GET, "/p/{link}", add_page::page),
         open(HEAD, "/p/{link}", add_page::page),
         open(GET, "/p/{link}/apple.pkpass", add_page::bundle),

@@ -85,15 +85,11 @@ pub async fn list_updated(
     library_id: &str,
     asked: Option<&str>,
 ) -> Result<Option<(Vec<String>, Tag)>, Problem> {
-    let mut reader = app.db.read().await?;
-    // The tag is read before the list: a pass published between the two is then listed once too often, never missed.
-    let Some(current) = brands::find_tag(&mut reader.conn(), brand.id, pass_type).await? else { return Ok(None) };
-    let since = Tag::since(asked, current);
-    let rows = devices::list_updated(&mut reader.conn(), brand.id, pass_type, library_id, since).await?;
+    let asked = Tag::asked(asked);
+    let rows = devices::list_updated(&mut app.db.read().await?.conn(), brand.id, pass_type, library_id, asked).await?;
     // The newest tag among the passes listed, not "now": a change committed meanwhile must be ahead of it.
-    let Some((_, newest)) = rows.last() else { return Ok(None) };
-    let tag = Tag { epoch: current.epoch, n: *newest };
-    Ok(Some((rows.into_iter().map(|(serial, _)| serial).collect(), tag)))
+    let Some(newest) = rows.last().map(|row| Tag { epoch: row.tag_epoch, n: row.tag_n }) else { return Ok(None) };
+    Ok(Some((rows.into_iter().map(|row| row.serial).collect(), newest)))
 }
 
 /// A pass for a phone that may have it already.

@@ -87,14 +87,6 @@ pub async fn find_owner(conn: &mut Conn<'_>, pass_type: &str) -> sqlx::Result<Op
     on!(conn, |c| sqlx::query_scalar(SQL).bind(pass_type).fetch_optional(c).await)
 }
 
-/// The newest tag that has been committed; `None` when the brand has no such pass type.
-pub async fn find_tag(conn: &mut Conn<'_>, brand: BrandId, pass_type: &str) -> sqlx::Result<Option<Tag>> {
-    const SQL: &str = "SELECT tag_epoch, tag_n FROM pass_types WHERE brand_id = $1 AND pass_type = $2";
-    let row: Option<(i64, i64)> =
-        on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass_type).fetch_optional(c).await)?;
-    Ok(row.map(|(epoch, n)| Tag { epoch, n }))
-}
-
 /// Takes the next `count` tags; the answer is the last of them. The counter's row stays locked until the transaction
 /// ends, which is what makes the order of tags the order of commits: take it after every other row, hold it briefly.
 pub async fn take_tags(conn: &mut Conn<'_>, brand: BrandId, pass_type: &str, count: i64) -> sqlx::Result<Tag> {

@@ -213,7 +213,8 @@ async fn connect_sqlite(url: &str, connections: u32) -> sqlx::Result<Db> {
         .busy_timeout(Duration::from_secs(5))
         // Erased text must not linger in free pages.
         .pragma("secure_delete", "ON")
-        .pragma("cache_size", "-16384")
+        // 2 MiB for each connection; the system's own cache of the file is shared by all of them.
+        .pragma("cache_size", "-2048")
         .statement_cache_capacity(256);
     let writer = SqlitePoolOptions::new()
         .max_connections(1)

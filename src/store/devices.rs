@@ -6,6 +6,7 @@ use sqlx::{FromRow, QueryBuilder};
 use super::db::{Conn, PerEngine, on};
 use crate::domain::ids::{BrandId, DeviceId, PassId};
 use crate::domain::secret::Secret;
+use crate::domain::tag::Tag;
 
 /// A device as it registers: who it is and where it can be pushed to.
 #[derive(Debug, Clone)]
@@ -118,22 +119,42 @@ pub async fn unregister(
     })
 }
 
-/// Serials and tags of the device's passes that were published (or registered late) after `since`, oldest first.
+/// A pass that a device is listed.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Updated {
+    pub serial: String,
+    /// The tag of the pass, or of its late registration.
+    pub tag_n: i64,
+    pub tag_epoch: i64,
+}
+
+/// The device's passes that were published (or registered late) after `asked`, oldest first. A tag of another epoch, or
+/// one that was not handed out yet, lists everything: telling too much is harmless, too little is not.
 pub async fn list_updated(
     conn: &mut Conn<'_>,
     brand: BrandId,
     pass_type: &str,
     library_id: &str,
-    since: i64,
-) -> sqlx::Result<Vec<(String, i64)>> {
+    asked: Tag,
+) -> sqlx::Result<Vec<Updated>> {
     const SQL: &str = "
-        SELECT p.serial, CASE WHEN r.listed_tag_n > p.tag_n THEN r.listed_tag_n ELSE p.tag_n END AS tag_n
+        SELECT p.serial, t.tag_epoch,
+               CASE WHEN r.listed_tag_n > p.tag_n THEN r.listed_tag_n ELSE p.tag_n END AS tag_n
         FROM devices d
+        JOIN pass_types t ON t.brand_id = d.brand_id AND t.pass_type = d.pass_type
         JOIN registrations r ON r.brand_id = d.brand_id AND r.device_id = d.device_id
         JOIN passes p ON p.brand_id = r.brand_id AND p.pass_id = r.pass_id
-        WHERE d.brand_id = $1 AND d.pass_type = $2 AND d.library_id = $3 AND (p.tag_n > $4 OR r.listed_tag_n > $4)
-        ORDER BY 2";
-    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass_type).bind(library_id).bind(since).fetch_all(c).await)
+        WHERE d.brand_id = $1 AND d.pass_type = $2 AND d.library_id = $3
+          AND (p.tag_n > $5 OR r.listed_tag_n > $5 OR t.tag_epoch <> $4 OR t.tag_n < $5)
+        ORDER BY 3";
+    on!(conn, |c| sqlx::query_as(SQL)
+        .bind(brand)
+        .bind(pass_type)
+        .bind(library_id)
+        .bind(asked.epoch)
+        .bind(asked.n)
+        .fetch_all(c)
+        .await)
 }
 
 /// A device that holds a pass, as the API shows it.
