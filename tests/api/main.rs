@@ -19,3 +19,4 @@ mod passes;
 mod publishing;
 mod race;
 mod roles;
+mod store;

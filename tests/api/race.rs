@@ -1,9 +1,9 @@
 //! No update may be lost: writers, phones and two servers, killed in between.
 //!
 //! The servers are the real program in processes of their own. Writers set a pass's points to ever higher numbers; phones
-//! register, list with their tags and fetch with `If-Modified-Since`, and check on the way that what they are served
-//! never goes back and that a 304 never hides a version that had been published before they asked. In the end every
-//! phone, which has heard only what the protocol told it, must hold the last number that was acknowledged.
+//! list with their tags and fetch with `If-Modified-Since`, and check on the way that neither a 304 nor a 200 hides a
+//! version that had been published before they asked. In the end every phone, which has heard only what the protocol
+//! told it, must hold the last version, and every write that was acknowledged must be in the data.
 
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
@@ -78,11 +78,13 @@ impl Drop for Server {
 
 struct Shared {
     http: reqwest::Client,
+    db: passarela::store::Db,
+    brand: passarela::domain::ids::BrandId,
+    /// The highest number acknowledged of each writer on each pass.
+    written: Vec<Vec<AtomicI64>>,
     urls: Vec<String>,
     key: String,
     passes: Vec<TestPass>,
-    /// The highest number acknowledged for each pass.
-    acknowledged: Vec<AtomicI64>,
     /// The number that the next writer of each pass sets.
     next: Vec<AtomicI64>,
     is_over: AtomicBool,
@@ -113,7 +115,7 @@ impl Shared {
             let sent = self.http.patch(url).bearer_auth(&self.key).json(&body).send().await;
             match sent.map(|response| response.status().as_u16()) {
                 Ok(200) => {
-                    self.acknowledged[index].fetch_max(number, Ordering::SeqCst);
+                    self.written[index][writer].fetch_max(number, Ordering::SeqCst);
                     self.writes.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(503) => {}
@@ -145,8 +147,9 @@ impl Shared {
         }
     }
 
-    /// Fetches a pass and checks that it never goes back. `false`: not answered.
+    /// Fetches a pass; a 304 must not hide a version that was published before the phone asked. `false`: not answered.
     async fn fetch(&self, url: &str, pass: &TestPass, held: &mut Held) -> bool {
+        let before = last_modified(&self.db, self.brand, pass).await;
         let path = pass.web_service_url.splitn(4, '/').nth(3).unwrap();
         let request = self.http.get(format!("{url}/{path}/v1/passes/{PASS_TYPE}/{}", pass.serial));
         let mut request = request.header("Authorization", format!("ApplePass {}", pass.token));
@@ -162,10 +165,13 @@ impl Shared {
                 self.fetches.fetch_add(1, Ordering::Relaxed);
                 let is_same = held.last_modified.as_ref() == Some(&modified);
                 assert!(!is_same || points == held.points, "one Last-Modified, two versions");
+                assert!(unix_seconds(&modified) >= before, "a version older than what was published");
                 *held = Held { points, last_modified: Some(modified) };
                 true
             }
             304 => {
+                let has = held.last_modified.as_deref().map(unix_seconds);
+                assert!(has >= Some(before), "a 304 for a pass that had changed: {has:?}, {before}");
                 self.not_modified.fetch_add(1, Ordering::Relaxed);
                 true
             }
@@ -217,9 +223,38 @@ impl Shared {
     }
 }
 
-/// Holds a write transaction on one pass open for seconds, as a slow client of the database would.
+/// When the newest committed version was published: read from the database itself, before a phone asks.
+async fn last_modified(db: &passarela::store::Db, brand: passarela::domain::ids::BrandId, pass: &TestPass) -> i64 {
+    for _ in 0..50 {
+        let Ok(mut reader) = db.read().await else { continue };
+        let found =
+            passarela::store::publication::find_served(&mut reader.conn(), brand, PASS_TYPE, &pass.serial).await;
+        if let Ok(Some(served)) = found {
+            return served.last_modified;
+        }
+    }
+    panic!("the database does not answer the test")
+}
+
+fn unix_seconds(date: &str) -> i64 {
+    chrono::DateTime::parse_from_rfc2822(date).unwrap().timestamp()
+}
+
+/// Holds a write transaction on one pass open for seconds (on SQLite, where it holds the whole database, for a good part
+/// of one), as a slow client of the database would.
 async fn hold_rows(app: &TestApp, is_over: Arc<Shared>) {
-    let passarela::store::Db::Postgres(pool) = &app.app().db else { return };
+    let pool = match &app.app().db {
+        passarela::store::Db::Postgres(pool) => pool,
+        passarela::store::Db::Sqlite { writer, .. } => {
+            while !is_over.is_over.load(Ordering::Relaxed) {
+                let tx = writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                drop(tx);
+                tokio::time::sleep(Duration::from_millis(1_300)).await;
+            }
+            return;
+        }
+    };
     let mut index = 0;
     while !is_over.is_over.load(Ordering::Relaxed) {
         index = (index + 3) % PASSES;
@@ -232,8 +267,8 @@ async fn hold_rows(app: &TestApp, is_over: Arc<Shared>) {
         );
         let held = held.bind(app.one.brand.id).bind(id).bind(number).execute(&mut *tx).await;
         tokio::time::sleep(Duration::from_millis(1_500)).await;
-        if held.is_ok() && tx.commit().await.is_ok() {
-            is_over.acknowledged[index].fetch_max(number, Ordering::SeqCst);
+        if held.is_ok() {
+            drop(tx.commit().await);
         }
     }
 }
@@ -257,9 +292,11 @@ async fn race(engine: Engine, servers: usize, seconds: u64, kills: usize) {
         addresses.iter().map(|address| Server::new(&config, &config.server.public_url, address)).collect();
     let shared = Arc::new(Shared {
         http: reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap(),
+        db: app.app().db.clone(),
+        brand: app.one.brand.id,
+        written: passes.iter().map(|_| (0..WRITERS).map(|_| AtomicI64::new(0)).collect()).collect(),
         urls: running.iter().map(|server| server.url.clone()).collect(),
         key: app.one.key.clone(),
-        acknowledged: passes.iter().map(|_| AtomicI64::new(1)).collect(),
         next: passes.iter().map(|_| AtomicI64::new(2)).collect(),
         passes,
         is_over: AtomicBool::new(false),
@@ -304,11 +341,13 @@ async fn race(engine: Engine, servers: usize, seconds: u64, kills: usize) {
         }
     }
     for (index, pass) in shared.passes.iter().enumerate() {
-        // Every acknowledged write is in the data; the newest of each writer is there under its own name.
+        // Every writer writes one after the other: what it was last told is done must be there, or what it sent after.
         let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
-        let highest = view["data"].as_object().unwrap().values().filter_map(Value::as_i64).max().unwrap();
-        let acknowledged = shared.acknowledged[index].load(Ordering::SeqCst);
-        assert!(highest >= acknowledged, "pass {index}: {acknowledged} was acknowledged, {highest} is there");
+        for (writer, number) in shared.written[index].iter().enumerate() {
+            let (number, there) =
+                (number.load(Ordering::SeqCst), view["data"][format!("w{writer}")].as_i64().unwrap_or(0));
+            assert!(there >= number, "pass {index}, writer {writer}: {number} was acknowledged, {there} is there");
+        }
     }
     println!(
         "{engine:?}: {servers} servers, {kills} kills, {} writes acknowledged, {} without answer, {} fetches, {} not modified, {checked} final versions right",
