@@ -28,7 +28,6 @@ pub struct Config {
     pub google: Google,
     pub passes: Passes,
     pub delivery: Delivery,
-    pub pages: Pages,
     pub log: Log,
     #[serde(default)]
     pub brands: BTreeMap<String, Brand>,
@@ -91,12 +90,6 @@ pub struct Delivery {
     pub lease_secs: u64,
     pub sweep_secs: u64,
     pub registration_delay_secs: u64,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pages {
-    pub badges_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -3,13 +3,13 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::domain::ids::{BrandId, DeliveryId, DeviceId, EventId, PassId};
+use crate::domain::ids::{BrandId, DeliveryId, DeviceId, PassId};
 use crate::domain::tag::Tag;
 use crate::service::bundles::{self, usable_signer};
+use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
 use crate::store::devices::{self, NewDevice};
-use crate::store::events::{self, NewEvent};
 use crate::store::publication::{self, Served};
 use crate::store::{deliveries, logs};
 
@@ -156,16 +156,9 @@ async fn record(
     pass: PassId,
     device: DeviceId,
 ) -> Result<(), Problem> {
-    let event = NewEvent {
-        id: EventId::new(app.clock.new_id()),
-        kind,
-        customer: None,
-        pass: Some(pass),
-        subject: pass.uuid(),
-        data: json!({ "pass_id": pass, "device_id": device, "wallet": "apple" }),
-        occurred_at: app.clock.now(),
-    };
-    Ok(events::insert(conn, brand, &event).await?)
+    let about = About { customer: None, pass: Some(pass), subject: pass.uuid() };
+    let data = json!({ "pass_id": pass, "device_id": device, "wallet": "apple" });
+    timeline::record(app, conn, brand, kind, about, data).await
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::ids::{BrandId, EventId, PassId};
+use crate::domain::ids::{BrandId, PassId};
 use crate::domain::pass::PassStatus;
 use crate::domain::secret::Personal;
 use crate::service::customers::{check_size, merge};
 use crate::service::issue_pass::DATA_MAX;
+use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
-use crate::store::events::{self, NewEvent};
 use crate::store::passes::{self, Pass};
 
 /// Times a merge is tried again when another request changed the pass in between.
@@ -79,14 +79,6 @@ async fn record(
     kind: &'static str,
     pass: &Pass,
 ) -> Result<(), Problem> {
-    let event = NewEvent {
-        id: EventId::new(app.clock.new_id()),
-        kind,
-        customer: Some(pass.customer_id),
-        pass: Some(pass.id),
-        subject: pass.id.uuid(),
-        data: json!({ "pass_id": pass.id, "status": pass.status }),
-        occurred_at: app.clock.now(),
-    };
-    Ok(events::insert(conn, brand, &event).await?)
+    let about = About { customer: Some(pass.customer_id), pass: Some(pass.id), subject: pass.id.uuid() };
+    timeline::record(app, conn, brand, kind, about, json!({ "pass_id": pass.id, "status": pass.status })).await
 }

@@ -4,14 +4,14 @@ use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use crate::domain::identifier::IdentifierKind;
-use crate::domain::ids::{BrandId, CustomerId, EventId};
+use crate::domain::ids::{BrandId, CustomerId};
 use crate::domain::locale::Locale;
 use crate::domain::secret::Personal;
 use crate::domain::text;
 use crate::service::once::{self, Once, Reply};
+use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::customers::{self, Customer, Identifier};
-use crate::store::events::{self, NewEvent};
 use crate::store::{Conn, passes};
 
 /// What a request says about a customer. In a change, an outer `None` leaves a value and an inner `None` removes it.
@@ -246,16 +246,8 @@ async fn record(
     kind: &'static str,
     customer: CustomerId,
 ) -> Result<(), Problem> {
-    let event = NewEvent {
-        id: EventId::new(app.clock.new_id()),
-        kind,
-        customer: Some(customer),
-        pass: None,
-        subject: customer.uuid(),
-        data: json!({ "customer_id": customer }),
-        occurred_at: app.clock.now(),
-    };
-    Ok(events::insert(conn, brand, &event).await?)
+    let about = About { customer: Some(customer), pass: None, subject: customer.uuid() };
+    timeline::record(app, conn, brand, kind, about, json!({ "customer_id": customer })).await
 }
 
 #[cfg(test)]

@@ -6,17 +6,17 @@ use sqlx::types::Json;
 
 use crate::clock::random_alphanumeric;
 use crate::domain::code::CODE_ID_LEN;
-use crate::domain::ids::{CustomerId, EventId, MemberId, PassId, ProgramId, TemplateId};
+use crate::domain::ids::{CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::pass::{PassStatus, next_last_modified};
 use crate::domain::secret::{Personal, Secret};
 use crate::domain::text;
 use crate::service::customers::{self, Details, Selector, check_size};
 use crate::service::once::{self, Once, Reply};
 use crate::service::publish::{Rendered, render};
+use crate::service::timeline::{self, About};
 use crate::service::{App, Problem, templates as ready_templates};
 use crate::store::brands::{self, Brand};
 use crate::store::customers::Customer;
-use crate::store::events::{self, NewEvent};
 use crate::store::passes::{self, FirstContent, Pass};
 use crate::store::programs::{self, Program};
 use crate::store::publication::Source;
@@ -308,14 +308,7 @@ pub(super) async fn record(
     kind: &'static str,
     pass: &Pass,
 ) -> Result<(), Problem> {
-    let event = NewEvent {
-        id: EventId::new(app.clock.new_id()),
-        kind,
-        customer: Some(pass.customer_id),
-        pass: Some(pass.id),
-        subject: pass.id.uuid(),
-        data: json!({ "pass_id": pass.id, "program_id": pass.program_id, "template_id": pass.template_id }),
-        occurred_at: pass.created_at,
-    };
-    Ok(events::insert(conn, brand.id, &event).await?)
+    let about = About { customer: Some(pass.customer_id), pass: Some(pass.id), subject: pass.id.uuid() };
+    let data = json!({ "pass_id": pass.id, "program_id": pass.program_id, "template_id": pass.template_id });
+    timeline::record(app, conn, brand.id, kind, about, data).await
 }

@@ -17,6 +17,7 @@ pub mod reissue_pass;
 pub mod sequence;
 pub mod sweep;
 pub mod templates;
+pub mod timeline;
 
 pub use app::App;
 pub use problem::Problem;

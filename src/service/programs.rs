@@ -3,11 +3,11 @@
 use chrono_tz::Tz;
 use serde_json::json;
 
-use crate::domain::ids::{BrandId, EventId, ProgramId};
+use crate::domain::ids::{BrandId, ProgramId};
 use crate::domain::text;
 use crate::service::once::{self, Once, Reply};
+use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
-use crate::store::events::{self, NewEvent};
 use crate::store::passes;
 use crate::store::programs::{self, Program};
 
@@ -125,14 +125,6 @@ async fn record(
     kind: &'static str,
     program: ProgramId,
 ) -> Result<(), Problem> {
-    let event = NewEvent {
-        id: EventId::new(app.clock.new_id()),
-        kind,
-        customer: None,
-        pass: None,
-        subject: program.uuid(),
-        data: json!({ "program_id": program }),
-        occurred_at: app.clock.now(),
-    };
-    Ok(events::insert(conn, brand, &event).await?)
+    let about = About { subject: program.uuid(), ..About::default() };
+    timeline::record(app, conn, brand, kind, about, json!({ "program_id": program })).await
 }

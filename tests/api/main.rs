@@ -12,6 +12,7 @@ mod add_page;
 mod apple_web_service;
 mod bodies;
 mod customers;
+mod demo;
 mod idempotency;
 mod lifecycle;
 mod openapi;
