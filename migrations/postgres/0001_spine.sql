@@ -196,8 +196,8 @@ CREATE TABLE devices (
     brand_id UUID NOT NULL,
     device_id UUID NOT NULL,
     pass_type TEXT NOT NULL,
-    library_id TEXT NOT NULL,
-    push_token TEXT NOT NULL,
+    library_id TEXT NOT NULL,                   -- personal
+    push_token TEXT NOT NULL,                   -- personal
     scheme TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
@@ -242,7 +242,7 @@ CREATE TABLE device_logs (
     brand_id UUID NOT NULL REFERENCES brands (brand_id),
     log_id UUID NOT NULL,
     pass_id UUID,
-    message TEXT NOT NULL,
+    message TEXT NOT NULL,                      -- personal
     received_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (brand_id, log_id)
 );

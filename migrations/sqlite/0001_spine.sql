@@ -196,8 +196,8 @@ CREATE TABLE devices (
     brand_id BLOB NOT NULL,
     device_id BLOB NOT NULL,
     pass_type TEXT NOT NULL,
-    library_id TEXT NOT NULL,
-    push_token TEXT NOT NULL,
+    library_id TEXT NOT NULL,                   -- personal
+    push_token TEXT NOT NULL,                   -- personal
     scheme TEXT NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
@@ -242,7 +242,7 @@ CREATE TABLE device_logs (
     brand_id BLOB NOT NULL REFERENCES brands (brand_id),
     log_id BLOB NOT NULL,
     pass_id BLOB,
-    message TEXT NOT NULL,
+    message TEXT NOT NULL,                      -- personal
     received_at TEXT NOT NULL,
     PRIMARY KEY (brand_id, log_id)
 ) STRICT;
