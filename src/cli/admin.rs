@@ -106,10 +106,7 @@ impl Brand {
         let app = open(config).await?;
         match self {
             Self::Create { name, pass_types, locale, time_zone } => {
-                let brand = brands::create(&app, &name, locale, &time_zone).await?;
-                for pass_type in &pass_types {
-                    brands::bind_pass_type(&app, brand.id, pass_type).await?;
-                }
+                let brand = brands::create(&app, &name, locale, &time_zone, &pass_types).await?;
                 output.print(&json!({ "id": brand.id, "code": brand.code, "pass_types": pass_types }), || {
                     format!("{}  {}", brand.code, brand.name)
                 });

@@ -191,6 +191,9 @@ async fn restore(path: &Path, config: &Config) -> Result<usize, Failure> {
                     return Err(Failure::No(format!("{name} exists; a restore never overwrites")));
                 }
             }
+            if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                fs::create_dir_all(folder)?;
+            }
             Beside::new(target, ".restoring")?
         }
         None => Beside::new(path, ".data")?,

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{Failure, Output};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
+use crate::domain::pass::is_pass_type;
 use crate::wallet::apple::signer::{fingerprint, readable};
 use crate::wallet::apple::{certificates, dev_ca};
 
@@ -25,6 +26,11 @@ impl Certs {
         match self {
             Self::Status => status(config, output),
             Self::Dev { pass_type } => {
+                if !is_pass_type(&pass_type) {
+                    return Err(Failure::Usage(format!(
+                        "{pass_type} is no pass type: pass. and a name like com.example.card"
+                    )));
+                }
                 ensure_dev(config, &pass_type)?;
                 let folder = config.apple.certs_dir.join(&pass_type);
                 output.print(&json!({ "pass_type": pass_type, "folder": folder }), || format!("{}", folder.display()));

@@ -104,7 +104,7 @@ impl Demo {
             config.server.public_url = public_url;
         }
         config.check()?;
-        let wwdr_ca_file = config.apple.certs_dir.join("wwdr").join("dev-wwdr.pem");
+        let wwdr_ca_file = config.apple.certs_dir.join("dev-ca.pem");
         let app = app::open(config, Arc::new(SystemClock)).await?;
         let (brand, pass) = seed(&app).await?;
         let key_file = self.data_dir.join("admin.key");
@@ -138,7 +138,7 @@ fn welcome(ready: &Ready) -> String {
          Add the card:        {add_url}\n\
          The bundle itself:   {pkpass_url}\n\
          The API, described:  {public_url}/api/docs\n\n\
-         Change it, and every phone that holds it is told:\n\n  \
+         Change it; a phone that holds it is served the change when it asks next (pushing it to ask comes later):\n\n  \
          curl -X PATCH {public_url}/api/v1/passes/{pass_id} \\\n    \
          -H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json' \\\n    \
          -d '{{\"data\":{{\"points\":135,\"tier\":\"Ouro\"}}}}'\n\n\
@@ -180,9 +180,8 @@ async fn seed(app: &App) -> Result<(Brand, Pass), Failure> {
     let brand = match known {
         Some((brand, _)) => brand,
         None => {
-            let brand = brands::create(app, "Padaria Aurora", Locale::PtBr, "America/Sao_Paulo").await?;
-            brands::bind_pass_type(app, brand.id, PASS_TYPE).await?;
-            brand
+            let pass_types = [PASS_TYPE.to_owned()];
+            brands::create(app, "Padaria Aurora", Locale::PtBr, "America/Sao_Paulo", &pass_types).await?
         }
     };
     let files: Files = DESIGN.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect();

@@ -48,6 +48,10 @@ pub async fn run(config: Config, output: Output) -> Result<(), Failure> {
     let mut findings = Findings::default();
     check_addresses(&config, &mut findings);
     let certificates = check_certificates(&config, &mut findings);
+    if let Err(error) = app::read_master_key(&config) {
+        findings.wrong(format!("{error}."));
+    }
+    findings.warn("Pushing to phones is not in this version: phones are served changes when they ask.");
     check_database(&config, certificates.as_ref(), &mut findings).await;
     match config.google.issuer_id {
         Some(_) => findings.good("Google Wallet: an issuer is set."),
@@ -65,7 +69,7 @@ pub async fn run(config: Config, output: Output) -> Result<(), Failure> {
         };
         findings.0.iter().map(line).collect::<Vec<_>>().join("\n")
     });
-    if wrong == 0 { Ok(()) } else { Err(Failure::No(format!("{wrong} things are wrong"))) }
+    if wrong == 0 { Ok(()) } else { Err(Failure::No(format!("{wrong} of {} findings are wrong", findings.0.len()))) }
 }
 
 fn check_addresses(config: &Config, findings: &mut Findings) {
@@ -94,6 +98,12 @@ fn check_certificates(config: &Config, findings: &mut Findings) -> Option<Certif
             return None;
         }
     };
+    if found.signers.is_empty() && found.faults.is_empty() {
+        let folder = config.apple.certs_dir.display();
+        findings.wrong(format!(
+            "There is no pass type under {folder}: no pass can be issued. To try: passarela certs dev ID."
+        ));
+    }
     for (pass_type, signer) in &found.signers {
         let days = (signer.not_after() - now).num_days();
         let text = format!("{pass_type} can be signed for another {days} days.");
@@ -158,7 +168,7 @@ async fn look_inside(
         findings.wrong(format!("The database file is damaged: {damage}."));
     }
     match app::read_master_key(config) {
-        Err(error) => findings.wrong(format!("{error}.")),
+        Err(_) => {} // said already
         Ok(key) => match installation::find_master_key_check(&mut db.read().await?.conn()).await? {
             Some(kept) if kept != key.check_value() => {
                 findings.wrong("The master key is not the one this database was used with.");

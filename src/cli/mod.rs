@@ -9,6 +9,7 @@ mod doctor;
 mod pass;
 mod serve;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -137,11 +138,9 @@ struct Output {
 impl Output {
     /// One line of JSON for programs, or the text for people.
     fn print(self, value: &impl Serialize, text: impl FnOnce() -> String) {
-        if self.json {
-            println!("{}", serde_json::to_string(value).unwrap_or_default());
-        } else {
-            println!("{}", text());
-        }
+        let line = if self.json { serde_json::to_string(value).unwrap_or_default() } else { text() };
+        // Whoever reads may have seen enough: a closed pipe is no failure of ours.
+        drop(writeln!(std::io::stdout(), "{line}"));
     }
 }
 
@@ -193,7 +192,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Bench(bench) => bench.run(output).await,
         Command::Migrate => admin::migrate(&load()?, output).await,
         Command::Openapi => {
-            print!("{}", crate::http::openapi::text());
+            drop(write!(std::io::stdout(), "{}", crate::http::openapi::text()));
             Ok(())
         }
     }

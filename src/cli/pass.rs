@@ -50,7 +50,9 @@ impl Pass {
                 output.print(&json!({ "valid": is_good, "faults": report.faults }), || {
                     let line =
                         |fault: &verify::Fault| format!("{}: {} ({})", fault.code, fault.detail, fault.consequence);
-                    if is_good {
+                    if is_good && roots.is_empty() {
+                        "valid (who issued the certificate is not judged without --ca)".to_owned()
+                    } else if is_good {
                         "valid".to_owned()
                     } else {
                         report.faults.iter().map(line).collect::<Vec<_>>().join("\n")

@@ -29,6 +29,13 @@ text_enum! {
     }
 }
 
+/// Whether this can be a pass type identifier: `pass.` and a reverse-DNS name.
+pub fn is_pass_type(text: &str) -> bool {
+    let label =
+        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    text.len() <= 128 && text.strip_prefix("pass.").is_some_and(|rest| rest.split('.').all(label))
+}
+
 /// Strictly later than `previous`, and not before `now`: HTTP dates have steps of one second, so two versions of a
 /// pass within one second would otherwise share a `Last-Modified` and the second would never be fetched. Unix seconds.
 pub fn next_last_modified(now: i64, previous: Option<i64>) -> i64 {
@@ -38,6 +45,18 @@ pub fn next_last_modified(now: i64, previous: Option<i64>) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pass_type_is_a_name_and_no_path() {
+        for good in ["pass.com.example.card", "pass.a", "pass.br.com.padaria-aurora"] {
+            assert!(is_pass_type(good), "{good}");
+        }
+        for wrong in
+            ["", "pass.", "card", "pass..a", "pass.a/../b", "pass.a b", "pass.á", &format!("pass.{}", "a".repeat(130))]
+        {
+            assert!(!is_pass_type(wrong), "{wrong}");
+        }
+    }
 
     #[test]
     fn last_modified_always_grows() {

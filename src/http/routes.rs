@@ -109,6 +109,8 @@ pub fn doors() -> Vec<Door> {
         open(GET, "/i/{brand}/{template}/{version}/{name}", images::image),
         open(HEAD, "/i/{brand}/{template}/{version}/{name}", images::image),
         open(GET, "/healthz", health::live),
+        open(HEAD, "/healthz", health::live),
+        open(HEAD, "/readyz", health::ready),
         open(GET, "/readyz", health::ready),
         open(GET, "/metrics", health::metrics),
     ]

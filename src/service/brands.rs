@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 use crate::clock::random_crockford;
 use crate::domain::ids::BrandId;
 use crate::domain::locale::Locale;
+use crate::domain::pass::is_pass_type;
 use crate::domain::text;
 use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
@@ -12,8 +13,15 @@ use crate::store::brands::{self, Brand};
 /// Length of a brand's code.
 pub const CODE_LEN: usize = 8;
 
-/// Creates a brand with a fresh code.
-pub async fn create(app: &App, name: &str, locale: Locale, time_zone: &str) -> Result<Brand, Problem> {
+/// Creates a brand with a fresh code, with pass types that nobody has yet: all of it or nothing.
+pub async fn create(
+    app: &App,
+    name: &str,
+    locale: Locale,
+    time_zone: &str,
+    pass_types: &[String],
+) -> Result<Brand, Problem> {
+    pass_types.iter().try_for_each(|pass_type| check_pass_type(pass_type))?;
     let name = text::line(name, 64).map_err(Problem::text("/name"))?;
     time_zone.parse::<Tz>().map_err(|_| Problem::invalid("/time_zone", "time_zone must be an IANA name"))?;
     let brand = Brand {
@@ -26,16 +34,25 @@ pub async fn create(app: &App, name: &str, locale: Locale, time_zone: &str) -> R
     };
     let mut tx = app.db.begin().await?;
     brands::insert(&mut tx.conn(), &brand).await?;
+    for pass_type in pass_types {
+        if !brands::insert_pass_type(&mut tx.conn(), brand.id, pass_type, brand.created_at).await? {
+            return Err(Problem::PassTypeTaken);
+        }
+    }
     tx.commit().await?;
     Ok(brand)
 }
 
+fn check_pass_type(pass_type: &str) -> Result<(), Problem> {
+    if is_pass_type(pass_type) {
+        return Ok(());
+    }
+    Err(Problem::invalid("/pass_type", "a pass type is pass. and letters, digits, dots and hyphens"))
+}
+
 /// Binds a pass type to a brand; binding it to the same brand again changes nothing.
 pub async fn bind_pass_type(app: &App, brand: BrandId, pass_type: &str) -> Result<(), Problem> {
-    let label = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    if !pass_type.starts_with("pass.") || pass_type.len() > 128 || !pass_type.bytes().all(label) {
-        return Err(Problem::invalid("/pass_type", "a pass type is pass. and letters, digits, dots and hyphens"));
-    }
+    check_pass_type(pass_type)?;
     let mut tx = app.db.begin().await?;
     if !brands::insert_pass_type(&mut tx.conn(), brand, pass_type, app.clock.now()).await? {
         let owner = brands::find_owner(&mut tx.conn(), pass_type).await?;

@@ -1,5 +1,7 @@
 //! Changing a pass: its data, its end.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::domain::ids::{BrandId, PassId};
@@ -7,9 +9,13 @@ use crate::domain::pass::PassStatus;
 use crate::domain::secret::Personal;
 use crate::service::customers::{check_size, merge};
 use crate::service::issue_pass::DATA_MAX;
+use crate::service::publish::render;
+use crate::service::templates::{self, TemplateVersion};
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
+use crate::store::brands::{self, Brand};
 use crate::store::passes::{self, Pass};
+use crate::store::{publication, templates as stored};
 
 /// Times a merge is tried again when another request changed the pass in between.
 const ATTEMPTS: usize = 10;
@@ -22,6 +28,7 @@ pub async fn patch(
     patch: &Personal<Map<String, Value>>,
     seen: Option<i64>,
 ) -> Result<Pass, Problem> {
+    let (owner, template) = prepare(app, brand, pass).await?;
     for _ in 0..ATTEMPTS {
         let mut tx = app.db.begin().await?;
         let current = passes::find(&mut tx.conn(), brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })?;
@@ -37,12 +44,30 @@ pub async fn patch(
         let now = app.clock.now();
         let changed = passes::set_data(&mut tx.conn(), brand, pass, &data, current.change_no, now).await?;
         let Some(changed) = changed else { continue };
+        // Refused now, with a reason, rather than by the publisher where nobody listens.
+        for source in publication::load_sources(&mut tx.conn(), brand, &[pass]).await? {
+            // Only this: a certificate that is missing is no fault of the change.
+            if let Err(problem @ Problem::TemplateRefused { .. }) = render(app, &owner, &source, &template) {
+                return Err(problem);
+            }
+        }
         record(app, &mut tx.conn(), brand, "pass.changed", &changed).await?;
         tx.commit().await?;
         app.changed.notify_one();
         return Ok(changed);
     }
     Err(Problem::Busy)
+}
+
+/// The brand and the design behind a pass, ready before the transaction begins.
+async fn prepare(app: &App, brand: BrandId, pass: PassId) -> Result<(Brand, Arc<TemplateVersion>), Problem> {
+    let missing = || Problem::NotFound { what: "pass" };
+    let mut reader = app.db.read().await?;
+    let known = passes::find(&mut reader.conn(), brand, pass).await?.ok_or_else(missing)?;
+    let template = stored::find(&mut reader.conn(), brand, known.template_id).await?.ok_or_else(missing)?;
+    let owner = brands::load(&mut reader.conn(), brand).await?;
+    drop(reader);
+    Ok((owner, templates::load(app, brand, template.id, template.version).await?))
 }
 
 /// Takes a pass back. A pass that is voided stays as it is.

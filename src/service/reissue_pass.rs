@@ -1,7 +1,5 @@
 //! Reissuing: a new serial, token and links for what a pass says, and the old one voided.
 
-use sha2::{Digest as _, Sha256};
-
 use crate::domain::ids::PassId;
 use crate::service::issue_pass::{Behind, FreshPass, card_number, insert, record};
 use crate::service::publish::render;
@@ -43,14 +41,16 @@ pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Prob
         program: old.program_id,
         customer: old.customer_id,
         member: old.member_id,
-        external_id: None,
-        order_hash: Sha256::digest(old.id.uuid().as_bytes()).to_vec(),
+        // Whoever repeats the order is answered with the pass that is good.
+        external_id: old.external_id.clone(),
+        order_hash: old.order_hash.clone(),
         data: old.data.clone(),
     };
     let pass = Pass { id: successor, ..fresh.make(app, brand, now) };
     let behind =
         Behind { template: &template, program: &program, customer: &customer, card_number, member_since: ensured.1 };
     let rendered = render(app, brand, &behind.source(&pass), &version)?;
+    passes::release_external_id(&mut tx.conn(), brand.id, old.id).await?;
     record(app, &mut tx.conn(), brand, "pass.voided", &old).await?;
     record(app, &mut tx.conn(), brand, "pass.reissued", &pass).await?;
     insert(app, &mut tx.conn(), brand, &pass, template.version, rendered).await?;

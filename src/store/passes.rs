@@ -293,6 +293,12 @@ pub async fn set_reissued(
     Ok(rows == 1)
 }
 
+/// Gives a pass's `external_id` free, for its successor.
+pub async fn release_external_id(conn: &mut Conn<'_>, brand: BrandId, pass: PassId) -> sqlx::Result<()> {
+    const SQL: &str = "UPDATE passes SET external_id = NULL WHERE brand_id = $1 AND pass_id = $2";
+    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(pass).execute(c).await.map(|_| ()))
+}
+
 /// Marks every pass of a customer to be published, because what it shows of the customer changed.
 pub async fn touch_customer(
     conn: &mut Conn<'_>,

@@ -131,6 +131,7 @@ on_both_engines! {
         let (_, successor) = app.post(&format!("{path}/reissue"), key, &json!(null)).await;
         let (_, again) = app.post(&format!("{path}/reissue"), key, &json!(null)).await;
         assert_eq!(successor["id"], again["id"]);
+        assert_eq!(successor["external_id"], "ana", "the caller's id goes with the pass that is good");
         assert_ne!(successor["serial"].as_str().unwrap(), pass.serial);
         assert_eq!((successor["status"].as_str(), &successor["data"]), (Some("active"), &json!({ "points": 1 })));
         for _ in 0..2 {

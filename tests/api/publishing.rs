@@ -168,7 +168,14 @@ on_both_engines! {
         let (good, bad) = (app.issue("good").await, app.issue("bad").await);
         app.clock.advance(TimeDelta::seconds(2));
         let body = json!({ "data": { "points": "many" } });
-        app.patch(&format!("/api/v1/passes/{}", bad.id), &app.one.key, &body).await;
+        let (status, problem) = app.patch(&format!("/api/v1/passes/{}", bad.id), &app.one.key, &body).await;
+        assert_eq!((status, problem["type"].as_str()), (422, Some("/problems/template-refused")));
+        // What gets in all the same, by an older design for example, is the publisher's to refuse.
+        let mut tx = app.app().db.begin().await.unwrap();
+        let (id, now) = (bad.id.parse().unwrap(), passarela::clock::Clock::now(&*app.clock));
+        let data = body["data"].as_object().unwrap();
+        passarela::store::passes::set_data(&mut tx.conn(), app.one.brand.id, id, data, 1, now).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
         app.set_points(&good, 7).await;
         app.work().await;
         assert_eq!(published(&app, &bad).await["storeCard"]["headerFields"][0]["value"], 1);

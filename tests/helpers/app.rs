@@ -232,8 +232,8 @@ pub struct TestPass {
 }
 
 async fn brand(app: &App, name: &str, pass_type: &str) -> TestBrand {
-    let brand = brands::create(app, name, Locale::PtBr, "America/Sao_Paulo").await.unwrap();
-    brands::bind_pass_type(app, brand.id, pass_type).await.unwrap();
+    let pass_types = [pass_type.to_owned()];
+    let brand = brands::create(app, name, Locale::PtBr, "America/Sao_Paulo", &pass_types).await.unwrap();
     let files = Design::read_folder(&shipped_design()).unwrap();
     templates::install(app, brand.id, pass_type, &files).await.unwrap();
     let (_, secret) = keys::create(app, &brand, KeyRole::Admin, None, "test", None).await.unwrap();

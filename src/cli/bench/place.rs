@@ -58,8 +58,8 @@ impl Place {
         if !brands::list(&app).await?.is_empty() {
             return Err(Failure::Usage("the database is not empty: a measure wants one of its own".to_owned()));
         }
-        let brand = brands::create(&app, "Padaria Aurora", Locale::PtBr, "America/Sao_Paulo").await?;
-        brands::bind_pass_type(&app, brand.id, PASS_TYPE).await?;
+        let pass_types = [PASS_TYPE.to_owned()];
+        let brand = brands::create(&app, "Padaria Aurora", Locale::PtBr, "America/Sao_Paulo", &pass_types).await?;
         let template = templates::install(&app, brand.id, PASS_TYPE, &design_files()).await?;
         let new = NewProgram {
             name: "Clube Aurora".to_owned(),

@@ -32,7 +32,7 @@ pub enum DevCaError {
     OpenSsl(#[from] ErrorStack),
 }
 
-/// Makes what is missing under `folder`: `wwdr/dev-root.pem`, `wwdr/dev-wwdr.pem` and `<pass_type>/{pass,key}.pem`.
+/// Makes what is missing under `folder`: `wwdr/dev-root.pem`, `wwdr/dev-wwdr.pem`, both in `dev-ca.pem`, and `<pass_type>/{pass,key}.pem`.
 /// `serials` are two fresh random numbers for the certificates.
 pub fn ensure(folder: &Path, pass_type: &str, serials: [u64; 2], now: DateTime<Utc>) -> Result<(), DevCaError> {
     let (wwdr, leaf) = (folder.join("wwdr"), folder.join(pass_type));
@@ -69,7 +69,8 @@ impl Authority {
         root.append_extension(BasicConstraints::new().critical().ca().build()?)?;
         root.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build()?)?;
         root.sign(&root_key, MessageDigest::sha256())?;
-        fs::write(wwdr.join("dev-root.pem"), root.build().to_pem()?)?;
+        let root_pem = root.build().to_pem()?;
+        fs::write(wwdr.join("dev-root.pem"), &root_pem)?;
 
         let key = PKey::from_rsa(Rsa::generate(2048)?)?;
         let subject = name(&[
@@ -85,6 +86,8 @@ impl Authority {
         let certificate = intermediate.build();
         write_private(&key_file, &key.private_key_to_pem_pkcs8()?)?;
         fs::write(certificate_file, certificate.to_pem()?)?;
+        // Both in one file: what `openssl cms -verify -CAfile` wants.
+        fs::write(wwdr.with_file_name("dev-ca.pem"), [certificate.to_pem()?, root_pem].concat())?;
         Ok(Self { certificate, key })
     }
 
