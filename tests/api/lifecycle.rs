@@ -80,7 +80,6 @@ on_both_engines! {
             assert_eq!(output.status.code(), Some(1), "{}", text(&output));
             assert!(text(&output).contains(why), "{why}: {}", text(&output));
         }
-        tokio::time::sleep(Duration::from_millis(1_100)).await; // an epoch is named by its second
         let output = passarela(&app, &target.url, &["restore", &file_name]);
         assert!(output.status.success(), "{}", text(&output));
 
