@@ -97,7 +97,7 @@ impl Backup {
                 create(&data.0)?; // empty, with its mode: VACUUM INTO takes it as it is
                 backup::copy_sqlite(&app.db, &data.0).await.map_err(trouble)?;
             }
-            Db::Postgres(_) => {
+            Db::Postgres { .. } => {
                 create(&data.0)?;
                 let mut dump = postgres_tool("pg_dump", &url);
                 dump.args(["--format=custom", "--no-owner", "--no-privileges", "--file"]).arg(&data.0);

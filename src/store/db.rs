@@ -48,11 +48,12 @@ impl Conn<'_> {
     }
 }
 
-/// The pools. `SQLite` has one writer, so writers queue here, in order, and not at the file's lock.
+/// The pools. `SQLite` has one writer, so writers queue here, in order, and not at the file's lock. On `PostgreSQL` no
+/// transaction ever begins on a reader, so that a read needs no ROLLBACK before it (see `connect_postgres`).
 #[derive(Clone)]
 pub enum Db {
     Sqlite { writer: SqlitePool, readers: SqlitePool },
-    Postgres(PgPool),
+    Postgres { writers: PgPool, readers: PgPool },
 }
 
 /// An open write transaction; dropped, it rolls back.
@@ -109,7 +110,7 @@ impl Db {
     pub const fn engine(&self) -> &'static str {
         match self {
             Self::Sqlite { .. } => "sqlite",
-            Self::Postgres(_) => "postgres",
+            Self::Postgres { .. } => "postgres",
         }
     }
 
@@ -118,14 +119,14 @@ impl Db {
     pub async fn begin(&self) -> sqlx::Result<Tx> {
         match self {
             Self::Sqlite { writer, .. } => Ok(Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)),
-            Self::Postgres(pool) => Ok(Tx::Postgres(pool.begin().await?)),
+            Self::Postgres { writers, .. } => Ok(Tx::Postgres(writers.begin().await?)),
         }
     }
 
     pub async fn read(&self) -> sqlx::Result<Reader> {
         match self {
             Self::Sqlite { readers, .. } => Ok(Reader::Sqlite(readers.acquire().await?)),
-            Self::Postgres(pool) => Ok(Reader::Postgres(pool.acquire().await?)),
+            Self::Postgres { readers, .. } => Ok(Reader::Postgres(readers.acquire().await?)),
         }
     }
 
@@ -133,7 +134,7 @@ impl Db {
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
         match self {
             Self::Sqlite { writer, .. } => migrator(|migration| migration.sqlite).run(writer).await,
-            Self::Postgres(pool) => migrator(|migration| migration.postgres).run(pool).await,
+            Self::Postgres { writers, .. } => migrator(|migration| migration.postgres).run(writers).await,
         }
     }
 
@@ -143,7 +144,10 @@ impl Db {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { writers, readers } => {
+                readers.close().await;
+                writers.close().await;
+            }
         }
     }
 }
@@ -245,8 +249,10 @@ async fn connect_postgres(url: &str, connections: u32) -> sqlx::Result<Db> {
             ("synchronous_commit", "on"),
         ])
         .statement_cache_capacity(256);
-    let pool = PgPoolOptions::new()
-        .max_connections(connections)
+    // Half of the connections each, and one at least.
+    let share = (connections / 2).max(1);
+    let writers = PgPoolOptions::new()
+        .max_connections(connections.saturating_sub(share).max(1))
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // sqlx 0.9.0 hands out a connection inside a transaction when a `begin()` was dropped while BEGIN was on the
         // wire (launchbadge/sqlx#4385); later statements would then vanish. The ROLLBACK also serves as the ping.
@@ -258,7 +264,13 @@ async fn connect_postgres(url: &str, connections: u32) -> sqlx::Result<Db> {
                 Ok(true)
             })
         })
-        .connect_with(options)
+        .connect_with(options.clone())
         .await?;
-    Ok(Db::Postgres(pool))
+    let readers = PgPoolOptions::new()
+        .max_connections(share)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .connect_with(options.options([("default_transaction_read_only", "on")]))
+        .await?;
+    Ok(Db::Postgres { writers, readers })
 }

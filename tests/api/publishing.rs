@@ -19,7 +19,7 @@ async fn forget_deliveries(app: &TestApp) {
         passarela::store::Db::Sqlite { writer, .. } => {
             sqlx::query("DELETE FROM deliveries").execute(writer).await.unwrap();
         }
-        passarela::store::Db::Postgres(pool) => {
+        passarela::store::Db::Postgres { writers: pool, .. } => {
             sqlx::query("DELETE FROM deliveries").execute(pool).await.unwrap();
         }
     }

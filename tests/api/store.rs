@@ -30,7 +30,7 @@ async fn schema(db: &Db) -> BTreeSet<String> {
                 }
             }
         }
-        Db::Postgres(pool) => {
+        Db::Postgres { writers: pool, .. } => {
             let columns = sqlx::query(
                 "SELECT table_name::text, column_name::text, data_type::text, is_nullable = 'NO' FROM information_schema.columns
                  WHERE table_schema = 'public' AND table_name NOT LIKE '\\_sqlx%'",
@@ -66,7 +66,7 @@ async fn a_begin_dropped_on_the_wire_swallows_no_later_statement() {
     let app =
         TestApp::start_with(Engine::Postgres, passarela::app::Role::Api, |config| config.database.connections = 2)
             .await;
-    let Db::Postgres(pool) = &app.app().db else { panic!("PostgreSQL") };
+    let Db::Postgres { writers: pool, .. } = &app.app().db else { panic!("PostgreSQL") };
     sqlx::query("CREATE TABLE probe (n BIGINT)").execute(pool).await.unwrap();
     for round in 0..300_i64 {
         // Polled once or twice, so that BEGIN is sent, and then dropped.
@@ -81,7 +81,7 @@ async fn a_begin_dropped_on_the_wire_swallows_no_later_statement() {
         sqlx::query("INSERT INTO probe VALUES ($1)").bind(round).execute(pool).await.unwrap();
     }
     let other = Db::connect(&app.place.url, 1).await.unwrap();
-    let Db::Postgres(other) = &other else { panic!("PostgreSQL") };
+    let Db::Postgres { writers: other, .. } = &other else { panic!("PostgreSQL") };
     let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM probe").fetch_one(other).await.unwrap();
     assert_eq!(count, 300, "every statement that answered Ok is there for everybody");
 }
@@ -152,7 +152,7 @@ on_both_engines! {
         until(1_203).await; // by the publisher, in several transactions
         match &app.app().db {
             Db::Sqlite { writer, .. } => drop(sqlx::query("DELETE FROM deliveries").execute(writer).await.unwrap()),
-            Db::Postgres(pool) => drop(sqlx::query("DELETE FROM deliveries").execute(pool).await.unwrap()),
+            Db::Postgres { writers: pool, .. } => drop(sqlx::query("DELETE FROM deliveries").execute(pool).await.unwrap()),
         }
         until(1_203).await; // by the sweep, within its period
     }

@@ -196,7 +196,7 @@ async fn register(place: &Place, passes: &[PassId], registrations: usize) -> Res
         }
         match &app.db {
             Db::Sqlite { writer, .. } => insert!(writer),
-            Db::Postgres(pool) => insert!(pool),
+            Db::Postgres { writers, .. } => insert!(writers),
         }
     }
     analyze(app).await
@@ -205,7 +205,7 @@ async fn register(place: &Place, passes: &[PassId], registrations: usize) -> Res
 /// Tells the planner what is there, as `PostgreSQL` does by itself in time. (`SQLite` does not; and with statistics it
 /// would plan a range over a parameter anew for every request.)
 async fn analyze(app: &App) -> Result<(), Failure> {
-    if let Db::Postgres(pool) = &app.db {
+    if let Db::Postgres { writers: pool, .. } = &app.db {
         sqlx::query("ANALYZE").execute(pool).await.map_err(crate::service::Problem::from)?;
     }
     Ok(())
