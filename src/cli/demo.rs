@@ -109,6 +109,7 @@ impl Demo {
         let (brand, pass) = seed(&app).await?;
         let key_file = self.data_dir.join("admin.key");
         let api_key = ensure_key(&app, &brand, &key_file).await?;
+        let signals = serve::Signals::listen()?;
         let running = app::start(app, Role::All, telemetry::start_metrics())?;
         let public_url = running.app.config.server.public_url.clone();
         let add_url = format!("{public_url}/p/{}", pass.link.reveal());
@@ -127,7 +128,7 @@ impl Demo {
         };
         output.print(&ready, || welcome(&ready));
         std::io::stdout().flush()?;
-        serve::until_stopped(running).await
+        serve::until_stopped(running, signals).await
     }
 }
 

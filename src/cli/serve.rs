@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 use crate::app::{self, Role, Running};
@@ -13,6 +13,7 @@ use crate::telemetry;
 pub async fn run(config: Config, role: Role) -> Result<(), Failure> {
     telemetry::start_logging(&config.log);
     let metrics = telemetry::start_metrics();
+    let signals = Signals::listen()?;
     let app = app::open(config, Arc::new(SystemClock)).await?;
     let running = app::start(app, role, metrics)?;
     match running.address {
@@ -22,13 +23,24 @@ pub async fn run(config: Config, role: Role) -> Result<(), Failure> {
     if running.app.config.google.issuer_id.is_none() {
         tracing::info!("Google Wallet is off: google.issuer_id is not set");
     }
-    until_stopped(running).await
+    until_stopped(running, signals).await
+}
+
+/// SIGTERM and Ctrl-C, heard from the moment this is made: before anybody is told that the service runs.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub fn listen() -> Result<Self, Failure> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
 }
 
 /// Serves until a signal comes, then lets finish what runs. A second signal ends it at once.
-pub async fn until_stopped(mut running: Running) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+pub async fn until_stopped(mut running: Running, signals: Signals) -> Result<(), Failure> {
+    let Signals { mut terminate, mut interrupt } = signals;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
