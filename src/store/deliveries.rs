@@ -30,7 +30,7 @@ pub async fn list_holders(
 }
 
 /// One pending row per device; a device that has one keeps it, because what is told ("come and fetch") is the same.
-/// `ids` are for the new rows, one for each device. The number of new rows.
+/// Each device comes with the id that its new row would have. The number of new rows.
 pub async fn enqueue(
     conn: &mut Conn<'_>,
     brand: BrandId,
