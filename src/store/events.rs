@@ -66,13 +66,14 @@ pub async fn sequence(conn: &mut Conn<'_>, brand: BrandId, limit: i64) -> sqlx::
         if pending.is_empty() {
             return Ok(0);
         }
-        let mut query = QueryBuilder::new("WITH v (event_id, seq) AS (");
+        // The brand stands in every row: were it a constant, SQLite would walk the brand's whole timeline.
+        let mut query = QueryBuilder::new("WITH v (brand_id, event_id, seq) AS (");
         query.push_values(pending.iter().zip(first..), |mut row, (event, seq)| {
-            row.push_bind(*event).push_bind(seq);
+            row.push_bind(brand).push_bind(*event).push_bind(seq);
         });
-        query
-            .push(") UPDATE events SET seq = v.seq FROM v WHERE events.event_id = v.event_id AND events.brand_id = ")
-            .push_bind(brand);
+        query.push(
+            ") UPDATE events SET seq = v.seq FROM v WHERE events.brand_id = v.brand_id AND events.event_id = v.event_id",
+        );
         let rows = query.build().execute(&mut *c).await?.rows_affected();
         let next = i64::try_from(rows).unwrap_or(i64::MAX).saturating_add(first);
         sqlx::query(ADVANCE).bind(brand).bind(next).execute(c).await?;

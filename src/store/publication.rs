@@ -174,6 +174,9 @@ pub struct Published {
 }
 
 /// Stores new content and tags of passes that this transaction has locked, and ends their leases.
+///
+/// The brand stands in every row of `v`: were it a constant, `SQLite` would walk all passes of the brand and look each up
+/// in `v`.
 pub async fn publish(
     conn: &mut Conn<'_>,
     brand: BrandId,
@@ -186,10 +189,11 @@ pub async fn publish(
     }
     on!(conn, |c| {
         let mut state = QueryBuilder::new(
-            "WITH v (pass_id, published_no, tag_n, last_modified, render_at, template_version, apple_hash, google_hash) AS (",
+            "WITH v (brand_id, pass_id, published_no, tag_n, last_modified, render_at, template_version, apple_hash, google_hash) AS (",
         );
         state.push_values(passes, |mut row, pass| {
-            row.push_bind(pass.pass)
+            row.push_bind(brand)
+                .push_bind(pass.pass)
                 .push_bind(pass.published_no)
                 .push_bind(pass.tag_n)
                 .push_bind(pass.last_modified)
@@ -207,20 +211,17 @@ pub async fn publish(
             .push_bind(now)
             .push(", publish_after = ")
             .push_bind(publish_after)
-            .push(" FROM v WHERE passes.pass_id = v.pass_id AND passes.brand_id = ")
-            .push_bind(brand);
+            .push(" FROM v WHERE passes.brand_id = v.brand_id AND passes.pass_id = v.pass_id");
         let rows = state.build().execute(&mut *c).await?.rows_affected();
 
-        let mut content = QueryBuilder::new("WITH v (pass_id, apple, google) AS (");
+        let mut content = QueryBuilder::new("INSERT INTO pass_contents (brand_id, pass_id, apple, google) ");
         content.push_values(passes, |mut row, pass| {
-            row.push_bind(pass.pass).push_bind(pass.apple.as_slice()).push_bind(pass.google.as_slice());
+            row.push_bind(brand)
+                .push_bind(pass.pass)
+                .push_bind(pass.apple.as_slice())
+                .push_bind(pass.google.as_slice());
         });
-        content
-            .push(
-                ") UPDATE pass_contents SET apple = v.apple, google = v.google FROM v
-                   WHERE pass_contents.pass_id = v.pass_id AND pass_contents.brand_id = ",
-            )
-            .push_bind(brand);
+        content.push(" ON CONFLICT (brand_id, pass_id) DO UPDATE SET apple = excluded.apple, google = excluded.google");
         content.build().execute(c).await?;
         Ok(rows)
     })
@@ -237,9 +238,9 @@ pub async fn settle_unchanged(
         return Ok(());
     }
     on!(conn, |c| {
-        let mut query = QueryBuilder::new("WITH v (pass_id, published_no, render_at) AS (");
+        let mut query = QueryBuilder::new("WITH v (brand_id, pass_id, published_no, render_at) AS (");
         query.push_values(passes, |mut row, (pass, published_no, render_at)| {
-            row.push_bind(*pass).push_bind(*published_no).push_bind(*render_at);
+            row.push_bind(brand).push_bind(*pass).push_bind(*published_no).push_bind(*render_at);
         });
         query
             .push(
@@ -247,8 +248,7 @@ pub async fn settle_unchanged(
                    lease_until = ",
             )
             .push_bind(now)
-            .push(" FROM v WHERE passes.pass_id = v.pass_id AND passes.brand_id = ")
-            .push_bind(brand);
+            .push(" FROM v WHERE passes.brand_id = v.brand_id AND passes.pass_id = v.pass_id");
         query.build().execute(c).await.map(|_| ())
     })
 }
