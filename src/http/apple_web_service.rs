@@ -173,10 +173,10 @@ pub async fn list(
     if names_something(&[&path.pass_type, &path.device]).is_err() {
         return HttpResponse::NoContent().finish();
     }
-    let listed = app.run(async move |app| {
+    let listed = async {
         let Some(brand) = find_by_code(&app, &path.brand).await? else { return Ok(None) };
-        apple_devices::list_updated(&app, &brand, &path.pass_type, &path.device, asked.as_deref()).await
-    });
+        apple_devices::list_updated(&app, &brand, path.pass_type, path.device, asked.as_deref()).await
+    };
     match listed.await {
         Ok(Some((serial_numbers, tag))) => HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-store"))
@@ -193,13 +193,9 @@ pub async fn fetch(request: HttpRequest, app: Data<App>, path: Path<PassPath>) -
         let (_, token) = authorization(&request).ok_or(Problem::KeyMissing)?;
         let path = path.into_inner();
         names_something(&[&path.pass_type, &path.serial])?;
-        let serial = path.serial.clone();
-        let fetched = app.run(async move |app| {
-            let brand = brand(&app, &path.brand).await?;
-            let pass = PassRef { pass_type: path.pass_type, serial: path.serial, token };
-            apple_devices::fetch(&app, &brand, &pass, since).await
-        });
-        Ok((fetched.await?, serial))
+        let brand = brand(&app, &path.brand).await?;
+        let pass = PassRef { pass_type: path.pass_type, serial: path.serial, token };
+        Ok((apple_devices::fetch(&app, &brand, &pass, since).await?, pass.serial))
     };
     match fetched.await {
         Ok((Fetched::Pass(served), serial)) => respond(&served, &serial),

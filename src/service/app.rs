@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::service::Problem;
 use crate::service::bundles::Bundles;
+use crate::service::reads::Reads;
 use crate::service::templates::Templates;
 use crate::store::brands::Brand;
 use crate::store::{Db, installation};
@@ -29,6 +30,7 @@ pub struct Parts {
     pub certificates: Certificates,
     pub templates: Templates,
     pub bundles: Bundles,
+    pub reads: Reads,
     /// Brands by code. A code never changes and a brand is never removed, so an entry is right for ever.
     pub(super) brands: RwLock<HashMap<String, Brand>>,
     /// Wakes the publisher of this process at once; others find the work by their poll.
@@ -64,6 +66,7 @@ impl App {
             certificates,
             templates: Templates::default(),
             bundles,
+            reads: Reads::default(),
             brands: RwLock::default(),
             changed: Notify::new(),
             runtime,
@@ -79,7 +82,15 @@ impl App {
         Work: FnOnce(App) -> Task,
         Task: Future<Output = Result<T, Problem>> + Send + 'static,
     {
-        self.tasks.spawn_on(work(self.clone()), &self.runtime).await.map_err(Problem::internal)?
+        self.spawn(work(self.clone())).await.map_err(Problem::internal)?
+    }
+
+    /// A task of the main runtime that [`App::finish`] waits for.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.tasks.spawn_on(task, &self.runtime)
     }
 
     /// Whether the database answers.

@@ -4,13 +4,14 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::domain::ids::{BrandId, DeliveryId, DeviceId, PassId};
+use crate::domain::secret::Secret;
 use crate::domain::tag::Tag;
 use crate::service::bundles::{self, usable_signer};
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
-use crate::store::devices::{self, NewDevice};
-use crate::store::publication::{self, Served};
+use crate::store::devices::{self, AskedSince, NewDevice};
+use crate::store::publication::Served;
 use crate::store::{deliveries, logs};
 
 /// A pass as a phone names it, with the token it proves itself by.
@@ -18,16 +19,13 @@ use crate::store::{deliveries, logs};
 pub struct PassRef {
     pub pass_type: String,
     pub serial: String,
-    pub token: crate::domain::secret::Secret<String>,
+    pub token: Secret<String>,
 }
 
 /// The row behind the pass if the token is its own. A wrong token and an unknown serial are the same to the caller,
 /// in answer and in work.
 async fn authenticate(app: &App, brand: &Brand, pass: &PassRef) -> Result<Served, Problem> {
-    let served = {
-        let mut reader = app.db.read().await?;
-        publication::find_served(&mut reader.conn(), brand.id, &pass.pass_type, &pass.serial).await?
-    };
+    let served = app.reads.served.read(app, brand.id, (pass.pass_type.clone(), pass.serial.clone())).await?;
     let version = served.as_ref().map_or(crate::wallet::keys::TOKEN_KEY_VERSION, |served| served.token_key_version);
     let expected = app.master_key.apple_token(version, brand.id, &pass.pass_type, &pass.serial);
     let is_right = pass.token.matches(expected.as_bytes());
@@ -77,16 +75,17 @@ pub async fn unregister(app: &App, brand: &Brand, pass: &PassRef, library_id: &s
     Ok(())
 }
 
-/// What changed on a device since its tag: serials, and the tag to ask with next time. `None`: nothing.
+/// What changed on a device since its tag: serials, and the tag to ask with next time. `None`: nothing. Reads in a task
+/// of the main runtime, so a handler may await it as it is.
 pub async fn list_updated(
     app: &App,
     brand: &Brand,
-    pass_type: &str,
-    library_id: &str,
+    pass_type: String,
+    library_id: String,
     asked: Option<&str>,
 ) -> Result<Option<(Vec<String>, Tag)>, Problem> {
-    let asked = Tag::asked(asked);
-    let rows = devices::list_updated(&mut app.db.read().await?.conn(), brand.id, pass_type, library_id, asked).await?;
+    let asked = AskedSince { pass_type, library_id: Secret::new(library_id), tag: Tag::asked(asked) };
+    let rows = app.reads.updated.read(app, brand.id, asked).await?;
     // The newest tag among the passes listed, not "now": a change committed meanwhile must be ahead of it.
     let Some(newest) = rows.last().map(|row| Tag { epoch: row.tag_epoch, n: row.tag_n }) else { return Ok(None) };
     Ok(Some((rows.into_iter().map(|row| row.serial).collect(), newest)))
@@ -101,7 +100,8 @@ pub enum Fetched {
     Pass(bundles::Served),
 }
 
-/// The pass as it is published. `if_modified_since` (Unix seconds) is compared for equality: an HTTP date says which
+/// The pass as it is published. Reads and signs in tasks of the main runtime, so a handler may await it as it is.
+/// `if_modified_since` (Unix seconds) is compared for equality: an HTTP date says which
 /// version the phone has, not which is newer.
 pub async fn fetch(
     app: &App,
@@ -118,7 +118,8 @@ pub async fn fetch(
         let Served { apple_hash, last_modified, .. } = served;
         return Ok(Fetched::Pass(bundles::Served { bundle, apple_hash, last_modified }));
     }
-    bundles::load(app, brand.id, served.pass_id).await.map(Fetched::Pass)
+    let (brand, pass) = (brand.id, served.pass_id);
+    app.run(async move |app| bundles::load(&app, brand, pass).await).await.map(Fetched::Pass)
 }
 
 /// Messages of one call, and characters of one message, that are kept.

@@ -62,7 +62,7 @@ pub async fn bind_pass_type(app: &App, brand: BrandId, pass_type: &str) -> Resul
     Ok(())
 }
 
-/// The brand that an address begins with. Unknown codes cost a look-up, known ones nothing.
+/// The brand that an address begins with. Unknown codes cost a look-up, in a task of its own; known ones cost nothing.
 pub async fn find_by_code(app: &App, code: &str) -> Result<Option<Brand>, Problem> {
     if code.len() != CODE_LEN || !code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
         return Ok(None);
@@ -70,7 +70,9 @@ pub async fn find_by_code(app: &App, code: &str) -> Result<Option<Brand>, Proble
     if let Some(brand) = app.brands.read().ok().and_then(|known| known.get(code).cloned()) {
         return Ok(Some(brand));
     }
-    let brand = brands::find_by_code(&mut app.db.read().await?.conn(), code).await?;
+    let wanted = code.to_owned();
+    let look_up = async move |app: App| Ok(brands::find_by_code(&mut app.db.read().await?.conn(), &wanted).await?);
+    let brand = app.run(look_up).await?;
     if let (Some(brand), Ok(mut known)) = (&brand, app.brands.write()) {
         known.insert(code.to_owned(), brand.clone());
     }

@@ -10,11 +10,15 @@ use tokio::sync::Semaphore;
 use crate::config::Passes;
 use crate::domain::ids::{BrandId, PassId, TemplateId};
 use crate::service::{App, Problem, templates};
-use crate::store::publication::{self, AppleContent};
+use crate::store::publication::AppleContent;
 use crate::wallet::apple::assets::Assets;
 use crate::wallet::apple::bundle::Bundle;
 use crate::wallet::apple::signer::Signer;
 use crate::wallet::apple::verify;
+
+/// More signatures are begun than there are cores: the next one is computed while the last one's task waits for its turn
+/// on the runtime.
+const SIGNING_PER_CORE: usize = 4;
 
 /// A bundle is fixed by what is signed and who signs.
 type Key = (Vec<u8>, [u8; 32]);
@@ -23,8 +27,8 @@ pub struct Bundles {
     cache: moka::future::Cache<Key, Bundle>,
     /// Requests that may wait for a signature.
     queue: Semaphore,
-    /// Signatures at the same time: as many as there are cores.
-    presses: Semaphore,
+    /// Signatures at the same time.
+    signing: Semaphore,
     signed: AtomicU64,
     verify_every: u64,
     /// What has been verified once: each template version with each signer.
@@ -41,7 +45,7 @@ impl Bundles {
                 .max_capacity(config.bundle_cache_mib * 1024 * 1024)
                 .build(),
             queue: Semaphore::new(config.signing_queue_max),
-            presses: Semaphore::new(cores),
+            signing: Semaphore::new(cores * SIGNING_PER_CORE),
             signed: AtomicU64::new(0),
             verify_every: config.verify_every.max(1),
             verified: Mutex::default(),
@@ -70,11 +74,7 @@ pub struct Served {
 
 /// The published pass as a bundle: from memory, or signed now.
 pub async fn load(app: &App, brand: BrandId, pass: PassId) -> Result<Served, Problem> {
-    let content = {
-        let mut reader = app.db.read().await?;
-        publication::find_apple(&mut reader.conn(), brand, pass).await?
-    };
-    let content = content.ok_or(Problem::NotFound { what: "pass" })?;
+    let content = app.reads.contents.read(app, brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })?;
     let (apple_hash, last_modified) = (content.apple_hash.clone(), content.last_modified);
     let bundle = sign(app, brand, content).await?;
     Ok(Served { bundle, apple_hash, last_modified })
@@ -98,11 +98,11 @@ async fn sign(app: &App, brand: BrandId, content: AppleContent) -> Result<Bundle
     let verified_as = (content.template_id, content.template_version, *signer.id());
     let now = app.clock.now();
     let key = (content.apple_hash.clone(), *signer.id());
-    let press = app.bundles.presses.acquire().await.map_err(Problem::internal)?;
+    let turn = app.bundles.signing.acquire().await.map_err(Problem::internal)?;
     let job =
-        tokio::task::spawn_blocking(move || press_one(&template.assets, &content.apple, &token, &signer, now, check));
+        tokio::task::spawn_blocking(move || sign_now(&template.assets, &content.apple, &token, &signer, now, check));
     let bundle = job.await.map_err(Problem::internal)??;
-    drop((press, waiting));
+    drop((turn, waiting));
     if check && let Ok(mut verified) = app.bundles.verified.lock() {
         verified.insert(verified_as);
     }
@@ -110,7 +110,7 @@ async fn sign(app: &App, brand: BrandId, content: AppleContent) -> Result<Bundle
     Ok(bundle)
 }
 
-fn press_one(
+fn sign_now(
     assets: &Arc<Assets>,
     pass_json: &[u8],
     token: &str,

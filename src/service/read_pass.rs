@@ -91,6 +91,5 @@ pub async fn find_by_link(app: &App, link: &str) -> Result<(Brand, Pass), Proble
 
 /// The published `pass.json`, for the picture on the add page.
 pub async fn find_published(app: &App, brand: BrandId, pass: PassId) -> Result<publication::AppleContent, Problem> {
-    let content = publication::find_apple(&mut app.db.read().await?.conn(), brand, pass).await?;
-    content.ok_or(Problem::NotFound { what: "pass" })
+    app.reads.contents.read(app, brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })
 }

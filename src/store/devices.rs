@@ -120,7 +120,7 @@ pub async fn unregister(
 }
 
 /// A pass that a device is listed.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Updated {
     pub serial: String,
     /// The tag of the pass, or of its late registration.
@@ -128,33 +128,52 @@ pub struct Updated {
     pub tag_epoch: i64,
 }
 
-/// The device's passes that were published (or registered late) after `asked`, oldest first. A tag of another epoch, or
-/// one that was not handed out yet, lists everything: telling too much is harmless, too little is not.
+/// What a device asks with.
+#[derive(Debug, Clone)]
+pub struct AskedSince {
+    pub pass_type: String,
+    pub library_id: Secret<String>,
+    pub tag: Tag,
+}
+
+/// Each device's passes that were published (or registered late) after the tag it asks with, oldest first. A tag of
+/// another epoch, or one that was not handed out yet, lists everything: telling too much is harmless, too little is not.
 pub async fn list_updated(
     conn: &mut Conn<'_>,
     brand: BrandId,
-    pass_type: &str,
-    library_id: &str,
-    asked: Tag,
-) -> sqlx::Result<Vec<Updated>> {
-    const SQL: &str = "
-        SELECT p.serial, t.tag_epoch,
-               CASE WHEN r.listed_tag_n > p.tag_n THEN r.listed_tag_n ELSE p.tag_n END AS tag_n
-        FROM devices d
-        JOIN pass_types t ON t.brand_id = d.brand_id AND t.pass_type = d.pass_type
-        JOIN registrations r ON r.brand_id = d.brand_id AND r.device_id = d.device_id
-        JOIN passes p ON p.brand_id = r.brand_id AND p.pass_id = r.pass_id
-        WHERE d.brand_id = $1 AND d.pass_type = $2 AND d.library_id = $3
-          AND (p.tag_n > $5 OR r.listed_tag_n > $5 OR t.tag_epoch <> $4 OR t.tag_n < $5)
-        ORDER BY 3";
-    on!(conn, |c| sqlx::query_as(SQL)
-        .bind(brand)
-        .bind(pass_type)
-        .bind(library_id)
-        .bind(asked.epoch)
-        .bind(asked.n)
-        .fetch_all(c)
-        .await)
+    devices: &[AskedSince],
+) -> sqlx::Result<Vec<Vec<Updated>>> {
+    let rows: Vec<(i64, String, i64, i64)> = on!(conn, |c| {
+        let mut query = QueryBuilder::new("WITH v (number, pass_type, library_id, epoch, n) AS (");
+        query.push_values(devices.iter().zip(0_i64..), |mut row, (device, number)| {
+            row.push_bind(number)
+                .push_bind(&device.pass_type)
+                .push_bind(device.library_id.reveal())
+                .push_bind(device.tag.epoch)
+                .push_bind(device.tag.n);
+        });
+        // CROSS JOIN: SQLite then begins with the devices named, instead of with all of the brand.
+        query.push(
+            ") SELECT v.number, p.serial, t.tag_epoch,
+                      CASE WHEN r.listed_tag_n > p.tag_n THEN r.listed_tag_n ELSE p.tag_n END AS tag_n
+               FROM v
+               CROSS JOIN devices d
+               JOIN pass_types t ON t.brand_id = d.brand_id AND t.pass_type = d.pass_type
+               JOIN registrations r ON r.brand_id = d.brand_id AND r.device_id = d.device_id
+               JOIN passes p ON p.brand_id = r.brand_id AND p.pass_id = r.pass_id
+               WHERE d.pass_type = v.pass_type AND d.library_id = v.library_id
+                 AND (p.tag_n > v.n OR r.listed_tag_n > v.n OR t.tag_epoch <> v.epoch OR t.tag_n < v.n)
+                 AND d.brand_id = ",
+        );
+        query.push_bind(brand).push(" ORDER BY 4").build_query_as().fetch_all(c).await
+    })?;
+    let mut listed = vec![Vec::new(); devices.len()];
+    for (number, serial, tag_epoch, tag_n) in rows {
+        if let Some(place) = usize::try_from(number).ok().and_then(|number| listed.get_mut(number)) {
+            place.push(Updated { serial, tag_n, tag_epoch });
+        }
+    }
+    Ok(listed)
 }
 
 /// A device that holds a pass, as the API shows it.

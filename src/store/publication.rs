@@ -331,17 +331,24 @@ pub struct Served {
     pub apple_hash: Vec<u8>,
 }
 
-/// One indexed read; no process remembers versions.
+/// What is served of each (pass type, serial), in their order: an indexed read each, in one statement.
 pub async fn find_served(
     conn: &mut Conn<'_>,
     brand: BrandId,
-    pass_type: &str,
-    serial: &str,
-) -> sqlx::Result<Option<Served>> {
-    const SQL: &str = "
-        SELECT pass_id, token_key_version, template_id, template_version, last_modified, apple_hash
-        FROM passes WHERE brand_id = $1 AND pass_type = $2 AND serial = $3";
-    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass_type).bind(serial).fetch_optional(c).await)
+    passes: &[(String, String)],
+) -> sqlx::Result<Vec<Option<Served>>> {
+    let rows: Vec<Numbered<Served>> = on!(conn, |c| {
+        let mut query = QueryBuilder::new("WITH v (number, pass_type, serial) AS (");
+        query.push_values(passes.iter().zip(0_i64..), |mut row, ((pass_type, serial), number)| {
+            row.push_bind(number).push_bind(pass_type).push_bind(serial);
+        });
+        query.push(
+            ") SELECT v.number, p.pass_id, p.token_key_version, p.template_id, p.template_version, p.last_modified, p.apple_hash
+               FROM v CROSS JOIN passes p WHERE p.pass_type = v.pass_type AND p.serial = v.serial AND p.brand_id = ",
+        );
+        query.push_bind(brand).build_query_as().fetch_all(c).await
+    })?;
+    Ok(in_order(passes.len(), rows))
 }
 
 /// The published content, with the hash it was stored under (which may be newer than the one the caller saw).
@@ -357,11 +364,43 @@ pub struct AppleContent {
     pub apple: Vec<u8>,
 }
 
-pub async fn find_apple(conn: &mut Conn<'_>, brand: BrandId, pass: PassId) -> sqlx::Result<Option<AppleContent>> {
-    const SQL: &str = "
-        SELECT p.pass_type, p.serial, p.token_key_version, p.template_id, p.template_version, p.last_modified, p.apple_hash,
-               k.apple
-        FROM passes p JOIN pass_contents k ON k.brand_id = p.brand_id AND k.pass_id = p.pass_id
-        WHERE p.brand_id = $1 AND p.pass_id = $2";
-    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass).fetch_optional(c).await)
+/// The published content of each pass, in their order.
+pub async fn find_apple(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    passes: &[PassId],
+) -> sqlx::Result<Vec<Option<AppleContent>>> {
+    let rows: Vec<Numbered<AppleContent>> = on!(conn, |c| {
+        let mut query = QueryBuilder::new("WITH v (number, pass_id) AS (");
+        query.push_values(passes.iter().zip(0_i64..), |mut row, (pass, number)| {
+            row.push_bind(number).push_bind(*pass);
+        });
+        query.push(
+            ") SELECT v.number, p.pass_type, p.serial, p.token_key_version, p.template_id, p.template_version, p.last_modified,
+                      p.apple_hash, k.apple
+               FROM v CROSS JOIN passes p JOIN pass_contents k ON k.brand_id = p.brand_id AND k.pass_id = p.pass_id
+               WHERE p.pass_id = v.pass_id AND p.brand_id = ",
+        );
+        query.push_bind(brand).build_query_as().fetch_all(c).await
+    })?;
+    Ok(in_order(passes.len(), rows))
+}
+
+/// A row found for the key of this number. Keys are joined with `CROSS JOIN`: `SQLite` then begins with them, instead of
+/// with all passes of the brand.
+#[derive(FromRow)]
+struct Numbered<T> {
+    number: i64,
+    #[sqlx(flatten)]
+    row: T,
+}
+
+fn in_order<T>(count: usize, rows: Vec<Numbered<T>>) -> Vec<Option<T>> {
+    let mut found: Vec<Option<T>> = std::iter::repeat_with(|| None).take(count).collect();
+    for Numbered { number, row } in rows {
+        if let Some(place) = usize::try_from(number).ok().and_then(|number| found.get_mut(number)) {
+            *place = Some(row);
+        }
+    }
+    found
 }

@@ -215,6 +215,31 @@ on_both_engines! {
         assert!(!log[0]["message"].as_str().unwrap().contains('\u{1b}'));
     }
 
+    async fn phones_that_ask_at_once_are_each_told_their_own(engine) {
+        let app = TestApp::start(engine).await;
+        let mut passes = Vec::new();
+        for index in 0..30 {
+            let pass = app.issue(&format!("customer {index}")).await;
+            assert_eq!(Phone::new(&app, &format!("d{index}")).register(&pass, "aa").await, 201);
+            passes.push(pass);
+        }
+        let asks = passes.iter().enumerate().map(|(index, pass)| {
+            let app = &app;
+            async move {
+                let mut phone = Phone::new(app, &format!("d{index}"));
+                assert_eq!(phone.list(pass).await, std::slice::from_ref(&pass.serial));
+                let (status, modified, json) = phone.fetch(pass, None).await;
+                assert_eq!((status, json.unwrap()["serialNumber"].as_str()), (200, Some(pass.serial.as_str())));
+                assert_eq!(phone.fetch(pass, modified.as_deref()).await.0, 304);
+                let stranger = TestPass { token: "x".repeat(43), ..pass.clone() };
+                assert_eq!(phone.fetch(&stranger, modified.as_deref()).await.0, 401);
+                let unknown = TestPass { serial: format!("unknown{index}"), ..pass.clone() };
+                assert_eq!(phone.fetch(&unknown, None).await.0, 401);
+            }
+        });
+        futures_util::future::join_all(asks).await;
+    }
+
     async fn malformed_registrations_are_refused_without_a_trace(engine) {
         let app = TestApp::start(engine).await;
         let pass = app.issue("ana").await;

@@ -227,9 +227,9 @@ impl Shared {
 async fn last_modified(db: &passarela::store::Db, brand: passarela::domain::ids::BrandId, pass: &TestPass) -> i64 {
     for _ in 0..50 {
         let Ok(mut reader) = db.read().await else { continue };
-        let found =
-            passarela::store::publication::find_served(&mut reader.conn(), brand, PASS_TYPE, &pass.serial).await;
-        if let Ok(Some(served)) = found {
+        let key = (PASS_TYPE.to_owned(), pass.serial.clone());
+        let found = passarela::store::publication::find_served(&mut reader.conn(), brand, &[key]).await;
+        if let Ok([Some(served)]) = found.as_deref() {
             return served.last_modified;
         }
     }
