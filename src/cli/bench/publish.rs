@@ -1,4 +1,4 @@
-//! Publishing: from the database over content to a signed bundle, with everything that is stored on the way.
+//! From the database over content to a signed bundle: bare, and with everything that publishing stores on the way.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,12 +9,19 @@ use super::super::{Failure, Output};
 use super::place::{PASS_TYPE, Place};
 use super::{Measure, cores, slice};
 use crate::domain::ids::PassId;
-use crate::service::{App, Problem, bundles, publish};
+use crate::service::templates::TemplateVersion;
+use crate::service::{App, Problem, bundles, publish, templates};
 use crate::store::brands::Brand;
-use crate::store::passes;
+use crate::store::publication::Source;
+use crate::store::{passes, publication};
+use crate::wallet::apple::bundle::Bundle;
+use crate::wallet::keys::TOKEN_KEY_VERSION;
 
 /// Passes that change again and again.
 const PASSES: usize = 5_000;
+
+/// Bundles that are asked for at the same time, as by phones that were told.
+const ASKING: usize = 48;
 
 pub async fn run(seconds: Duration, database_url: Option<String>, output: Output) -> Result<(), Failure> {
     let place = Place::new(database_url).await?;
@@ -26,27 +33,91 @@ pub async fn run(seconds: Duration, database_url: Option<String>, output: Output
             slice(cores(), Duration::from_secs(1), &|_| drop(std::hint::black_box(signer.sign_digest(&digest))));
         count as f64 / time.as_secs_f64()
     };
-    let (mut limits, mut published, mut spent, mut round) = (Vec::new(), 0, Duration::ZERO, 0);
-    while spent < seconds {
+    let (mut limits, mut bare, mut full, mut round) = (Vec::new(), Rate::default(), Rate::default(), 0);
+    while full.spent < seconds {
         limits.push(limit());
         round += 1;
+        let begun = Instant::now();
+        bare.add(render_and_sign(&place, &ids).await?, begun);
         touch(&place.app, place.brand.clone(), &ids, round).await?;
         tokio::time::sleep(Duration::from_millis(1_050)).await; // a pass is published at most once a second
         let begun = Instant::now();
-        published += pump(&place.app, &place.brand, ids.len()).await?;
-        spent += begun.elapsed();
+        full.add(publish_and_fetch(&place.app, &place.brand, ids.len()).await?, begun);
     }
     limits.push(limit());
     let limit = limits.iter().sum::<f64>() / limits.len() as f64;
-    let rate = published as f64 / spent.as_secs_f64();
+    let (count, engine) = (ids.len(), place.app.db.engine());
+    let limit_is = "limit: bare RSA-2048 signatures on all cores";
+    let note = format!("{count} passes {round} times on {engine}: read, rendered and signed; {limit_is}");
+    bare.measure("database to bundle", limit, note).print(output);
     let note = format!(
-        "{} passes changed {round} times on {}: claimed, rendered, stored, read back and signed; limit: bare RSA-2048 signatures on all cores",
-        ids.len(),
-        place.app.db.engine()
+        "{count} passes changed {round} times on {engine}: claimed, read, rendered, stored with tags, and each read back and \
+         signed by one of {ASKING} that ask; {limit_is}"
     );
-    Measure::new("publish, all cores", rate, Some(limit), spent.as_secs_f64(), note).print(output);
+    full.measure("publish and fetch", limit, note).print(output);
     place.app.db.close().await;
     Ok(())
+}
+
+#[derive(Default)]
+struct Rate {
+    count: usize,
+    spent: Duration,
+}
+
+impl Rate {
+    fn add(&mut self, count: usize, begun: Instant) {
+        self.count += count;
+        self.spent += begun.elapsed();
+    }
+
+    fn measure(&self, measure: &'static str, limit: f64, note: String) -> Measure {
+        let seconds = self.spent.as_secs_f64();
+        Measure::new(measure, self.count as f64 / seconds, Some(limit), seconds, note)
+    }
+}
+
+/// Reads passes in batches, renders and signs them on all cores, and stores nothing; how many.
+async fn render_and_sign(place: &Place, ids: &Arc<Vec<PassId>>) -> Result<usize, Failure> {
+    let template = templates::load(&place.app, place.brand.id, place.template.id, place.template.version).await?;
+    // While one lane reads, another computes.
+    let count = cores() * 2;
+    let mut lanes = tokio::task::JoinSet::new();
+    for lane in 0..count {
+        let (app, brand, ids, template) =
+            (place.app.clone(), place.brand.clone(), Arc::clone(ids), Arc::clone(&template));
+        lanes.spawn(async move {
+            let mut signed = 0;
+            for batch in ids.chunks(100).skip(lane).step_by(count) {
+                let sources = publication::load_sources(&mut app.db.read().await?.conn(), brand.id, batch).await?;
+                let (app, brand, template) = (app.clone(), brand.clone(), Arc::clone(&template));
+                let job = tokio::task::spawn_blocking(move || {
+                    sources
+                        .iter()
+                        .map(|source| sign_one(&app, &brand, source, &template))
+                        .collect::<Result<Vec<_>, _>>()
+                });
+                signed += job.await.map_err(Problem::internal)??.len();
+            }
+            Ok::<usize, Problem>(signed)
+        });
+    }
+    sum(lanes).await
+}
+
+fn sign_one(app: &App, brand: &Brand, source: &Source, template: &TemplateVersion) -> Result<Bundle, Problem> {
+    let signer = bundles::usable_signer(app, &source.pass_type)?;
+    let rendered = publish::render(app, brand, source, template)?;
+    let token = app.master_key.apple_token(TOKEN_KEY_VERSION, brand.id, &source.pass_type, &source.serial);
+    Bundle::sign(&template.assets, &rendered.apple, &token, &signer, app.clock.now()).map_err(Problem::internal)
+}
+
+async fn sum(mut tasks: tokio::task::JoinSet<Result<usize, Problem>>) -> Result<usize, Failure> {
+    let mut sum = 0;
+    while let Some(done) = tasks.join_next().await {
+        sum += done.map_err(|error| Failure::Trouble(error.to_string()))??;
+    }
+    Ok(sum)
 }
 
 /// Changes what every pass shows, as use cases do.
@@ -70,21 +141,19 @@ async fn touch(app: &App, brand: Brand, ids: &Arc<Vec<PassId>>, round: i64) -> R
     .await
 }
 
-/// Publishes everything that is due, and signs what is published while more is; how many bundles.
-async fn pump(app: &App, brand: &Brand, count: usize) -> Result<u64, Failure> {
-    let (sender, receiver) = tokio::sync::mpsc::channel::<Vec<PassId>>(4);
+/// Publishes everything that is due, while what is published is asked for; how many bundles.
+async fn publish_and_fetch(app: &App, brand: &Brand, count: usize) -> Result<usize, Failure> {
+    let (sender, receiver) = tokio::sync::mpsc::channel::<PassId>(1_000);
     let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
-    let mut signers = tokio::task::JoinSet::new();
-    for _ in 0..cores() * 2 {
+    let mut phones = tokio::task::JoinSet::new();
+    for _ in 0..ASKING {
         let (app, brand, receiver) = (app.clone(), brand.id, Arc::clone(&receiver));
-        signers.spawn(async move {
+        phones.spawn(async move {
             let mut signed = 0;
             loop {
-                let Some(batch) = receiver.lock().await.recv().await else { return Ok::<u64, Problem>(signed) };
-                for pass in batch {
-                    bundles::load(&app, brand, pass).await?;
-                    signed += 1;
-                }
+                let Some(pass) = receiver.lock().await.recv().await else { return Ok::<usize, Problem>(signed) };
+                bundles::load(&app, brand, pass).await?;
+                signed += 1;
             }
         });
     }
@@ -95,16 +164,12 @@ async fn pump(app: &App, brand: &Brand, count: usize) -> Result<u64, Failure> {
             break;
         }
         claimed += batch.claimed;
-        for part in batch.published.chunks(25) {
-            if sender.send(part.to_vec()).await.is_err() {
+        for pass in batch.published {
+            if sender.send(pass).await.is_err() {
                 break;
             }
         }
     }
     drop(sender);
-    let mut signed = 0;
-    while let Some(done) = signers.join_next().await {
-        signed += done.map_err(|error| Failure::Trouble(error.to_string()))??;
-    }
-    Ok(signed)
+    sum(phones).await
 }
