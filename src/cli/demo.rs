@@ -199,10 +199,7 @@ async fn seed(app: &App) -> Result<(Brand, Pass), Failure> {
     let order = Order {
         template: TemplateRef::Id(template.id),
         program,
-        customer: Selector {
-            id: None,
-            identifiers: vec![(IdentifierKind::CardNumber, Personal::new("7401 8835 2290".to_owned()))],
-        },
+        customer: Selector::Identifier(IdentifierKind::CardNumber, Personal::new("7401 8835 2290".to_owned())),
         details: Details { name: Some(Some(Personal::new("Ana Souza".to_owned()))), ..Details::default() },
         external_id: Some("demo".to_owned()),
         data: Personal::new(data.as_object().cloned().unwrap_or_else(Map::<String, Value>::new)),

@@ -7,15 +7,16 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::domain::identifier::IdentifierKind;
 use crate::domain::ids::CustomerId;
 use crate::domain::locale::Locale;
 use crate::domain::secret::Personal;
 use crate::http::auth::Allow;
 use crate::http::auth::role::{Admin, Issuer, Reader};
 use crate::http::extract::{Body, IdempotencyKey, IfMatch, Query, id, reply};
-use crate::http::page::{Page, Paging, after, limit};
+use crate::http::page::{Page, after, limit};
 use crate::http::passes::IdentifierInput;
-use crate::service::customers::{self, Details, Selector};
+use crate::service::customers::{self, Details};
 use crate::service::{App, Problem, read_pass};
 use crate::store::customers::Customer;
 
@@ -52,9 +53,25 @@ pub struct UpdateCustomer {
     /// Merged (RFC 7396): null removes.
     #[schema(value_type = Option<Object>)]
     attributes: Option<Personal<Map<String, Value>>>,
-    /// Each replaces the identifiers of its kind.
+    /// Each replaces the identifiers of its kind; a null value removes them.
     #[serde(default)]
-    identifiers: Vec<IdentifierInput>,
+    identifiers: Vec<IdentifierChange>,
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdentifierChange {
+    #[schema(example = "phone")]
+    r#type: String,
+    #[schema(value_type = Option<String>, example = "+5511987654321")]
+    value: Option<Personal<String>>,
+}
+
+impl IdentifierChange {
+    fn parse(self) -> Result<(IdentifierKind, Option<Personal<String>>), Problem> {
+        let kind = IdentifierKind::parse(&self.r#type);
+        kind.map(|kind| (kind, self.value)).map_err(|error| Problem::invalid("/identifiers/type", error.to_string()))
+    }
 }
 
 /// Tells a member that is null from one that is absent.
@@ -126,11 +143,6 @@ fn respond(customer: &Customer, identifiers: Vec<(String, Personal<String>)>) ->
         .json(view(customer, Some(identifiers)))
 }
 
-fn selector(identifiers: Vec<IdentifierInput>) -> Result<Selector, Problem> {
-    let identifiers = identifiers.into_iter().map(IdentifierInput::parse).collect::<Result<Vec<_>, _>>()?;
-    Ok(Selector { id: None, identifiers })
-}
-
 /// Create a customer
 #[utoipa::path(post, path = "/api/v1/customers", tag = "customers", request_body = CreateCustomer,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeat a request with its key to have one effect")),
@@ -145,26 +157,61 @@ pub async fn create(
     let once = key.once(&allow.caller, &body);
     let brand = allow.caller.brand.id;
     let CreateCustomer { name, locale, time_zone, attributes, identifiers } = body.value;
-    let selector = selector(identifiers)?;
+    let identifiers = identifiers.into_iter().map(IdentifierInput::parse).collect::<Result<Vec<_>, _>>()?;
     let details =
         Details { name: name.map(Some), locale: locale.map(Some), time_zone: time_zone.map(Some), attributes };
     let done =
-        app.run(async move |app| customers::create(&app, brand, &details, &selector, once.as_ref(), receipt).await);
+        app.run(async move |app| customers::create(&app, brand, &details, &identifiers, once.as_ref(), receipt).await);
     Ok(reply(done.await?))
 }
 
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListCustomers {
+    /// Items of a page: 1 to 200, 50 if absent.
+    limit: Option<i64>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// Only customers that changed after this sequence number.
+    changed_since: Option<i64>,
+    /// Only the customer known by this.
+    #[param(value_type = Option<String>)]
+    external_id: Option<Personal<String>>,
+    /// Only the customer known by this.
+    #[param(value_type = Option<String>)]
+    card_number: Option<Personal<String>>,
+}
+
 /// List customers
-#[utoipa::path(get, path = "/api/v1/customers", tag = "customers", params(Paging),
+#[utoipa::path(get, path = "/api/v1/customers", tag = "customers", params(ListCustomers),
     responses((status = 200, description = "A page", body = Page<CustomerView>)))]
 pub async fn list(
     allow: Allow<(Reader, Issuer, Admin)>,
     app: Data<App>,
-    query: Query<Paging>,
+    query: Query<ListCustomers>,
 ) -> Result<HttpResponse, Problem> {
     let brand = allow.caller.brand.id;
-    let Query(paging) = query;
-    let limit = limit(paging.limit)?;
-    if let Some(since) = paging.changed_since {
+    let Query(query) = query;
+    let limit = limit(query.limit)?;
+    let known_by = match (query.external_id, query.card_number) {
+        (Some(value), None) => Some((IdentifierKind::ExternalId, value)),
+        (None, Some(value)) => Some((IdentifierKind::CardNumber, value)),
+        (None, None) => None,
+        (Some(_), Some(_)) => return Err(Problem::invalid("", "ask by external_id or by card_number")),
+    };
+    if let Some((kind, value)) = known_by {
+        if query.changed_since.is_some() || query.after.is_some() {
+            return Err(Problem::invalid("", "ask by an identifier, or for a page, or for what changed"));
+        }
+        let found = app.run(async move |app| customers::list_known_by(&app, brand, &kind, &value, limit).await).await?;
+        let data = found.iter().map(|customer| view(customer, None)).collect();
+        return Ok(HttpResponse::Ok().json(Page { data, next: None }));
+    }
+    if let Some(since) = query.changed_since {
+        if query.after.is_some() {
+            return Err(Problem::invalid("", "changed_since goes with limit only"));
+        }
         let page = app.run(async move |app| {
             let (ids, next) = read_pass::list_changed(&app, brand, "customer.", since, limit).await?;
             let mut data = Vec::with_capacity(ids.len());
@@ -176,7 +223,7 @@ pub async fn list(
         });
         return Ok(HttpResponse::Ok().json(page.await?));
     }
-    let after = after(paging.after.as_deref())?;
+    let after = after(query.after.as_deref())?;
     let found = app.run(async move |app| customers::list(&app, brand, after, limit).await).await?;
     let data = found.iter().map(|customer| view(customer, None)).collect();
     Ok(HttpResponse::Ok().json(Page::new(data, limit, |customer: &CustomerView| customer.id.to_string())))
@@ -208,10 +255,10 @@ pub async fn update(
 ) -> Result<HttpResponse, Problem> {
     let (brand, customer) = (allow.caller.brand.id, id(&path, "customer")?);
     let UpdateCustomer { name, locale, time_zone, attributes, identifiers } = body.value;
-    let selector = selector(identifiers)?;
+    let identifiers = identifiers.into_iter().map(IdentifierChange::parse).collect::<Result<Vec<_>, _>>()?;
     let details = Details { name, locale, time_zone, attributes };
     let done = app.run(async move |app| {
-        customers::update(&app, brand, customer, &details, &selector, seen.0).await?;
+        customers::update(&app, brand, customer, &details, &identifiers, seen.0).await?;
         customers::read(&app, brand, customer).await
     });
     let (customer, identifiers) = done.await?;

@@ -31,6 +31,9 @@ pub struct CustomerRef {
     id: Option<CustomerId>,
     #[schema(value_type = Option<String>)]
     external_id: Option<Personal<String>>,
+    /// The text in the barcode of one of the customer's active passes.
+    #[schema(value_type = Option<String>)]
+    code: Option<Personal<String>>,
     #[schema(value_type = Option<String>)]
     card_number: Option<Personal<String>>,
     #[schema(value_type = Option<String>)]
@@ -76,23 +79,26 @@ impl CustomerRef {
             (IdentifierKind::Phone, self.phone),
             (IdentifierKind::Email, self.email),
         ];
-        let mut identifiers: Vec<_> =
-            named.into_iter().filter_map(|(kind, value)| value.map(|value| (kind, value))).collect();
-        identifiers.extend(self.identifier.map(IdentifierInput::parse).transpose()?);
+        let named = named.into_iter().filter_map(|(kind, value)| value.map(|value| Selector::Identifier(kind, value)));
+        let own = self.identifier.map(IdentifierInput::parse).transpose()?;
+        let mut selectors = named
+            .chain(own.map(|(kind, value)| Selector::Identifier(kind, value)))
+            .chain(self.id.map(Selector::Id))
+            .chain(self.code.map(Selector::Code));
         // One: with two, a shared phone could decide for the wrong member of a family.
-        if usize::from(self.id.is_some()) + identifiers.len() != 1 {
+        let (Some(selector), None) = (selectors.next(), selectors.next()) else {
             return Err(Problem::invalid(
                 "/customer",
-                "name the customer by one of id, external_id, card_number, cpf, phone, email or identifier",
+                "name the customer by one of id, external_id, code, card_number, cpf, phone, email or identifier",
             ));
-        }
+        };
         let details = Details {
             name: self.name.map(Some),
             locale: self.locale.map(Some),
             time_zone: self.time_zone.map(Some),
             attributes: self.attributes,
         };
-        Ok((Selector { id: self.id, identifiers }, details))
+        Ok((selector, details))
     }
 }
 
@@ -258,6 +264,7 @@ pub struct ListPasses {
     after: Option<String>,
     /// Only passes that changed after this sequence number.
     changed_since: Option<i64>,
+    external_id: Option<String>,
     #[param(value_type = Option<String>)]
     customer_id: Option<CustomerId>,
     #[param(value_type = Option<String>)]
@@ -278,6 +285,14 @@ pub async fn list(
     let Query(query) = query;
     let limit = limit(query.limit)?;
     if let Some(since) = query.changed_since {
+        let is_narrowed = query.external_id.is_some()
+            || query.customer_id.is_some()
+            || query.template_id.is_some()
+            || query.status.is_some()
+            || query.after.is_some();
+        if is_narrowed {
+            return Err(Problem::invalid("", "changed_since goes with limit only"));
+        }
         let page = app.run(async move |app| {
             let (ids, next) = read_pass::list_changed(&app, brand, "pass.", since, limit).await?;
             let mut data = Vec::with_capacity(ids.len());
@@ -290,7 +305,12 @@ pub async fn list(
         return Ok(HttpResponse::Ok().json(page.await?));
     }
     let after = after(query.after.as_deref())?;
-    let filter = Filter { customer: query.customer_id, template: query.template_id, status: query.status };
+    let filter = Filter {
+        external_id: query.external_id,
+        customer: query.customer_id,
+        template: query.template_id,
+        status: query.status,
+    };
     let page = app.run(async move |app| {
         let found = read_pass::list(&app, brand, &filter, after, limit).await?;
         let mut data = Vec::with_capacity(found.len());

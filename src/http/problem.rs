@@ -48,6 +48,7 @@ const fn row(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::ExternalIdTaken => (StatusCode::CONFLICT, "external-id-taken"),
         Problem::IdentifierTaken { .. } => (StatusCode::CONFLICT, "identifier-taken"),
         Problem::VersionMismatch => (StatusCode::PRECONDITION_FAILED, "version-mismatch"),
+        Problem::CursorGone => (StatusCode::GONE, "cursor-gone"),
         Problem::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
         Problem::InFlight => (StatusCode::CONFLICT, "in-flight"),
         Problem::TemplateRefused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "template-refused"),

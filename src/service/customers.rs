@@ -24,50 +24,66 @@ pub struct Details {
     pub attributes: Option<Personal<Map<String, Value>>>,
 }
 
-/// What a customer is looked up by: their id, or any identifiers, which must all mean the same customer.
-#[derive(Debug, Clone, Default)]
-pub struct Selector {
-    pub id: Option<CustomerId>,
-    pub identifiers: Vec<(IdentifierKind, Personal<String>)>,
+/// What names one customer.
+#[derive(Debug, Clone)]
+pub enum Selector {
+    Id(CustomerId),
+    /// The text in the barcode of one of their passes.
+    Code(Personal<String>),
+    Identifier(IdentifierKind, Personal<String>),
 }
 
-impl Selector {
-    /// Normalises the identifiers and computes what they are looked up by.
-    pub fn resolve(&self, app: &App, brand: BrandId) -> Result<Vec<Identifier>, Problem> {
-        let resolved = self.identifiers.iter().map(|(kind, value)| {
-            let refused = |error| Problem::invalid(format!("/customer/{kind}"), format!("{kind} {error}"));
-            let normal = kind.normalise(value.reveal()).map_err(refused)?;
-            let lookup = app.master_key.identifier_lookup(brand, kind.as_str(), &normal);
-            Ok(Identifier { kind: kind.clone(), value: Personal::new(normal), lookup })
-        });
-        resolved.collect()
-    }
+/// Who a [`Selector`] means.
+pub enum Named {
+    Known(CustomerId),
+    /// Nobody yet; whoever is created will be known by this.
+    New(Identifier),
+}
+
+/// Normalises an identifier and computes what it is looked up by.
+fn identify(app: &App, brand: BrandId, kind: &IdentifierKind, value: &Personal<String>) -> Result<Identifier, Problem> {
+    let refused = |error| Problem::invalid(format!("/customer/{kind}"), format!("{kind} {error}"));
+    let normal = kind.normalise(value.reveal()).map_err(refused)?;
+    let lookup = app.master_key.identifier_lookup(brand, kind.as_str(), &normal);
+    Ok(Identifier { kind: kind.clone(), value: Personal::new(normal), lookup })
+}
+
+fn identify_all(
+    app: &App,
+    brand: BrandId,
+    identifiers: &[(IdentifierKind, Personal<String>)],
+) -> Result<Vec<Identifier>, Problem> {
+    identifiers.iter().map(|(kind, value)| identify(app, brand, kind, value)).collect()
 }
 
 /// Bytes of a customer's attributes at most, as JSON.
 const ATTRIBUTES_MAX: usize = 16 * 1024;
 
-/// The one customer that all identifiers mean; `None` when nobody is known by any of them.
-pub async fn find(
-    conn: &mut Conn<'_>,
-    brand: BrandId,
-    id: Option<CustomerId>,
-    identifiers: &[Identifier],
-) -> Result<Option<CustomerId>, Problem> {
-    if let Some(id) = id {
-        let known = customers::find(conn, brand, id).await?.ok_or(Problem::NotFound { what: "customer" })?;
-        return Ok(Some(known.id));
-    }
-    let mut found: Option<CustomerId> = None;
-    for identifier in identifiers {
-        for customer in customers::find_by_identifier(conn, brand, &identifier.kind, &identifier.lookup, 2).await? {
-            if found.is_some_and(|other| other != customer) {
-                return Err(Problem::AmbiguousCustomer);
+/// The customer that a selector means. Several who share the identifier: 409, because a shared phone must not decide
+/// for the wrong member of a family. An unknown id, or a code that is not on an active pass: 404.
+pub async fn find(app: &App, conn: &mut Conn<'_>, brand: BrandId, selector: &Selector) -> Result<Named, Problem> {
+    let unknown = Problem::NotFound { what: "customer" };
+    match selector {
+        Selector::Id(id) => {
+            let known = customers::find(conn, brand, *id).await?.ok_or(unknown)?;
+            Ok(Named::Known(known.id))
+        }
+        Selector::Code(code) => {
+            let not_ours = || Problem::invalid("/customer/code", "code is not one of this brand's passes");
+            let code_id = app.master_key.read_pass_code(brand, code.reveal()).ok_or_else(not_ours)?;
+            passes::find_customer_by_code(conn, brand, &code_id).await?.map(Named::Known).ok_or(unknown)
+        }
+        Selector::Identifier(kind, value) => {
+            let identifier = identify(app, brand, kind, value)?;
+            customers::lock_lookup(conn, &identifier.lookup).await?;
+            let known = customers::find_by_identifier(conn, brand, kind, &identifier.lookup, 2).await?;
+            match known.as_slice() {
+                [] => Ok(Named::New(identifier)),
+                [one] => Ok(Named::Known(*one)),
+                _ => Err(Problem::AmbiguousCustomer),
             }
-            found = Some(customer);
         }
     }
-    Ok(found)
 }
 
 /// Creates a customer. Known by one of the identifiers already: 409.
@@ -75,11 +91,11 @@ pub async fn create(
     app: &App,
     brand: BrandId,
     details: &Details,
-    selector: &Selector,
+    identifiers: &[(IdentifierKind, Personal<String>)],
     once: Option<&Once>,
     body: fn(&Customer) -> Vec<u8>,
 ) -> Result<Reply, Problem> {
-    let identifiers = selector.resolve(app, brand)?;
+    let identifiers = identify_all(app, brand, identifiers)?;
     let mut tx = app.db.begin().await?;
     if let Some(reply) = once::begin(&mut tx.conn(), brand, once, app.clock.now()).await? {
         return Ok(reply);
@@ -121,19 +137,21 @@ pub async fn insert(
 }
 
 /// Changes a customer at the version the editor saw (`None`: whichever it is); every pass that shows it is published.
+/// Each identifier replaces those of its kind; `None` removes them.
 pub async fn update(
     app: &App,
     brand: BrandId,
     id: CustomerId,
     details: &Details,
-    identifiers: &Selector,
+    identifiers: &[(IdentifierKind, Option<Personal<String>>)],
     seen_version: Option<i64>,
 ) -> Result<Customer, Problem> {
-    let identifiers = identifiers.resolve(app, brand)?;
     let mut tx = app.db.begin().await?;
     let customer = change(app, &mut tx.conn(), brand, id, details, seen_version).await?;
-    for identifier in &identifiers {
-        customers::remove_identifier(&mut tx.conn(), brand, id, &identifier.kind).await?;
+    for (kind, value) in identifiers {
+        customers::remove_identifier(&mut tx.conn(), brand, id, kind).await?;
+        let Some(value) = value else { continue };
+        let identifier = &identify(app, brand, kind, value)?;
         if !customers::insert_identifier(&mut tx.conn(), brand, id, identifier, app.clock.now()).await? {
             return Err(Problem::IdentifierTaken { kind: identifier.kind.to_string() });
         }
@@ -183,6 +201,23 @@ pub async fn read(
 
 pub async fn list(app: &App, brand: BrandId, after: Option<CustomerId>, limit: i64) -> Result<Vec<Customer>, Problem> {
     Ok(customers::list(&mut app.db.read().await?.conn(), brand, after, limit).await?)
+}
+
+/// The customers known by an identifier, at most `limit`.
+pub async fn list_known_by(
+    app: &App,
+    brand: BrandId,
+    kind: &IdentifierKind,
+    value: &Personal<String>,
+    limit: i64,
+) -> Result<Vec<Customer>, Problem> {
+    let identifier = identify(app, brand, kind, value)?;
+    let mut reader = app.db.read().await?;
+    let mut found = Vec::new();
+    for id in customers::find_by_identifier(&mut reader.conn(), brand, kind, &identifier.lookup, limit).await? {
+        found.extend(customers::find(&mut reader.conn(), brand, id).await?);
+    }
+    Ok(found)
 }
 
 fn apply(customer: &mut Customer, details: &Details) -> Result<(), Problem> {

@@ -10,7 +10,7 @@ use crate::domain::ids::{CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::pass::{PassStatus, next_last_modified};
 use crate::domain::secret::{Personal, Secret};
 use crate::domain::text;
-use crate::service::customers::{self, Details, Selector, check_size};
+use crate::service::customers::{self, Details, Named, Selector, check_size};
 use crate::service::once::{self, Once, Reply};
 use crate::service::publish::{Rendered, render};
 use crate::service::timeline::{self, About};
@@ -167,19 +167,14 @@ async fn place_customer(
     brand: &Brand,
     order: &Order,
 ) -> Result<(Customer, Option<Personal<String>>), Problem> {
-    let identifiers = order.customer.resolve(app, brand.id)?;
-    for identifier in &identifiers {
-        crate::store::customers::lock_lookup(conn, &identifier.lookup).await?;
-    }
-    let found = customers::find(conn, brand.id, order.customer.id, &identifiers).await?;
     let has_details = order.details.name.is_some()
         || order.details.locale.is_some()
         || order.details.time_zone.is_some()
         || order.details.attributes.is_some();
-    let customer = match found {
-        None => customers::insert(app, conn, brand.id, &order.details, &identifiers).await?,
-        Some(id) if has_details => customers::change(app, conn, brand.id, id, &order.details, None).await?,
-        Some(id) => {
+    let customer = match customers::find(app, conn, brand.id, &order.customer).await? {
+        Named::New(identifier) => customers::insert(app, conn, brand.id, &order.details, &[identifier]).await?,
+        Named::Known(id) if has_details => customers::change(app, conn, brand.id, id, &order.details, None).await?,
+        Named::Known(id) => {
             crate::store::customers::find(conn, brand.id, id).await?.ok_or(Problem::NotFound { what: "customer" })?
         }
     };

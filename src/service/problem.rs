@@ -38,6 +38,8 @@ pub enum Problem {
     IdentifierTaken { kind: String },
     #[error("it was changed by somebody else since you read it")]
     VersionMismatch,
+    #[error("changed_since is ahead of everything that happened: the database was restored; begin again with 0")]
+    CursorGone,
     #[error("this Idempotency-Key was used for another request")]
     KeyReused,
     #[error("a request with this Idempotency-Key is being carried out")]

@@ -43,7 +43,8 @@ pub async fn list(
         .collect())
 }
 
-/// Ids of objects with an event whose kind begins with `kind` after `since`, each once, and the `seq` to go on from.
+/// Ids of objects with an event whose kind begins with `kind` after `since`, each once, and the `seq` to go on from. A
+/// `since` that was not reached yet: 410.
 pub async fn list_changed(
     app: &App,
     brand: BrandId,
@@ -54,9 +55,12 @@ pub async fn list_changed(
     let mut reader = app.db.read().await?;
     // Read before the list: where nothing more of the kind is found, everything up to here has been looked at.
     let newest = events::newest_seq(&mut reader.conn(), brand).await?;
+    if since > newest {
+        return Err(Problem::CursorGone);
+    }
     let rows = events::list_changed(&mut reader.conn(), brand, kind, since, limit).await?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
-    let next = if is_full { rows.last().map_or(since, |(_, seq)| *seq) } else { newest.max(since) };
+    let next = if is_full { rows.last().map_or(since, |(_, seq)| *seq) } else { newest };
     let mut ids: Vec<Uuid> = Vec::with_capacity(rows.len());
     let mut seen = std::collections::HashSet::new();
     ids.extend(rows.iter().map(|(id, _)| *id).filter(|id| seen.insert(*id)));

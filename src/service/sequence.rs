@@ -20,7 +20,11 @@ pub async fn sequence(app: &App, brand: BrandId) -> Result<u64, Problem> {
     Ok(count)
 }
 
-/// Events after `since`, in order.
+/// Events after `since`, in order. A `since` that was not reached yet: 410.
 pub async fn list_since(app: &App, brand: BrandId, since: i64, limit: i64) -> Result<Vec<Event>, Problem> {
-    Ok(events::list_since(&mut app.db.read().await?.conn(), brand, since, limit).await?)
+    let mut reader = app.db.read().await?;
+    if since > events::newest_seq(&mut reader.conn(), brand).await? {
+        return Err(Problem::CursorGone);
+    }
+    Ok(events::list_since(&mut reader.conn(), brand, since, limit).await?)
 }

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use sqlx::FromRow;
 use sqlx::types::Json;
+use sqlx::{FromRow, QueryBuilder};
 
 use super::db::{Conn, on};
 use crate::domain::ids::{BrandId, CustomerId, MemberId, PassId, ProgramId, TemplateId};
@@ -176,6 +176,16 @@ pub async fn find_by_external_id(conn: &mut Conn<'_>, brand: BrandId, external_i
     Ok(row.map(Pass::from))
 }
 
+/// The customer whose active pass carries this code.
+pub async fn find_customer_by_code(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    code_id: &[u8],
+) -> sqlx::Result<Option<CustomerId>> {
+    const SQL: &str = "SELECT customer_id FROM passes WHERE brand_id = $1 AND code_id = $2 AND status = 'active'";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(code_id).fetch_optional(c).await)
+}
+
 /// By the whole link, brand code included.
 pub async fn find_by_link(conn: &mut Conn<'_>, brand: BrandId, link: &str) -> sqlx::Result<Option<Pass>> {
     const SQL: &str = concat!("SELECT ", pass_columns!(), " FROM passes WHERE brand_id = $1 AND link = $2");
@@ -186,6 +196,7 @@ pub async fn find_by_link(conn: &mut Conn<'_>, brand: BrandId, link: &str) -> sq
 /// Which passes a list shows; `None` does not narrow it.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
+    pub external_id: Option<String>,
     pub customer: Option<CustomerId>,
     pub template: Option<TemplateId>,
     pub status: Option<PassStatus>,
@@ -199,23 +210,28 @@ pub async fn list(
     after: Option<PassId>,
     limit: i64,
 ) -> sqlx::Result<Vec<Pass>> {
-    const SQL: &str = concat!(
-        "SELECT ",
-        pass_columns!(),
-        " FROM passes
-          WHERE brand_id = $1 AND ($2 IS NULL OR pass_id > $2) AND ($3 IS NULL OR customer_id = $3)
-            AND ($4 IS NULL OR template_id = $4) AND ($5 IS NULL OR status = $5)
-          ORDER BY pass_id LIMIT $6"
-    );
-    let rows: Vec<PassRow> = on!(conn, |c| sqlx::query_as(SQL)
-        .bind(brand)
-        .bind(after)
-        .bind(filter.customer)
-        .bind(filter.template)
-        .bind(filter.status.map(PassStatus::as_str))
-        .bind(limit)
-        .fetch_all(c)
-        .await)?;
+    const SQL: &str = concat!("SELECT ", pass_columns!(), " FROM passes WHERE brand_id = ");
+    // Only what is asked for stands in the text, so that its index is used.
+    let rows: Vec<PassRow> = on!(conn, |c| {
+        let mut query = QueryBuilder::new(SQL);
+        query.push_bind(brand);
+        if let Some(external_id) = &filter.external_id {
+            query.push(" AND external_id = ").push_bind(external_id);
+        }
+        if let Some(customer) = filter.customer {
+            query.push(" AND customer_id = ").push_bind(customer);
+        }
+        if let Some(template) = filter.template {
+            query.push(" AND template_id = ").push_bind(template);
+        }
+        if let Some(status) = filter.status {
+            query.push(" AND status = ").push_bind(status.as_str());
+        }
+        if let Some(after) = after {
+            query.push(" AND pass_id > ").push_bind(after);
+        }
+        query.push(" ORDER BY pass_id LIMIT ").push_bind(limit).build_query_as().fetch_all(c).await
+    })?;
     Ok(rows.into_iter().map(Pass::from).collect())
 }
 

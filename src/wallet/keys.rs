@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
 
-use crate::domain::code::{CODE_ID_LEN, pass_code};
+use crate::domain::code::{CODE_ID_LEN, pass_code, read_pass_code};
 use crate::domain::ids::BrandId;
 use crate::domain::secret::Secret;
 
@@ -56,6 +57,14 @@ impl MasterKey {
         pass_code(CODE_KEY_ID, code_id, |signed| self.digest("code", &[brand.uuid().as_bytes(), signed]))
     }
 
+    /// The id inside a code that [`MasterKey::pass_code`] made for this brand; `None` for any other text.
+    pub fn read_pass_code(&self, brand: BrandId, text: &str) -> Option<[u8; CODE_ID_LEN]> {
+        let code = read_pass_code(text).filter(|code| code.key_id == CODE_KEY_ID)?;
+        let mac = self.digest("code", &[brand.uuid().as_bytes(), &code.signed]);
+        let is_ours = mac.get(..code.mac.len())?.ct_eq(&code.mac);
+        bool::from(is_ours).then_some(code.code_id)
+    }
+
     /// HMAC-SHA256 over the purpose and the parts, each with its length before it, so that no two lists of parts read
     /// the same.
     fn digest(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
@@ -90,6 +99,32 @@ mod tests {
             assert!(!tokens[index + 1..].contains(token));
         }
         assert_eq!(tokens[0], key.apple_token(1, brand, "pass.a", "bc"));
+    }
+
+    #[test]
+    fn a_code_is_read_by_its_own_brand_and_key_only() {
+        let key = MasterKey::from_file_content(&[7; 32]).unwrap();
+        let other = MasterKey::from_file_content(&[8; 32]).unwrap();
+        let (brand, brand2) = (BrandId::new(Uuid::from_u128(1)), BrandId::new(Uuid::from_u128(2)));
+        let code = key.pass_code(brand, [9; CODE_ID_LEN]);
+        assert_eq!(key.read_pass_code(brand, &code), Some([9; CODE_ID_LEN]));
+        assert_eq!(key.read_pass_code(brand2, &code), None);
+        assert_eq!(other.read_pass_code(brand, &code), None);
+        for at in 0..code.len() {
+            let forged: String = code
+                .char_indices()
+                .map(|(i, c)| {
+                    if i != at {
+                        c
+                    } else if c == 'Z' {
+                        'Y'
+                    } else {
+                        'Z'
+                    }
+                })
+                .collect();
+            assert_eq!(key.read_pass_code(brand, &forged), None, "{forged}");
+        }
     }
 
     #[test]

@@ -52,4 +52,80 @@ on_both_engines! {
         assert_eq!((&customer["name"], &customer["attributes"]), (&json!(null), &json!({})));
         assert_eq!(customer["identifiers"][0], json!({ "type": "card_number", "value": "1234" }));
     }
+
+    async fn a_customer_is_named_by_the_code_on_their_pass(engine) {
+        let app = TestApp::start(engine).await;
+        let pass = app.issue("ana").await;
+        let (_, _, json) = Phone::new(&app, "d").fetch(&pass, None).await;
+        let code = json.unwrap()["barcode"]["message"].as_str().unwrap().to_owned();
+        let issue = |code: String, program: String, key: String| {
+            let body = json!({ "template": "clube-aurora", "program_id": program, "customer": { "code": code } });
+            let app = &app;
+            async move { app.post("/api/v1/passes", &key, &body).await }
+        };
+        let (one, two) = (&app.one, &app.two);
+        let (_, first) = app.get(&format!("/api/v1/passes/{}", pass.id), &one.key).await;
+        let (status, second) = issue(code.to_lowercase(), one.program_id.clone(), one.key.clone()).await;
+        assert_eq!((status, &second["customer_id"]), (201, &first["customer_id"]), "{second}");
+        let (status, problem) = issue(code.clone(), two.program_id.clone(), two.key.clone()).await;
+        assert_eq!((status, problem["pointer"].as_str()), (422, Some("/customer/code")), "another brand's code");
+        let (status, problem) = issue(code.replace('0', "1"), one.program_id.clone(), one.key.clone()).await;
+        assert_eq!((status, problem["pointer"].as_str()), (422, Some("/customer/code")), "a forged code");
+        app.post(&format!("/api/v1/passes/{}/void", pass.id), &one.key, &json!({})).await;
+        let (status, problem) = issue(code, one.program_id.clone(), one.key.clone()).await;
+        assert_eq!((status, problem["type"].as_str()), (404, Some("/problems/not-found")), "a voided pass names nobody");
+    }
+
+    async fn customers_and_passes_are_found_by_the_caller_s_own_ids(engine) {
+        let app = TestApp::start(engine).await;
+        let pass = app.issue("ana").await;
+        app.issue("bia").await;
+        for (path, key, count) in [
+            ("/api/v1/passes?external_id=ana", &app.one.key, 1),
+            ("/api/v1/passes?external_id=nobody", &app.one.key, 0),
+            ("/api/v1/passes?external_id=ana", &app.two.key, 0),
+            ("/api/v1/passes?status=active", &app.one.key, 2),
+            ("/api/v1/passes?status=voided", &app.one.key, 0),
+            ("/api/v1/customers?external_id=ana", &app.one.key, 1),
+            ("/api/v1/customers?card_number=1", &app.one.key, 0),
+            ("/api/v1/customers?external_id=ana", &app.two.key, 0),
+        ] {
+            let (status, page) = app.get(path, key).await;
+            assert_eq!((status, page["data"].as_array().map(Vec::len)), (200, Some(count)), "{path}: {page}");
+            assert!(page.get("next").is_none(), "{path}");
+        }
+        let (_, page) = app.get("/api/v1/passes?external_id=ana", &app.one.key).await;
+        assert_eq!(page["data"][0]["id"], pass.id.as_str());
+        for path in ["/api/v1/passes?changed_since=0&status=active", "/api/v1/customers?external_id=ana&card_number=1"] {
+            assert_eq!(app.get(path, &app.one.key).await.0, 422, "{path}");
+        }
+    }
+
+    async fn an_identifier_that_is_removed_can_be_another_customer_s(engine) {
+        let app = TestApp::start(engine).await;
+        let create = |name: &str| json!({ "name": name, "identifiers": [{ "type": "card_number", "value": "77" }] });
+        let (status, ana) = app.post("/api/v1/customers", &app.one.key, &create("Ana")).await;
+        assert_eq!(status, 201, "{ana}");
+        let path = format!("/api/v1/customers/{}", ana["id"].as_str().unwrap());
+        let remove = json!({ "identifiers": [{ "type": "card_number", "value": null }] });
+        let (status, ana) = app.patch(&path, &app.one.key, &remove).await;
+        assert_eq!((status, &ana["identifiers"]), (200, &json!([])));
+        assert_eq!(app.post("/api/v1/customers", &app.one.key, &create("Bia")).await.0, 201);
+    }
+
+    async fn who_follows_changes_is_told_when_the_place_is_gone(engine) {
+        let app = TestApp::start(engine).await;
+        app.issue("ana").await;
+        app.work().await;
+        for list in ["events", "passes", "customers", "programs"] {
+            let (status, page) = app.get(&format!("/api/v1/{list}?changed_since=0"), &app.one.key).await;
+            let next: i64 = page["next"].as_str().unwrap().parse().unwrap();
+            assert_eq!(status, 200, "{page}");
+            let (status, page) = app.get(&format!("/api/v1/{list}?changed_since={next}"), &app.one.key).await;
+            assert_eq!((status, &page["data"]), (200, &json!([])));
+            let ahead = format!("/api/v1/{list}?changed_since={}", next + 1_000);
+            let (status, problem) = app.get(&ahead, &app.one.key).await;
+            assert_eq!((status, problem["type"].as_str()), (410, Some("/problems/cursor-gone")), "a restore went back");
+        }
+    }
 }

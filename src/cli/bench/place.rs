@@ -80,10 +80,7 @@ impl Place {
             let order = Order {
                 template: TemplateRef::Id(self.template.id),
                 program: self.program,
-                customer: Selector {
-                    id: None,
-                    identifiers: vec![(IdentifierKind::CardNumber, Personal::new(format!("7401{number:08}")))],
-                },
+                customer: Selector::Identifier(IdentifierKind::CardNumber, Personal::new(format!("7401{number:08}"))),
                 details: Details { name: Some(Some(Personal::new("Ana Souza".to_owned()))), ..Details::default() },
                 external_id: None,
                 data: Personal::new(data.as_object().cloned().unwrap_or_default()),
