@@ -26,7 +26,10 @@ pub struct Config {
     pub secrets: Secrets,
     pub apple: Apple,
     pub google: Google,
+    pub fcm: Fcm,
+    pub mqtt: Mqtt,
     pub passes: Passes,
+    pub pages: Pages,
     pub delivery: Delivery,
     pub log: Log,
     #[serde(default)]
@@ -66,6 +69,8 @@ pub struct Secrets {
 pub struct Apple {
     pub certs_dir: PathBuf,
     pub web_service_url: Option<String>,
+    pub apns_url: String,
+    pub apns_ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -73,6 +78,39 @@ pub struct Apple {
 pub struct Google {
     #[serde(default, deserialize_with = "digits")]
     pub issuer_id: Option<String>,
+    pub service_account_file: Option<PathBuf>,
+    pub wallet_url: String,
+    pub callback_keys_url: String,
+    pub save_url: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fcm {
+    pub project_id: Option<String>,
+    pub service_account_file: Option<PathBuf>,
+    pub url: String,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mqtt {
+    /// May hold a password.
+    pub url: Option<String>,
+    pub share_group: String,
+    pub ca_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for Mqtt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mqtt").field("share_group", &self.share_group).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pages {
+    pub badges_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -90,6 +128,18 @@ pub struct Delivery {
     pub lease_secs: u64,
     pub sweep_secs: u64,
     pub registration_delay_secs: u64,
+    pub apns: Retries,
+    pub google: Retries,
+    pub fcm: Retries,
+    pub webhook: Retries,
+}
+
+/// When a delivery that failed for the moment is tried again.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retries {
+    /// The waits between attempts.
+    pub retry_schedule_secs: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -111,6 +161,7 @@ pub enum LogFormat {
 #[serde(deny_unknown_fields, default)]
 pub struct Brand {
     pub google: BrandGoogle,
+    pub fcm: BrandFcm,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -118,6 +169,14 @@ pub struct Brand {
 pub struct BrandGoogle {
     #[serde(deserialize_with = "digits")]
     pub issuer_id: Option<String>,
+    pub service_account_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BrandFcm {
+    pub project_id: Option<String>,
+    pub service_account_file: Option<PathBuf>,
 }
 
 /// Digits that a variable without quotes makes a number of.
@@ -182,6 +241,30 @@ impl Config {
         if self.delivery.coalesce_millis < 100 || self.delivery.lease_secs < 5 || self.delivery.sweep_secs < 1 {
             return value("delivery", "coalesce_millis is at least 100, lease_secs at least 5, sweep_secs at least 1");
         }
+        base_url("apple.apns_url", &self.apple.apns_url)?;
+        base_url("google.wallet_url", &self.google.wallet_url)?;
+        base_url("fcm.url", &self.fcm.url)?;
+        for (key, url) in
+            [("google.save_url", &self.google.save_url), ("google.callback_keys_url", &self.google.callback_keys_url)]
+        {
+            if !(url.starts_with("https://") || url.starts_with("http://")) || url.ends_with('/') {
+                return value(key, "must be an http or https URL without a slash at its end");
+            }
+        }
+        if self.mqtt.url.as_ref().is_some_and(|url| !url.starts_with("mqtts://") && !url.starts_with("mqtt://")) {
+            return value("mqtt.url", "must be mqtt://HOST[:PORT] or mqtts://HOST[:PORT]");
+        }
+        for (key, retries) in [
+            ("delivery.apns.retry_schedule_secs", &self.delivery.apns),
+            ("delivery.google.retry_schedule_secs", &self.delivery.google),
+            ("delivery.fcm.retry_schedule_secs", &self.delivery.fcm),
+            ("delivery.webhook.retry_schedule_secs", &self.delivery.webhook),
+        ] {
+            let waits = &retries.retry_schedule_secs;
+            if waits.is_empty() || waits.len() > 20 || waits.iter().any(|wait| !(1..=604_800).contains(wait)) {
+                return value(key, "must be 1 to 20 waits of a second to a week");
+            }
+        }
         let issuers = self.brands.values().map(|brand| &brand.google.issuer_id).chain([&self.google.issuer_id]);
         for issuer in issuers.flatten() {
             if issuer.is_empty() || issuer.len() > 20 || !issuer.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -197,6 +280,21 @@ impl Config {
             Some(url) => format!("{url}/{brand_code}"),
             None => format!("{}/apple/{brand_code}", self.server.public_url),
         }
+    }
+
+    /// What stands between the service and the world beside HTTP: each channel, and why it is off.
+    pub fn channels(&self) -> [(&'static str, &'static str); 4] {
+        const NOT_SENT: &str = "off: this version queues what is to be told and does not send it yet";
+        let google = match self.google.issuer_id {
+            None => "off: google.issuer_id is not set",
+            Some(_) => "off: this version makes the objects and does not send them yet",
+        };
+        let fcm = if self.fcm.project_id.is_none() { "off: fcm.project_id is not set" } else { NOT_SENT };
+        let mqtt = match self.mqtt.url {
+            None => "off: mqtt.url is not set",
+            Some(_) => "off: this version does not listen to gateways yet",
+        };
+        [("apns", NOT_SENT), ("google", google), ("fcm", fcm), ("mqtt", mqtt)]
     }
 
     /// The brand's own Google issuer, or the installation's; `None`: Google is off.

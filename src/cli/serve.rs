@@ -20,8 +20,8 @@ pub async fn run(config: Config, role: Role) -> Result<(), Failure> {
         Some(address) => tracing::info!(%address, ?role, "serving"),
         None => tracing::info!(?role, "working"),
     }
-    if running.app.config.google.issuer_id.is_none() {
-        tracing::info!("Google Wallet is off: google.issuer_id is not set");
+    for (channel, state) in running.app.config.channels() {
+        tracing::info!("{channel} is {state}");
     }
     until_stopped(running, signals).await
 }

@@ -1,5 +1,7 @@
 //! `/healthz` (the process lives), `/readyz` (it can serve, and what is switched off), `/metrics`.
 
+use std::collections::BTreeMap;
+
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -18,8 +20,8 @@ struct Ready {
     /// Pass types that can be signed, and what is wrong with the others.
     pass_types: Vec<String>,
     certificate_faults: Vec<String>,
-    google: &'static str,
-    apns: &'static str,
+    /// Why a channel is off, by its name.
+    channels: BTreeMap<&'static str, &'static str>,
 }
 
 pub async fn ready(app: Data<App>) -> HttpResponse {
@@ -31,8 +33,7 @@ pub async fn ready(app: Data<App>) -> HttpResponse {
         database: if answered.is_ok() { app.db.engine() } else { "does not answer" },
         pass_types: usable.map(|(pass_type, _)| pass_type.clone()).collect(),
         certificate_faults: app.certificates.faults.iter().map(|(_, fault)| fault.to_string()).collect(),
-        google: if app.config.google.issuer_id.is_some() { "configured" } else { "off: google.issuer_id is not set" },
-        apns: "off: this version queues what is to be told and does not send it yet",
+        channels: app.config.channels().into(),
     };
     if body.ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }
