@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::auth::{Failures, LogBudget};
+use crate::http::badges::{BadBadge, Badges};
 use crate::http::{measure, routes};
 use crate::service::App;
 use crate::store::{Db, installation};
@@ -50,6 +51,8 @@ pub enum StartError {
     Listen { listen: String, source: std::io::Error },
     #[error("server.tls_cert_file: {0}")]
     Tls(String),
+    #[error("pages.badges_dir: {0}")]
+    Badges(#[from] BadBadge),
 }
 
 /// How often samples of metrics are folded together.
@@ -166,10 +169,15 @@ fn serve(
     let failures = Data::new(Failures::new(&app.config.server.trusted_proxies));
     let log_budget = Data::new(LogBudget::new(&app.config.server.trusted_proxies));
     let metrics = metrics.map(Data::new);
+    let badges = app.config.pages.badges_dir.as_deref().map(Badges::read).transpose()?;
+    let badges = Data::new(badges.unwrap_or_default());
     let config = &app.config.server;
     let mut server = HttpServer::new(move || {
-        let mut service =
-            ActixApp::new().app_data(data.clone()).app_data(failures.clone()).app_data(log_budget.clone());
+        let mut service = ActixApp::new()
+            .app_data(data.clone())
+            .app_data(failures.clone())
+            .app_data(log_budget.clone())
+            .app_data(badges.clone());
         if let Some(metrics) = &metrics {
             service = service.app_data(metrics.clone());
         }

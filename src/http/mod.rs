@@ -3,6 +3,7 @@
 pub mod add_page;
 pub mod apple_web_service;
 pub mod auth;
+pub mod badges;
 pub mod bundle_body;
 pub mod customers;
 pub mod events;

@@ -6,7 +6,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, g
 use crate::domain::role::Role;
 use crate::http::auth::{Allow, Roles, admit};
 use crate::http::{
-    add_page, apple_web_service, customers, events, health, images, keys, openapi, passes, programs, templates,
+    add_page, apple_web_service, badges, customers, events, health, images, keys, openapi, passes, programs, templates,
 };
 use crate::service::Problem;
 
@@ -108,6 +108,7 @@ pub fn doors() -> Vec<Door> {
         open(GET, "/p/{link}/google", add_page::google),
         open(GET, "/i/{brand}/{template}/{version}/{name}", images::image),
         open(HEAD, "/i/{brand}/{template}/{version}/{name}", images::image),
+        open(GET, "/badges/{file}", badges::badge),
         open(GET, "/healthz", health::live),
         open(HEAD, "/healthz", health::live),
         open(HEAD, "/readyz", health::ready),

@@ -1,5 +1,7 @@
 //! The page a customer adds a pass from.
 
+use passarela::app::Role;
+
 use crate::app::TestApp;
 use crate::on_both_engines;
 
@@ -31,6 +33,26 @@ on_both_engines! {
         assert!(text.contains("<svg") && text.contains("PUNTOS"));
         let (_, text) = page(&app, add, ANDROID, "en").await;
         assert!(text.contains("Google Wallet") && !text.contains("<svg"));
+    }
+
+    async fn the_operator_s_own_button_stands_in_for_the_plain_one(engine) {
+        let badges = tempfile::TempDir::new().unwrap();
+        std::fs::write(badges.path().join("apple-en.svg"), "<svg xmlns='http://www.w3.org/2000/svg'/>").unwrap();
+        let folder = badges.path().to_owned();
+        let app = TestApp::start_with(engine, Role::Api, |config| config.pages.badges_dir = Some(folder)).await;
+        let pass = app.issue("ana").await;
+        let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
+        let add = view["add_url"].as_str().unwrap();
+        let (_, text) = page(&app, add, IPHONE, "en").await;
+        let text = text.replace("&#x2f;", "/");
+        assert!(text.contains(r#"<img src="/badges/apple-en.svg" alt="Add to Apple Wallet">"#), "{text}");
+        let (_, text) = page(&app, add, IPHONE, "pt-BR").await;
+        assert!(text.contains("Adicionar à Carteira da Apple") && !text.contains("/badges/"), "none in Portuguese");
+        let response = app.http.get(format!("{}/badges/apple-en.svg", app.url)).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), &response.headers()["content-type"]), (200, &"image/svg+xml".parse().unwrap()));
+        for other in ["apple.svg", "..%2Fmaster.key", "apple-en.svg%00"] {
+            assert_eq!(app.http.get(format!("{}/badges/{other}", app.url)).send().await.unwrap().status(), 404, "{other}");
+        }
     }
 
     async fn voided_expired_and_unknown_links_explain_themselves(engine) {

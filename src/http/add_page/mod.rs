@@ -1,6 +1,9 @@
 //! `/p/{link}`: the page a customer adds a pass from, in their language, without JavaScript; and the bundle behind it.
 //! The link is the only secret here: it is in no log and in no `Referer`.
 
+mod card;
+mod words;
+
 use std::sync::LazyLock;
 
 use actix_web::http::header::{
@@ -17,9 +20,13 @@ use serde_json::{Map, Value};
 
 use crate::domain::locale::Locale;
 use crate::domain::pass::PassStatus;
+use crate::http::badges::Badges;
 use crate::http::bundle_body::{etag, if_modified_since, not_modified, respond};
 use crate::service::{App, Problem, bundles, read_pass, templates};
 use crate::store::passes::Pass;
+
+use card::{Card, draw};
+use words::{Words, words};
 
 /// What the visitor holds in their hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,116 +48,19 @@ impl Device {
     }
 }
 
-/// The page's own sentences.
-struct Words {
-    add_title: &'static str,
-    add_text: &'static str,
-    add_apple: &'static str,
-    google_soon: &'static str,
-    desktop_title: &'static str,
-    desktop_text: &'static str,
-    download: &'static str,
-    qr_label: &'static str,
-    voided_title: &'static str,
-    voided_text: &'static str,
-    expired_title: &'static str,
-    expired_text: &'static str,
-    missing_title: &'static str,
-    missing_text: &'static str,
-    trouble_title: &'static str,
-    trouble_text: &'static str,
-}
-
-const fn words(locale: Locale) -> &'static Words {
-    match locale {
-        Locale::PtBr => &Words {
-            add_title: "Seu cartão está pronto",
-            add_text: "Toque no botão para guardá-lo na Carteira do iPhone. Sem aplicativo, sem senha.",
-            add_apple: "Adicionar à Carteira da Apple",
-            google_soon: "A Carteira do Google ainda não está disponível para este cartão. Abra este link em um iPhone, ou guarde-o para depois.",
-            desktop_title: "Abra no seu celular",
-            desktop_text: "Aponte a câmera do celular para o código e adicione o cartão à sua carteira.",
-            download: "Baixar o cartão (.pkpass)",
-            qr_label: "Código QR com o endereço desta página",
-            voided_title: "Este cartão não vale mais",
-            voided_text: "Ele foi cancelado ou substituído por outro. Peça um novo link na loja.",
-            expired_title: "Este cartão venceu",
-            expired_text: "O prazo dele terminou. Peça um novo na loja.",
-            missing_title: "Não encontramos este cartão",
-            missing_text: "Confira se o link está completo, ou peça um novo na loja.",
-            trouble_title: "Um momento, por favor",
-            trouble_text: "Não conseguimos preparar o cartão agora. Tente de novo em alguns instantes.",
-        },
-        Locale::En => &Words {
-            add_title: "Your card is ready",
-            add_text: "Tap the button to keep it in Wallet on your iPhone. No app, no password.",
-            add_apple: "Add to Apple Wallet",
-            google_soon: "Google Wallet is not available for this card yet. Open this link on an iPhone, or keep it for later.",
-            desktop_title: "Open it on your phone",
-            desktop_text: "Point your phone's camera at the code and add the card to your wallet.",
-            download: "Download the card (.pkpass)",
-            qr_label: "QR code with the address of this page",
-            voided_title: "This card is no longer valid",
-            voided_text: "It was cancelled or replaced by another. Ask for a new link at the shop.",
-            expired_title: "This card has expired",
-            expired_text: "Its time is over. Ask for a new one at the shop.",
-            missing_title: "We cannot find this card",
-            missing_text: "Check that the link is complete, or ask for a new one at the shop.",
-            trouble_title: "One moment, please",
-            trouble_text: "We cannot prepare the card right now. Try again in a little while.",
-        },
-        Locale::Es => &Words {
-            add_title: "Tu tarjeta está lista",
-            add_text: "Toca el botón para guardarla en la Cartera de tu iPhone. Sin aplicación, sin contraseña.",
-            add_apple: "Añadir a la Cartera de Apple",
-            google_soon: "La Billetera de Google aún no está disponible para esta tarjeta. Abre este enlace en un iPhone, o guárdalo para después.",
-            desktop_title: "Ábrela en tu móvil",
-            desktop_text: "Apunta la cámara del móvil al código y añade la tarjeta a tu cartera.",
-            download: "Descargar la tarjeta (.pkpass)",
-            qr_label: "Código QR con la dirección de esta página",
-            voided_title: "Esta tarjeta ya no es válida",
-            voided_text: "Fue cancelada o sustituida por otra. Pide un nuevo enlace en la tienda.",
-            expired_title: "Esta tarjeta ha caducado",
-            expired_text: "Su plazo terminó. Pide una nueva en la tienda.",
-            missing_title: "No encontramos esta tarjeta",
-            missing_text: "Comprueba que el enlace esté completo, o pide uno nuevo en la tienda.",
-            trouble_title: "Un momento, por favor",
-            trouble_text: "No podemos preparar la tarjeta ahora. Inténtalo de nuevo en unos instantes.",
-        },
-    }
-}
-
 static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut pages = Environment::new();
     pages.set_auto_escape_callback(|_| AutoEscape::Html);
-    pages.add_template("add", include_str!("pages/add.html")).expect("a test renders the page");
+    pages.add_template("add", include_str!("page.html")).expect("a test renders the page");
     pages
 });
-
-#[derive(Debug, Clone, Serialize)]
-struct Shown {
-    label: String,
-    value: String,
-}
-
-/// The card as a picture of HTML.
-#[derive(Debug, Clone, Default, Serialize)]
-struct Card {
-    title: String,
-    description: String,
-    background: String,
-    foreground: String,
-    label: String,
-    logo: String,
-    strip: String,
-    header: Vec<Shown>,
-    fields: Vec<Shown>,
-}
 
 #[derive(Debug, Serialize)]
 struct Anchor {
     href: String,
     label: &'static str,
+    /// The address of official artwork to show instead of the label.
+    badge: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -218,7 +128,6 @@ pub async fn page(request: HttpRequest, app: Data<App>, path: Path<String>) -> H
         Err(problem) => return explain(&request, &problem),
     };
     let locale = locale_of(&request, brand.locale);
-    let words = words(locale);
     let translate = |text: &str| {
         let known = texts.iter().find(|known| known.default == text);
         known.map_or(text, |known| known.in_locale(locale)).to_owned()
@@ -227,11 +136,12 @@ pub async fn page(request: HttpRequest, app: Data<App>, path: Path<String>) -> H
     let json: Map<String, Value> = serde_json::from_slice(&published.apple).unwrap_or_default();
     let mut view =
         View { card: draw(&json, &base, &images, translate, locale), brand: brand.name.clone(), ..View::default() };
-    fill(&mut view, &request, &app, &pass, words);
+    fill(&mut view, &request, &app, &pass, locale);
     render(StatusCode::OK, locale, &view)
 }
 
-fn fill(view: &mut View, request: &HttpRequest, app: &App, pass: &Pass, words: &'static Words) {
+fn fill(view: &mut View, request: &HttpRequest, app: &App, pass: &Pass, locale: Locale) {
+    let words: &'static Words = words(locale);
     let address = format!("/p/{}", pass.link.reveal());
     let bundle = format!("{address}/apple.pkpass");
     match pass.status {
@@ -249,16 +159,18 @@ fn fill(view: &mut View, request: &HttpRequest, app: &App, pass: &Pass, words: &
     match Device::of(user_agent) {
         Device::Apple => {
             (view.heading, view.text) = (words.add_title, words.add_text);
-            view.button = Some(Anchor { href: bundle, label: words.add_apple });
+            let badges = request.app_data::<Data<Badges>>();
+            let badge = badges.and_then(|badges| badges.apple(locale));
+            view.button = Some(Anchor { href: bundle, label: words.add_apple, badge });
         }
         Device::Android => {
             (view.heading, view.text) = (words.add_title, words.google_soon);
-            view.other = Some(Anchor { href: bundle, label: words.download });
+            view.other = Some(Anchor { href: bundle, label: words.download, badge: None });
         }
         Device::Desktop => {
             (view.heading, view.text) = (words.desktop_title, words.desktop_text);
             view.qr = qr(&format!("{}{address}", app.config.server.public_url));
-            view.other = Some(Anchor { href: bundle, label: words.download });
+            view.other = Some(Anchor { href: bundle, label: words.download, badge: None });
         }
     }
 }
@@ -276,62 +188,6 @@ fn explain(request: &HttpRequest, problem: &Problem) -> HttpResponse {
         (words.trouble_title, words.trouble_text)
     };
     render(status, locale, &View { heading, text, ..View::default() })
-}
-
-/// The front of the published pass.
-fn draw(
-    pass: &Map<String, Value>,
-    base: &str,
-    images: &[String],
-    translate: impl Fn(&str) -> String,
-    locale: Locale,
-) -> Card {
-    let text = |key: &str| pass.get(key).and_then(Value::as_str).unwrap_or_default();
-    let image =
-        |name: &str| if images.iter().any(|known| known == name) { format!("{base}{name}") } else { String::new() };
-    let fields = |area: &str| {
-        let list = pass.get("storeCard").and_then(|card| card.get(area)).and_then(Value::as_array);
-        let list = list.cloned().unwrap_or_default();
-        list.iter()
-            .map(|field| Shown {
-                label: translate(field.get("label").and_then(Value::as_str).unwrap_or_default()),
-                value: match field.get("value") {
-                    Some(Value::String(text)) => translate(text),
-                    Some(Value::Number(number)) => grouped(&number.to_string(), locale),
-                    _ => String::new(),
-                },
-            })
-            .collect::<Vec<_>>()
-    };
-    let title = if text("logoText").is_empty() { text("organizationName") } else { text("logoText") };
-    Card {
-        title: translate(title),
-        description: translate(text("description")),
-        background: text("backgroundColor").to_owned(),
-        foreground: text("foregroundColor").to_owned(),
-        label: text("labelColor").to_owned(),
-        logo: image("logo@2x.png"),
-        strip: image("strip@2x.png"),
-        header: fields("headerFields"),
-        fields: ["primaryFields", "secondaryFields", "auxiliaryFields"].iter().flat_map(|area| fields(area)).collect(),
-    }
-}
-
-/// `12345` as `12.345` or `12,345`.
-fn grouped(number: &str, locale: Locale) -> String {
-    let separator = match locale {
-        Locale::PtBr | Locale::Es => '.',
-        Locale::En => ',',
-    };
-    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
-    let mut text = String::from(sign);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            text.push(separator);
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn qr(address: &str) -> Option<String> {
@@ -406,12 +262,5 @@ mod tests {
         let body = futures_util::FutureExt::now_or_never(body).unwrap().unwrap();
         let body = String::from_utf8(body.to_vec()).unwrap();
         assert!(body.contains("&lt;script&gt;") && !body.contains("<script>"), "{body}");
-    }
-
-    #[test]
-    fn numbers_are_grouped_as_the_language_does() {
-        assert_eq!(grouped("1234567", Locale::PtBr), "1.234.567");
-        assert_eq!(grouped("-1234", Locale::En), "-1,234");
-        assert_eq!(grouped("999", Locale::Es), "999");
     }
 }

@@ -1,0 +1,82 @@
+//! What the add page says, in every language that it speaks.
+
+use crate::domain::locale::Locale;
+
+/// The page's own sentences.
+pub struct Words {
+    pub add_title: &'static str,
+    pub add_text: &'static str,
+    pub add_apple: &'static str,
+    pub google_soon: &'static str,
+    pub desktop_title: &'static str,
+    pub desktop_text: &'static str,
+    pub download: &'static str,
+    pub qr_label: &'static str,
+    pub voided_title: &'static str,
+    pub voided_text: &'static str,
+    pub expired_title: &'static str,
+    pub expired_text: &'static str,
+    pub missing_title: &'static str,
+    pub missing_text: &'static str,
+    pub trouble_title: &'static str,
+    pub trouble_text: &'static str,
+}
+
+pub const fn words(locale: Locale) -> &'static Words {
+    match locale {
+        Locale::PtBr => &Words {
+            add_title: "Seu cartão está pronto",
+            add_text: "Toque no botão para guardá-lo na Carteira do iPhone. Sem aplicativo, sem senha.",
+            add_apple: "Adicionar à Carteira da Apple",
+            google_soon: "A Carteira do Google ainda não está disponível para este cartão. Abra este link em um iPhone, ou guarde-o para depois.",
+            desktop_title: "Abra no seu celular",
+            desktop_text: "Aponte a câmera do celular para o código e adicione o cartão à sua carteira.",
+            download: "Baixar o cartão (.pkpass)",
+            qr_label: "Código QR com o endereço desta página",
+            voided_title: "Este cartão não vale mais",
+            voided_text: "Ele foi cancelado ou substituído por outro. Peça um novo link na loja.",
+            expired_title: "Este cartão venceu",
+            expired_text: "O prazo dele terminou. Peça um novo na loja.",
+            missing_title: "Não encontramos este cartão",
+            missing_text: "Confira se o link está completo, ou peça um novo na loja.",
+            trouble_title: "Um momento, por favor",
+            trouble_text: "Não conseguimos preparar o cartão agora. Tente de novo em alguns instantes.",
+        },
+        Locale::En => &Words {
+            add_title: "Your card is ready",
+            add_text: "Tap the button to keep it in Wallet on your iPhone. No app, no password.",
+            add_apple: "Add to Apple Wallet",
+            google_soon: "Google Wallet is not available for this card yet. Open this link on an iPhone, or keep it for later.",
+            desktop_title: "Open it on your phone",
+            desktop_text: "Point your phone's camera at the code and add the card to your wallet.",
+            download: "Download the card (.pkpass)",
+            qr_label: "QR code with the address of this page",
+            voided_title: "This card is no longer valid",
+            voided_text: "It was cancelled or replaced by another. Ask for a new link at the shop.",
+            expired_title: "This card has expired",
+            expired_text: "Its time is over. Ask for a new one at the shop.",
+            missing_title: "We cannot find this card",
+            missing_text: "Check that the link is complete, or ask for a new one at the shop.",
+            trouble_title: "One moment, please",
+            trouble_text: "We cannot prepare the card right now. Try again in a little while.",
+        },
+        Locale::Es => &Words {
+            add_title: "Tu tarjeta está lista",
+            add_text: "Toca el botón para guardarla en la Cartera de tu iPhone. Sin aplicación, sin contraseña.",
+            add_apple: "Añadir a la Cartera de Apple",
+            google_soon: "La Billetera de Google aún no está disponible para esta tarjeta. Abre este enlace en un iPhone, o guárdalo para después.",
+            desktop_title: "Ábrela en tu móvil",
+            desktop_text: "Apunta la cámara del móvil al código y añade la tarjeta a tu cartera.",
+            download: "Descargar la tarjeta (.pkpass)",
+            qr_label: "Código QR con la dirección de esta página",
+            voided_title: "Esta tarjeta ya no es válida",
+            voided_text: "Fue cancelada o sustituida por otra. Pide un nuevo enlace en la tienda.",
+            expired_title: "Esta tarjeta ha caducado",
+            expired_text: "Su plazo terminó. Pide una nueva en la tienda.",
+            missing_title: "No encontramos esta tarjeta",
+            missing_text: "Comprueba que el enlace esté completo, o pide uno nuevo en la tienda.",
+            trouble_title: "Un momento, por favor",
+            trouble_text: "No podemos preparar la tarjeta ahora. Inténtalo de nuevo en unos instantes.",
+        },
+    }
+}
