@@ -55,7 +55,9 @@ pub async fn claim(
     lease_until: DateTime<Utc>,
     max: i64,
 ) -> sqlx::Result<Vec<Claim>> {
-    // SQLite has one writer and no row locks; on PostgreSQL a claim must not wait for a writer that holds a row.
+    // SQLite has one writer and no row locks; on PostgreSQL a claim must not wait for a writer that holds a row. There it
+    // is a CTE, because a subquery inside IN may be run once for each row, and each run skips what the last one locked:
+    // LIMIT would not limit.
     const SQL: PerEngine = PerEngine {
         sqlite: "
             UPDATE passes SET lease_until = $3, lease_no = lease_no + 1
@@ -65,12 +67,13 @@ pub async fn claim(
                 ORDER BY publish_after LIMIT $4)
             RETURNING pass_id, lease_no",
         postgres: "
-            UPDATE passes SET lease_until = $3, lease_no = lease_no + 1
-            WHERE brand_id = $1 AND pass_id IN (
+            WITH due AS MATERIALIZED (
                 SELECT pass_id FROM passes
                 WHERE brand_id = $1 AND change_no > published_no AND publish_after <= $2 AND lease_until <= $2
                 ORDER BY publish_after LIMIT $4 FOR UPDATE SKIP LOCKED)
-            RETURNING pass_id, lease_no",
+            UPDATE passes SET lease_until = $3, lease_no = lease_no + 1
+            FROM due WHERE passes.brand_id = $1 AND passes.pass_id = due.pass_id
+            RETURNING passes.pass_id, lease_no",
     };
     let sql = conn.text(&SQL);
     on!(conn, |c| sqlx::query_as(sql).bind(brand).bind(now).bind(lease_until).bind(max).fetch_all(c).await)
@@ -309,11 +312,13 @@ pub async fn touch_timed(conn: &mut Conn<'_>, brand: BrandId, now: DateTime<Utc>
             UPDATE passes SET change_no = change_no + 1, render_at = NULL
             WHERE brand_id = $1 AND pass_id IN (
                 SELECT pass_id FROM passes WHERE brand_id = $1 AND render_at <= $2 ORDER BY render_at LIMIT $3)",
+        // A CTE for the reason that `claim` gives.
         postgres: "
-            UPDATE passes SET change_no = change_no + 1, render_at = NULL
-            WHERE brand_id = $1 AND pass_id IN (
+            WITH due AS MATERIALIZED (
                 SELECT pass_id FROM passes WHERE brand_id = $1 AND render_at <= $2 ORDER BY render_at LIMIT $3
-                FOR UPDATE SKIP LOCKED)",
+                FOR UPDATE SKIP LOCKED)
+            UPDATE passes SET change_no = change_no + 1, render_at = NULL
+            FROM due WHERE passes.brand_id = $1 AND passes.pass_id = due.pass_id",
     };
     let sql = conn.text(&SQL);
     on!(conn, |c| sqlx::query(sql).bind(brand).bind(now).bind(limit).execute(c).await.map(|done| done.rows_affected()))
