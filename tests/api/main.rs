@@ -20,4 +20,5 @@ mod passes;
 mod publishing;
 mod race;
 mod roles;
+#[path = "../store/mod.rs"]
 mod store;

@@ -1,0 +1,148 @@
+//! What statements cost SQLite in a brand with few passes and with many.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chrono::TimeDelta;
+use passarela::domain::ids::PassId;
+use passarela::domain::secret::Secret;
+use passarela::store::devices::AskedSince;
+use passarela::store::publication::Published;
+use passarela::store::{Conn, Db, Tx, deliveries, devices, events, publication};
+
+use crate::app::{PASS_TYPE, TestApp};
+use crate::apple_web_service::Phone;
+use crate::engine::Engine;
+
+/// Instructions of SQLite's machine that a piece of work takes, at most one of them off.
+async fn instructions<T>(db: &Db, work: impl AsyncFnOnce(&mut Conn<'_>) -> sqlx::Result<T>) -> (T, usize) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let mut tx = db.begin().await.unwrap();
+    if let Tx::Sqlite(tx) = &mut tx {
+        let count = Arc::clone(&count);
+        tx.lock_handle().await.unwrap().set_progress_handler(1, move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            true
+        });
+    }
+    let done = work(&mut tx.conn()).await.unwrap();
+    if let Tx::Sqlite(tx) = &mut tx {
+        tx.lock_handle().await.unwrap().remove_progress_handler();
+    }
+    tx.commit().await.unwrap();
+    (done, count.load(Ordering::Relaxed))
+}
+
+/// What each statement behind publishing, phones and the timeline costs, for the same hundred passes.
+async fn costs(app: &TestApp, ids: &[PassId]) -> BTreeMap<&'static str, usize> {
+    let (db, brand, now) = (&app.app().db, app.one.brand.id, app.app().clock.now());
+    let mut costs = BTreeMap::new();
+    let claims = instructions(db, async |c| publication::claim(c, brand, now, now, 100).await).await;
+    assert_eq!(claims.0.len(), 100);
+    costs.insert("claim", claims.1);
+    let (sources, cost) = instructions(db, async |c| publication::load_sources(c, brand, ids).await).await;
+    costs.insert("load_sources", cost);
+    let (held, cost) = instructions(db, async |c| publication::lock(c, brand, ids).await).await;
+    costs.insert("lock", cost);
+    let same: Vec<_> = ids.iter().map(|pass| (*pass, 0, None)).collect();
+    let settled = instructions(db, async |c| publication::settle_unchanged(c, brand, &same, now).await).await;
+    costs.insert("settle_unchanged", settled.1);
+    let (served, cost) = instructions(db, async |c| publication::find_apple(c, brand, ids).await).await;
+    costs.insert("find_apple", cost);
+    let served: Vec<_> = served.into_iter().map(Option::unwrap).collect();
+    let new: Vec<Published> = held
+        .iter()
+        .map(|held| Published {
+            pass: held.pass_id,
+            published_no: 0,
+            tag_n: held.tag_n,
+            last_modified: held.last_modified,
+            render_at: None,
+            template_version: 1,
+            apple: served[0].apple.clone(),
+            apple_hash: served[0].apple_hash.clone(),
+            google: Vec::new(),
+            google_hash: vec![0; 32],
+        })
+        .collect();
+    let (rows, cost) = instructions(db, async |c| publication::publish(c, brand, &new, now, now).await).await;
+    assert_eq!(rows, 100);
+    costs.insert("publish", cost);
+    let keys: Vec<_> = sources.iter().map(|source| (source.pass_type.clone(), source.serial.clone())).collect();
+    let (found, cost) = instructions(db, async |c| publication::find_served(c, brand, &keys).await).await;
+    assert!(found.iter().all(Option::is_some));
+    costs.insert("find_served", cost);
+    let (holders, cost) = instructions(db, async |c| deliveries::list_holders(c, brand, ids, None, 500).await).await;
+    assert_eq!(holders.len(), 1);
+    costs.insert("list_holders", cost);
+    let asked = AskedSince {
+        pass_type: PASS_TYPE.to_owned(),
+        library_id: Secret::new("d1".to_owned()),
+        tag: passarela::domain::tag::Tag::asked(None),
+    };
+    let (listed, cost) = instructions(db, async |c| devices::list_updated(c, brand, &[asked]).await).await;
+    assert_eq!(listed[0].len(), 10);
+    costs.insert("list_updated", cost);
+    sqlx_on(db, "UPDATE events SET seq = NULL WHERE seq > (SELECT MAX(seq) - 100 FROM events)").await;
+    let (rows, cost) = instructions(db, async |c| events::sequence(c, brand, 500).await).await;
+    assert_eq!(rows, 100);
+    costs.insert("sequence", cost);
+    costs
+}
+
+async fn sqlx_on(db: &Db, sql: &'static str) {
+    let Db::Sqlite { writer, .. } = db else { panic!("SQLite") };
+    sqlx::query(sql).execute(writer).await.unwrap();
+}
+
+/// Copies every pass of the first brand with its content `times` times, published, and makes an event for each copy.
+async fn multiply(db: &Db, times: i64) {
+    let Db::Sqlite { writer, .. } = db else { panic!("SQLite") };
+    let statements = [
+        "CREATE TABLE more AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+         SELECT randomblob(16) AS id, p.* FROM n, passes p WHERE p.brand_id = (SELECT brand_id FROM registrations LIMIT 1)",
+        "UPDATE more SET pass_id = id, serial = hex(id), link = hex(id), code_id = id, external_id = NULL, published_no = change_no",
+        "ALTER TABLE more DROP COLUMN id",
+        "INSERT INTO passes SELECT * FROM more",
+        "INSERT INTO pass_contents SELECT m.brand_id, m.pass_id, x'00', x'00' FROM more m",
+        "INSERT INTO events SELECT m.brand_id, m.pass_id, b.next_seq + m.rowid - 1, 'pass.changed', NULL, m.pass_id, m.pass_id, '{}', m.created_at
+         FROM more m JOIN brands b ON b.brand_id = m.brand_id",
+        "UPDATE brands SET next_seq = (SELECT MAX(seq) + 1 FROM events) WHERE brand_id = (SELECT brand_id FROM registrations LIMIT 1)",
+        "DROP TABLE more",
+    ];
+    for statement in statements {
+        let query = sqlx::query(statement);
+        let query = if statement.contains("$1") { query.bind(times) } else { query };
+        query.execute(writer).await.unwrap();
+    }
+}
+
+/// SQLite once walked all passes of the brand for every batch that was published, and its whole timeline for every batch
+/// of events.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_batch_costs_does_not_grow_with_the_brand() {
+    let app = TestApp::start(Engine::Sqlite).await;
+    let db = &app.app().db;
+    for index in 0..10 {
+        let pass = app.issue(&format!("customer {index}")).await;
+        Phone::new(&app, "d1").register(&pass, "aa").await;
+    }
+    app.work().await;
+    multiply(db, 9).await;
+    let Db::Sqlite { writer, .. } = db else { panic!("SQLite") };
+    let ids: Vec<PassId> = sqlx::query_scalar("SELECT pass_id FROM passes").fetch_all(writer).await.unwrap();
+    sqlx_on(db, "CREATE TABLE changing AS SELECT pass_id FROM passes").await;
+    let change = "UPDATE passes SET change_no = change_no + 1 WHERE pass_id IN (SELECT pass_id FROM changing)";
+    sqlx_on(db, change).await;
+    app.clock.advance(TimeDelta::seconds(2));
+    let few = costs(&app, &ids).await;
+    multiply(db, 40).await;
+    sqlx_on(db, change).await;
+    app.clock.advance(TimeDelta::seconds(2));
+    let many = costs(&app, &ids).await;
+    for (statement, few) in few {
+        let many = many[statement];
+        assert!(many < 2 * few, "{statement}: {few} instructions with 100 passes in the brand, {many} with 4,100");
+    }
+}
