@@ -22,6 +22,9 @@ macro_rules! id {
         impl $name {
             pub const PREFIX: &'static str = $prefix;
 
+            /// Before every id that is ever made: where a list begins.
+            pub const FIRST: Self = Self(Uuid::nil());
+
             pub const fn new(id: Uuid) -> Self {
                 Self(id)
             }

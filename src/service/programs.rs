@@ -62,7 +62,8 @@ pub async fn create(
     Ok(reply)
 }
 
-/// Edits a program at the version the editor saw (`None`: whichever it is).
+/// Edits a program at the version the editor saw (`None`: whichever it is). Its passes are marked by a worker: there may be
+/// a million.
 pub async fn update(
     app: &App,
     brand: BrandId,
@@ -82,24 +83,24 @@ pub async fn update(
     };
     record(app, &mut tx.conn(), brand, "program.updated", program).await?;
     tx.commit().await?;
-    touch_passes(app, brand, program).await?;
+    app.changed.notify_one();
     Ok(updated)
 }
 
-/// Marks every pass of the program to be published, a few hundred at a time: templates show its name, and its zone
-/// decides when a day begins.
-async fn touch_passes(app: &App, brand: BrandId, program: ProgramId) -> Result<(), Problem> {
-    let mut after = None;
-    loop {
-        let mut tx = app.db.begin().await?;
-        let touched = passes::touch_program(&mut tx.conn(), brand, program, after, TOUCH_BATCH).await?;
-        tx.commit().await?;
-        app.changed.notify_one();
-        after = touched.last().copied();
-        if after.is_none() {
-            return Ok(());
-        }
-    }
+/// The brand after `after` with a program that changed.
+pub async fn next_brand_to_touch(app: &App, after: Option<BrandId>) -> Result<Option<BrandId>, Problem> {
+    Ok(programs::next_brand_to_touch(&mut app.db.read().await?.conn(), after).await?)
+}
+
+/// Marks the next passes of a program that changed to be published: templates show its name, and its zone decides when a
+/// day begins. `false`: no more of the brand's are to be marked.
+pub async fn touch_some(app: &App, brand: BrandId) -> Result<bool, Problem> {
+    let mut tx = app.db.begin().await?;
+    let Some(next) = programs::lock_to_touch(&mut tx.conn(), brand).await? else { return Ok(false) };
+    let touched = passes::touch_program(&mut tx.conn(), brand, next.program_id, next.touched_to, TOUCH_BATCH).await?;
+    programs::set_touched(&mut tx.conn(), brand, next.program_id, touched.last().copied()).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 pub async fn read(app: &App, brand: BrandId, program: ProgramId) -> Result<Program, Problem> {

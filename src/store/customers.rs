@@ -122,9 +122,13 @@ pub async fn list(
 ) -> sqlx::Result<Vec<Customer>> {
     const SQL: &str = "
         SELECT customer_id, name, locale, time_zone, attributes, version, created_at, updated_at
-        FROM customers WHERE brand_id = $1 AND ($2 IS NULL OR customer_id > $2) ORDER BY customer_id LIMIT $3";
-    let rows: Vec<CustomerRow> =
-        on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(after).bind(limit).fetch_all(c).await)?;
+        FROM customers WHERE brand_id = $1 AND customer_id > $2 ORDER BY customer_id LIMIT $3";
+    let rows: Vec<CustomerRow> = on!(conn, |c| sqlx::query_as(SQL)
+        .bind(brand)
+        .bind(after.unwrap_or(CustomerId::FIRST))
+        .bind(limit)
+        .fetch_all(c)
+        .await)?;
     Ok(rows.into_iter().map(Customer::from).collect())
 }
 

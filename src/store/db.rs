@@ -171,7 +171,7 @@ macro_rules! migration {
 }
 
 /// In order. A merged file is never edited; a test compares this list with the folders.
-const MIGRATIONS: &[MigrationFile] = &[migration!(1, "0001_spine")];
+const MIGRATIONS: &[MigrationFile] = &[migration!(1, "0001_spine"), migration!(2, "0002_seek")];
 
 /// The newest schema this program knows.
 pub fn schema_version() -> i64 {

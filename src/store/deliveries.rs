@@ -17,15 +17,17 @@ pub async fn list_holders(
     if passes.is_empty() {
         return Ok(Vec::new());
     }
+    // From the passes to their devices: SQLite would rather walk all devices of the brand in the order asked for.
     on!(conn, |c| {
-        let mut query = QueryBuilder::new("SELECT DISTINCT device_id FROM registrations WHERE brand_id = ");
-        query.push_bind(brand).push(" AND pass_id IN (");
-        let mut list = query.separated(", ");
-        for pass in passes {
-            list.push_bind(*pass);
-        }
-        query.push(") AND (").push_bind(after).push(" IS NULL OR device_id > ").push_bind(after);
-        query.push(") ORDER BY device_id LIMIT ").push_bind(limit).build_query_scalar().fetch_all(c).await
+        let mut query = QueryBuilder::new("WITH v (pass_id) AS (");
+        query.push_values(passes, |mut row, pass| {
+            row.push_bind(*pass);
+        });
+        query.push(
+            ") SELECT DISTINCT r.device_id FROM v CROSS JOIN registrations r WHERE r.pass_id = v.pass_id AND r.brand_id = ",
+        );
+        query.push_bind(brand).push(" AND r.device_id > ").push_bind(after.unwrap_or(DeviceId::FIRST));
+        query.push(" ORDER BY r.device_id LIMIT ").push_bind(limit).build_query_scalar().fetch_all(c).await
     })
 }
 
@@ -73,11 +75,12 @@ pub async fn list_forgotten(
         SELECT DISTINCT r.device_id
         FROM registrations r
         JOIN passes p ON p.brand_id = r.brand_id AND p.pass_id = r.pass_id
-        WHERE r.brand_id = $1 AND p.brand_id = $1 AND r.told_tag_n < p.tag_n AND ($2 IS NULL OR r.device_id > $2)
+        WHERE r.brand_id = $1 AND p.brand_id = $1 AND r.told_tag_n < p.tag_n AND r.device_id > $2
           AND NOT EXISTS (
               SELECT 1 FROM deliveries d
               WHERE d.brand_id = $1 AND d.channel = 'apns' AND d.device_id = r.device_id AND d.state = 'pending')
         ORDER BY r.device_id LIMIT $3";
+    let after = after.unwrap_or(DeviceId::FIRST);
     on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(after).bind(limit).fetch_all(c).await)
 }
 

@@ -104,7 +104,7 @@ pub async fn unregister(
         DELETE FROM devices WHERE brand_id = $1 AND device_id = $2
         AND NOT EXISTS (SELECT 1 FROM registrations WHERE brand_id = $1 AND device_id = $2)";
     const PENDING: &str = "
-        DELETE FROM deliveries WHERE brand_id = $1 AND device_id = $2 AND state = 'pending'
+        DELETE FROM deliveries WHERE brand_id = $1 AND channel = 'apns' AND device_id = $2 AND state = 'pending'
         AND NOT EXISTS (SELECT 1 FROM devices WHERE brand_id = $1 AND device_id = $2)";
     let device_sql = conn.text(&DEVICE);
     on!(conn, |c| {
@@ -194,7 +194,7 @@ pub async fn list_holders(conn: &mut Conn<'_>, brand: BrandId, pass: PassId, lim
         FROM registrations r
         JOIN devices d ON d.brand_id = r.brand_id AND d.device_id = r.device_id
         JOIN passes p ON p.brand_id = r.brand_id AND p.pass_id = r.pass_id
-        WHERE r.brand_id = $1 AND r.pass_id = $2 ORDER BY d.device_id LIMIT $3";
+        WHERE r.brand_id = $1 AND r.pass_id = $2 ORDER BY r.device_id LIMIT $3";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass).bind(limit).fetch_all(c).await)
 }
 

@@ -46,7 +46,10 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, event: &NewEvent) -> sq
 /// The brand after `after` that has events without `seq`.
 pub async fn next_unsequenced_brand(conn: &mut Conn<'_>, after: Option<BrandId>) -> sqlx::Result<Option<BrandId>> {
     const SQL: &str = "
-        SELECT brand_id FROM events WHERE seq IS NULL AND ($1 IS NULL OR brand_id > $1) ORDER BY brand_id LIMIT 1";
+        SELECT b.brand_id FROM brands b
+        WHERE b.brand_id > $1 AND EXISTS (SELECT 1 FROM events e WHERE e.brand_id = b.brand_id AND e.seq IS NULL)
+        ORDER BY b.brand_id LIMIT 1";
+    let after = after.unwrap_or(BrandId::FIRST);
     on!(conn, |c| sqlx::query_scalar(SQL).bind(after).fetch_optional(c).await)
 }
 

@@ -58,8 +58,8 @@ pub async fn find_live(
 pub async fn list(conn: &mut Conn<'_>, brand: BrandId, after: Option<KeyId>, limit: i64) -> sqlx::Result<Vec<ApiKey>> {
     const SQL: &str = "
         SELECT key_id, role, store_id, name, created_at, expires_at, revoked_at
-        FROM api_keys WHERE brand_id = $1 AND ($2 IS NULL OR key_id > $2) ORDER BY key_id LIMIT $3";
-    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(after).bind(limit).fetch_all(c).await)
+        FROM api_keys WHERE brand_id = $1 AND key_id > $2 ORDER BY key_id LIMIT $3";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(after.unwrap_or(KeyId::FIRST)).bind(limit).fetch_all(c).await)
 }
 
 /// The key afterwards; `None` when the brand has no such key. Revoking twice keeps the first time.

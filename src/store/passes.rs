@@ -261,7 +261,7 @@ pub async fn set_data(
     Ok(row.map(Pass::from))
 }
 
-/// Moves a pass from one of `from` to `to` and marks it to be published. `None`: it is not there or in another status.
+/// Moves a pass from `from` to `to` and marks it to be published. `None`: it is not there or in another status.
 pub async fn set_status(
     conn: &mut Conn<'_>,
     brand: BrandId,
@@ -338,14 +338,14 @@ pub async fn touch_program(
     conn: &mut Conn<'_>,
     brand: BrandId,
     program: ProgramId,
-    after: Option<PassId>,
+    after: PassId,
     limit: i64,
 ) -> sqlx::Result<Vec<PassId>> {
     const SQL: &str = "
         UPDATE passes SET change_no = change_no + 1
         WHERE brand_id = $1 AND pass_id IN (
             SELECT pass_id FROM passes
-            WHERE brand_id = $1 AND program_id = $2 AND ($3 IS NULL OR pass_id > $3) ORDER BY pass_id LIMIT $4)
+            WHERE brand_id = $1 AND program_id = $2 AND pass_id > $3 ORDER BY pass_id LIMIT $4)
         RETURNING pass_id";
     let mut touched: Vec<PassId> =
         on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(program).bind(after).bind(limit).fetch_all(c).await)?;

@@ -20,9 +20,12 @@ pub async fn next_due_brand(
     now: DateTime<Utc>,
 ) -> sqlx::Result<Option<BrandId>> {
     const SQL: &str = "
-        SELECT brand_id FROM passes
-        WHERE change_no > published_no AND publish_after <= $2 AND lease_until <= $2 AND ($1 IS NULL OR brand_id > $1)
-        ORDER BY brand_id LIMIT 1";
+        SELECT b.brand_id FROM brands b
+        WHERE b.brand_id > $1 AND EXISTS (
+            SELECT 1 FROM passes p
+            WHERE p.brand_id = b.brand_id AND p.change_no > p.published_no AND p.publish_after <= $2 AND p.lease_until <= $2)
+        ORDER BY b.brand_id LIMIT 1";
+    let after = after.unwrap_or(BrandId::FIRST);
     on!(conn, |c| sqlx::query_scalar(SQL).bind(after).bind(now).fetch_optional(c).await)
 }
 
@@ -33,9 +36,11 @@ pub async fn next_timed_brand(
     now: DateTime<Utc>,
 ) -> sqlx::Result<Option<BrandId>> {
     const SQL: &str = "
-        SELECT brand_id FROM passes
-        WHERE render_at IS NOT NULL AND render_at <= $2 AND ($1 IS NULL OR brand_id > $1)
-        ORDER BY brand_id LIMIT 1";
+        SELECT b.brand_id FROM brands b
+        WHERE b.brand_id > $1
+          AND EXISTS (SELECT 1 FROM passes p WHERE p.brand_id = b.brand_id AND p.render_at IS NOT NULL AND p.render_at <= $2)
+        ORDER BY b.brand_id LIMIT 1";
+    let after = after.unwrap_or(BrandId::FIRST);
     on!(conn, |c| sqlx::query_scalar(SQL).bind(after).bind(now).fetch_optional(c).await)
 }
 

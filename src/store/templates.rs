@@ -43,8 +43,13 @@ pub async fn list(
 ) -> sqlx::Result<Vec<Template>> {
     const SQL: &str = "
         SELECT template_id, name, kind, pass_type, version, created_at, updated_at
-        FROM templates WHERE brand_id = $1 AND ($2 IS NULL OR template_id > $2) ORDER BY template_id LIMIT $3";
-    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(after).bind(limit).fetch_all(c).await)
+        FROM templates WHERE brand_id = $1 AND template_id > $2 ORDER BY template_id LIMIT $3";
+    on!(conn, |c| sqlx::query_as(SQL)
+        .bind(brand)
+        .bind(after.unwrap_or(TemplateId::FIRST))
+        .bind(limit)
+        .fetch_all(c)
+        .await)
 }
 
 /// Stores a new template, or the next version of the one with this name; the answer carries the version to be filled.

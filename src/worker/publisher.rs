@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::publish::{self, BATCH};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, programs};
 
 /// How long a change that another process committed may wait to be noticed. Changes of this process wake the loop.
 const POLL: Duration = Duration::from_millis(500);
@@ -33,7 +33,8 @@ pub async fn run(app: App, stop: CancellationToken) {
 /// One turn for every brand with something due, again and again until nothing is.
 pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
     loop {
-        let (mut after, mut is_more) = (None, false);
+        let mut is_more = touch_programs(app).await?;
+        let mut after = None;
         while let Some(brand) = app.run(async move |app| publish::next_brand(&app, after).await).await? {
             after = Some(brand);
             let batch = match app.run(async move |app| publish::publish_due(&app, brand).await).await {
@@ -57,4 +58,17 @@ pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
             return Ok(());
         }
     }
+}
+
+/// Some passes of every brand's changed program, so that they are published in this round; whether there may be more.
+async fn touch_programs(app: &App) -> Result<bool, Problem> {
+    let (mut after, mut is_more) = (None, false);
+    while let Some(brand) = app.run(async move |app| programs::next_brand_to_touch(&app, after).await).await? {
+        after = Some(brand);
+        match app.run(async move |app| programs::touch_some(&app, brand).await).await {
+            Ok(has_touched) => is_more |= has_touched,
+            Err(problem) => tracing::warn!(brand.id = %brand, "a changed program of {brand} waits: {problem}"),
+        }
+    }
+    Ok(is_more)
 }

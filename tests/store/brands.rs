@@ -68,6 +68,31 @@ on_both_engines! {
         assert_eq!((page.len(), rest.len()), (1, 1));
     }
 
+    async fn a_program_that_changed_has_its_passes_marked_from_the_first(engine) {
+        let w = World::new(engine).await;
+        let (one, two) = (w.one.brand, w.two.brand);
+        let due = async |after| w.read(async |c| programs::next_brand_to_touch(c, after).await).await;
+        assert_eq!(due(None).await, None);
+        let edit = async || w.write(async |c| programs::update(c, one, w.one.program, Some("N"), None, None, w.now).await).await;
+        edit().await.unwrap();
+        assert_eq!((due(None).await, due(Some(one)).await), (Some(one), None));
+        assert_eq!(w.write(async |c| programs::lock_to_touch(c, two).await).await, None);
+        let some = passarela::domain::ids::PassId::new(new_id());
+        w.write(async |c| {
+            let next = programs::lock_to_touch(c, one).await?.unwrap();
+            assert_eq!((next.program_id, next.touched_to), (w.one.program, passarela::domain::ids::PassId::FIRST));
+            programs::set_touched(c, one, next.program_id, Some(some)).await
+        })
+        .await;
+        let next = w.write(async |c| programs::lock_to_touch(c, one).await).await.unwrap();
+        assert_eq!(next.touched_to, some);
+        edit().await.unwrap();
+        let next = w.write(async |c| programs::lock_to_touch(c, one).await).await.unwrap();
+        assert_eq!(next.touched_to, passarela::domain::ids::PassId::FIRST, "changed again: from the first again");
+        w.write(async |c| programs::set_touched(c, one, w.one.program, None).await).await;
+        assert_eq!(due(None).await, None);
+    }
+
     async fn a_template_s_versions_keep_their_files(engine) {
         let w = World::new(engine).await;
         let (one, two) = (w.one.brand, w.two.brand);

@@ -100,9 +100,9 @@ on_both_engines! {
         }
         let other = w.pass(&w.two, None).await.id;
         assert_eq!(w.write(async |c| passes::touch_customer(c, one, w.one.customer, w.now).await).await, 3);
-        let touched = w.write(async |c| passes::touch_program(c, one, w.one.program, None, 2).await).await;
+        let touched = w.write(async |c| passes::touch_program(c, one, w.one.program, PassId::FIRST, 2).await).await;
         assert_eq!(touched, ids[..2]);
-        let touched = w.write(async |c| passes::touch_program(c, one, w.one.program, Some(ids[1]), 2).await).await;
+        let touched = w.write(async |c| passes::touch_program(c, one, w.one.program, ids[1], 2).await).await;
         assert_eq!(touched, ids[2..]);
         for (brand, id, change_no) in [(one, ids[0], 3), (w.two.brand, other, 1)] {
             assert_eq!(w.read(async |c| passes::find(c, brand, id).await).await.unwrap().change_no, change_no);

@@ -1,0 +1,14 @@
+-- Every list and every batch finds its rows by seeking: what it costs does not grow with the brand.
+
+DROP INDEX passes_by_customer;
+CREATE INDEX passes_by_customer ON passes (brand_id, customer_id, pass_id);
+CREATE INDEX passes_by_program ON passes (brand_id, program_id, pass_id);
+CREATE INDEX passes_by_status ON passes (brand_id, status, pass_id);
+
+DROP INDEX customer_identifiers_by_customer;
+CREATE INDEX customer_identifiers_by_customer ON customer_identifiers (brand_id, customer_id, kind);
+
+-- A program that changed has its passes marked some at a time: the last one marked; the lowest id before the first; null
+-- when all are.
+ALTER TABLE programs ADD COLUMN touched_to UUID;
+CREATE INDEX programs_to_touch ON programs (brand_id, program_id) WHERE touched_to IS NOT NULL;
