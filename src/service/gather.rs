@@ -53,12 +53,31 @@ impl<L: Lookup> Default for Gather<L> {
     }
 }
 
-/// One of [`STATEMENTS`]; whatever ends its task gives its place to the next.
-struct Place<L: Lookup>(Arc<Mutex<Queue<L>>>);
+/// One of [`STATEMENTS`]. A task that panics gives it back too.
+struct Turn<L: Lookup> {
+    queue: Arc<Mutex<Queue<L>>>,
+    is_over: bool,
+}
 
-impl<L: Lookup> Drop for Place<L> {
+impl<L: Lookup> Turn<L> {
+    /// The oldest that waits, and what waits for the same brand. `None`: nothing waits, and the turn is over; both are
+    /// seen under one lock, or an ask that came in between would find no task and start none.
+    fn next_batch(&mut self) -> Option<(BrandId, Vec<Ask<L>>)> {
+        let mut queue = lock(&self.queue);
+        let Some(brand) = queue.waiting.first().map(|ask| ask.brand) else {
+            queue.running -= 1;
+            self.is_over = true;
+            return None;
+        };
+        Some((brand, queue.waiting.extract_if(.., |ask| ask.brand == brand).take(BATCH_MAX).collect()))
+    }
+}
+
+impl<L: Lookup> Drop for Turn<L> {
     fn drop(&mut self) {
-        lock(&self.0).running -= 1;
+        if !self.is_over {
+            lock(&self.queue).running -= 1;
+        }
     }
 }
 
@@ -71,9 +90,9 @@ impl<L: Lookup> Gather<L> {
     pub async fn read(&self, app: &App, brand: BrandId, key: L::Key) -> Result<L::Found, Problem> {
         let (answer, answered) = oneshot::channel();
         if self.push(Ask { brand, key, answer })? {
-            let (place, reader) = (Place(Arc::clone(&self.0)), app.clone());
+            let (mut turn, reader) = (Turn { queue: Arc::clone(&self.0), is_over: false }, app.clone());
             app.spawn(async move {
-                while let Some((brand, batch)) = next_batch(&place) {
+                while let Some((brand, batch)) = turn.next_batch() {
                     answer_all(&reader, brand, batch).await;
                 }
             });
@@ -92,13 +111,6 @@ impl<L: Lookup> Gather<L> {
         queue.running += usize::from(is_wanted);
         Ok(is_wanted)
     }
-}
-
-/// The oldest that waits, and what waits for the same brand.
-fn next_batch<L: Lookup>(place: &Place<L>) -> Option<(BrandId, Vec<Ask<L>>)> {
-    let mut queue = lock(&place.0);
-    let brand = queue.waiting.first()?.brand;
-    Some((brand, queue.waiting.extract_if(.., |ask| ask.brand == brand).take(BATCH_MAX).collect()))
 }
 
 async fn answer_all<L: Lookup>(app: &App, brand: BrandId, batch: Vec<Ask<L>>) {
