@@ -43,7 +43,7 @@ pub struct Server {
     pub public_url: String,
     pub tls_cert_file: Option<PathBuf>,
     pub tls_key_file: Option<PathBuf>,
-    pub trusted_proxies: Vec<String>,
+    pub trusted_proxies: Vec<std::net::IpAddr>,
     pub http_workers: usize,
     pub head_timeout_secs: u64,
     pub body_timeout_secs: u64,

@@ -54,7 +54,7 @@ struct Logs {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Updated {
+struct UpdatedBody {
     last_updated: String,
     serial_numbers: Vec<String>,
 }
@@ -180,7 +180,7 @@ pub async fn list(
     match listed.await {
         Ok(Some((serial_numbers, tag))) => HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-store"))
-            .json(Updated { last_updated: tag.to_string(), serial_numbers }),
+            .json(UpdatedBody { last_updated: tag.to_string(), serial_numbers }),
         Ok(None) => HttpResponse::NoContent().finish(),
         Err(problem) => refuse(&request, problem),
     }

@@ -93,7 +93,7 @@ const LOGS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).expect("30 is not zero")
 pub struct LogBudget(Addresses);
 
 impl LogBudget {
-    pub fn new(trusted_proxies: &[String]) -> Self {
+    pub fn new(trusted_proxies: &[IpAddr]) -> Self {
         Self(Addresses::new(LOGS_PER_MINUTE, trusted_proxies))
     }
 
@@ -109,7 +109,7 @@ pub struct Failures(Addresses);
 const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(120).expect("120 is not zero");
 
 impl Failures {
-    pub fn new(trusted_proxies: &[String]) -> Self {
+    pub fn new(trusted_proxies: &[IpAddr]) -> Self {
         Self(Addresses::new(FAILURES_PER_MINUTE, trusted_proxies))
     }
 
@@ -136,11 +136,11 @@ struct Addresses {
 const FORGET_EVERY: usize = 10_000;
 
 impl Addresses {
-    fn new(per_minute: NonZeroU32, trusted_proxies: &[String]) -> Self {
+    fn new(per_minute: NonZeroU32, trusted_proxies: &[IpAddr]) -> Self {
         Self {
             limiter: DefaultKeyedRateLimiter::keyed(Quota::per_minute(per_minute)),
             counted: AtomicUsize::new(0),
-            trusted_proxies: trusted_proxies.iter().filter_map(|address| address.parse().ok()).collect(),
+            trusted_proxies: trusted_proxies.to_vec(),
         }
     }
 

@@ -8,7 +8,7 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, ETAG, HttpDate, LAST_MODIFIED};
 use bytes::Bytes;
 
-use crate::service::bundles::Served;
+use crate::service::bundles::SignedPass;
 
 /// The two pieces of a bundle.
 pub struct Pieces {
@@ -32,7 +32,7 @@ impl MessageBody for Pieces {
 pub const PKPASS: &str = "application/vnd.apple.pkpass";
 
 /// 200 with the bundle and everything a phone or browser wants to know of it.
-pub fn respond(served: &Served, serial: &str) -> HttpResponse {
+pub fn respond(served: &SignedPass, serial: &str) -> HttpResponse {
     let pieces = Pieces { length: served.bundle.len() as u64, left: served.bundle.pieces().into_iter() };
     let body = HttpResponse::Ok()
         .insert_header((LAST_MODIFIED, http_date(served.last_modified)))

@@ -70,9 +70,6 @@ pub async fn create(allow: Allow<(Admin,)>, app: Data<App>, body: Body<CreateKey
 pub async fn list(allow: Allow<(Admin,)>, app: Data<App>, query: Query<Paging>) -> Result<HttpResponse, Problem> {
     let brand = allow.caller.brand.id;
     let Query(paging) = query;
-    if paging.changed_since.is_some() {
-        return Err(Problem::invalid("", "keys do not take changed_since"));
-    }
     let (limit, after) = (limit(paging.limit)?, after(paging.after.as_deref())?);
     let found = app.run(async move |app| keys::list(&app, brand, after, limit).await).await?;
     let data = found.into_iter().map(view).collect();

@@ -12,7 +12,8 @@ const LIMIT_DEFAULT: i64 = 50;
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Page<T> {
     pub data: Vec<T>,
-    /// Pass it as `after` (or as `changed_since`) for the next page; absent on the last one.
+    /// Where to go on: `after` for the next page, absent after a page that is not full; or `changed_since`, always
+    /// there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -26,9 +27,6 @@ pub struct Paging {
     pub limit: Option<i64>,
     /// The `next` of the page before.
     pub after: Option<String>,
-    /// Only what changed after this sequence number; begin with 0 and go on with `next`. An object that changed
-    /// several times may be named again on a later page.
-    pub changed_since: Option<i64>,
 }
 
 /// The page size that was asked for.

@@ -49,7 +49,7 @@ const fn row(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::IdentifierTaken { .. } => (StatusCode::CONFLICT, "identifier-taken"),
         Problem::VersionMismatch => (StatusCode::PRECONDITION_FAILED, "version-mismatch"),
         Problem::CursorGone => (StatusCode::GONE, "cursor-gone"),
-        Problem::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
+        Problem::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
         Problem::InFlight => (StatusCode::CONFLICT, "in-flight"),
         Problem::TemplateRefused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "template-refused"),
         Problem::NoSigner { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no-signer"),

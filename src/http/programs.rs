@@ -9,7 +9,7 @@ use crate::domain::ids::ProgramId;
 use crate::http::auth::Allow;
 use crate::http::auth::role::{Admin, Issuer, Marketing, Reader};
 use crate::http::extract::{Body, IdempotencyKey, IfMatch, Query, id, reply};
-use crate::http::page::{Page, Paging, after, limit};
+use crate::http::page::{Page, after, limit};
 use crate::service::programs::{self, NewProgram};
 use crate::service::{App, Problem, read_pass};
 use crate::store::programs::Program;
@@ -87,13 +87,25 @@ pub async fn create(
     Ok(reply(done.await?))
 }
 
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListPrograms {
+    /// Items of a page: 1 to 200, 50 if absent.
+    limit: Option<i64>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// Only programs that changed after this sequence number; begin with 0 and go on with `next`.
+    changed_since: Option<i64>,
+}
+
 /// List programs
-#[utoipa::path(get, path = "/api/v1/programs", tag = "programs", params(Paging),
+#[utoipa::path(get, path = "/api/v1/programs", tag = "programs", params(ListPrograms),
     responses((status = 200, description = "A page", body = Page<ProgramView>)))]
 pub async fn list(
     allow: Allow<(Reader, Issuer, Marketing, Admin)>,
     app: Data<App>,
-    query: Query<Paging>,
+    query: Query<ListPrograms>,
 ) -> Result<HttpResponse, Problem> {
     let brand = allow.caller.brand.id;
     let Query(paging) = query;

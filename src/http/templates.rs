@@ -42,9 +42,6 @@ pub async fn list(
 ) -> Result<HttpResponse, Problem> {
     let brand = allow.caller.brand.id;
     let Query(paging) = query;
-    if paging.changed_since.is_some() {
-        return Err(Problem::invalid("", "templates do not take changed_since"));
-    }
     let (limit, after) = (limit(paging.limit)?, after(paging.after.as_deref())?);
     let found = app.run(async move |app| templates::list(&app, brand, after, limit).await).await?;
     let data = found.into_iter().map(view).collect();

@@ -98,7 +98,7 @@ impl App {
         Ok(installation::ping(&mut self.db.read().await?.conn()).await?)
     }
 
-    /// Stops taking in work that is not begun yet and waits for what runs.
+    /// Waits for what runs. Whoever calls it has stopped the server and the workers, so nothing new begins.
     pub async fn finish(&self) {
         self.tasks.close();
         self.tasks.wait().await;

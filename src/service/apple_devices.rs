@@ -11,7 +11,7 @@ use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
 use crate::store::devices::{self, AskedSince, NewDevice};
-use crate::store::publication::Served;
+use crate::store::publication::ServedState;
 use crate::store::{deliveries, logs};
 
 /// A pass as a phone names it, with the token it proves itself by.
@@ -24,7 +24,7 @@ pub struct PassRef {
 
 /// The row behind the pass if the token is its own. A wrong token and an unknown serial are the same to the caller,
 /// in answer and in work.
-async fn authenticate(app: &App, brand: &Brand, pass: &PassRef) -> Result<Served, Problem> {
+async fn authenticate(app: &App, brand: &Brand, pass: &PassRef) -> Result<ServedState, Problem> {
     let served = app.reads.served.read(app, brand.id, (pass.pass_type.clone(), pass.serial.clone())).await?;
     let version = served.as_ref().map_or(crate::wallet::keys::TOKEN_KEY_VERSION, |served| served.token_key_version);
     let expected = app.master_key.apple_token(version, brand.id, &pass.pass_type, &pass.serial);
@@ -97,7 +97,7 @@ pub enum Fetched {
     NotModified {
         last_modified: i64,
     },
-    Pass(bundles::Served),
+    Pass(bundles::SignedPass),
 }
 
 /// The pass as it is published. Reads and signs in tasks of the main runtime, so a handler may await it as it is.
@@ -115,8 +115,8 @@ pub async fn fetch(
     }
     let signer = usable_signer(app, &pass.pass_type)?;
     if let Some(bundle) = bundles::find_ready(app, &served.apple_hash, &signer).await {
-        let Served { apple_hash, last_modified, .. } = served;
-        return Ok(Fetched::Pass(bundles::Served { bundle, apple_hash, last_modified }));
+        let ServedState { apple_hash, last_modified, .. } = served;
+        return Ok(Fetched::Pass(bundles::SignedPass { bundle, apple_hash, last_modified }));
     }
     let (brand, pass) = (brand.id, served.pass_id);
     app.run(async move |app| bundles::load(&app, brand, pass).await).await.map(Fetched::Pass)

@@ -65,7 +65,7 @@ pub async fn find_ready(app: &App, apple_hash: &[u8], signer: &Signer) -> Option
 }
 
 /// A signed bundle and the content it was made from.
-pub struct Served {
+pub struct SignedPass {
     pub bundle: Bundle,
     pub apple_hash: Vec<u8>,
     /// Unix seconds.
@@ -73,11 +73,11 @@ pub struct Served {
 }
 
 /// The published pass as a bundle: from memory, or signed now.
-pub async fn load(app: &App, brand: BrandId, pass: PassId) -> Result<Served, Problem> {
+pub async fn load(app: &App, brand: BrandId, pass: PassId) -> Result<SignedPass, Problem> {
     let content = app.reads.contents.read(app, brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })?;
     let (apple_hash, last_modified) = (content.apple_hash.clone(), content.last_modified);
     let bundle = sign(app, brand, content).await?;
-    Ok(Served { bundle, apple_hash, last_modified })
+    Ok(SignedPass { bundle, apple_hash, last_modified })
 }
 
 /// The signer of a pass type, if it may sign now.

@@ -43,7 +43,7 @@ pub async fn begin(
     }
     let kept = idempotency::find(conn, brand, &once.scope, &once.key).await?.ok_or(Problem::InFlight)?;
     if kept.fingerprint != once.fingerprint {
-        return Err(Problem::KeyReused);
+        return Err(Problem::IdempotencyKeyReused);
     }
     let status = u16::try_from(kept.status).map_err(Problem::internal)?;
     Ok(Some(Reply { status, body: kept.body, is_replayed: true }))

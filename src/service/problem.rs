@@ -41,7 +41,7 @@ pub enum Problem {
     #[error("changed_since is ahead of everything that happened: the database was restored; begin again with 0")]
     CursorGone,
     #[error("this Idempotency-Key was used for another request")]
-    KeyReused,
+    IdempotencyKeyReused,
     #[error("a request with this Idempotency-Key is being carried out")]
     InFlight,
     #[error("the template cannot show this pass: {detail}")]

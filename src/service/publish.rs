@@ -72,7 +72,7 @@ pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVers
         let images_url = images_url(app, brand, source);
         let images: Vec<&str> = template.renderer.design().images.keys().map(String::as_str).collect();
         let place =
-            loyalty::Place { issuer_id, template: source.template_id, images_url: &images_url, images: &images };
+            loyalty::Surroundings { issuer_id, template: source.template_id, images_url: &images_url, images: &images };
         loyalty::object(&content, place).to_string().into_bytes()
     });
     let google = google.unwrap_or_default();
@@ -276,7 +276,7 @@ async fn queue_holders(
     after: Option<DeviceId>,
 ) -> Result<Queued, Problem> {
     let now = app.clock.now();
-    let devices = deliveries::list_holders(conn, brand, passes, after, DEVICES_MAX).await?;
+    let devices = deliveries::list_holding_devices(conn, brand, passes, after, DEVICES_MAX).await?;
     let rows: Vec<_> = devices.iter().map(|device| (DeliveryId::new(app.clock.new_id()), *device)).collect();
     let queued = deliveries::enqueue(conn, brand, &rows, "interactive", now, now).await?;
     let is_more = i64::try_from(devices.len()).is_ok_and(|count| count == DEVICES_MAX);

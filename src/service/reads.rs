@@ -4,7 +4,7 @@ use crate::domain::ids::{BrandId, PassId};
 use crate::service::gather::{Gather, Lookup};
 use crate::store::Conn;
 use crate::store::devices::{self, AskedSince, Updated};
-use crate::store::publication::{self, AppleContent, Served};
+use crate::store::publication::{self, AppleContent, ServedState};
 
 #[derive(Default)]
 pub struct Reads {
@@ -18,7 +18,7 @@ pub struct ServedLookup;
 
 impl Lookup for ServedLookup {
     type Key = (String, String);
-    type Found = Option<Served>;
+    type Found = Option<ServedState>;
 
     async fn read(conn: &mut Conn<'_>, brand: BrandId, keys: &[Self::Key]) -> sqlx::Result<Vec<Self::Found>> {
         publication::find_served(conn, brand, keys).await

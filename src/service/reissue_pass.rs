@@ -12,13 +12,12 @@ use crate::store::{customers, members, programs, templates};
 pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Problem> {
     let missing = || Problem::NotFound { what: "pass" };
     // Ready before the transaction begins: inside it, no second connection is asked for.
-    {
+    let template = {
         let mut reader = app.db.read().await?;
         let known = passes::find(&mut reader.conn(), brand.id, old).await?.ok_or_else(missing)?;
-        let template = templates::find(&mut reader.conn(), brand.id, known.template_id).await?.ok_or_else(missing)?;
-        drop(reader);
-        ready_templates::load(app, brand.id, template.id, template.version).await?;
-    }
+        templates::find(&mut reader.conn(), brand.id, known.template_id).await?.ok_or_else(missing)?
+    };
+    let version = ready_templates::load(app, brand.id, template.id, template.version).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let successor = PassId::new(app.clock.new_id());
@@ -29,13 +28,11 @@ pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Prob
         let successor = old.reissued_as.ok_or_else(missing)?;
         return passes::find(&mut tx.conn(), brand.id, successor).await?.ok_or_else(missing);
     }
-    let template = templates::find(&mut tx.conn(), brand.id, old.template_id).await?.ok_or_else(missing)?;
     let program = programs::find(&mut tx.conn(), brand.id, old.program_id).await?.ok_or_else(missing)?;
     let customer = customers::find(&mut tx.conn(), brand.id, old.customer_id).await?.ok_or_else(missing)?;
     let ensured =
         members::ensure(&mut tx.conn(), brand.id, old.program_id, old.customer_id, old.member_id, now).await?;
     let card_number = card_number(&mut tx.conn(), brand, customer.id).await?;
-    let version = ready_templates::load(app, brand.id, template.id, template.version).await?;
     let fresh = FreshPass {
         template: &template,
         program: old.program_id,
@@ -53,7 +50,9 @@ pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Prob
     passes::release_external_id(&mut tx.conn(), brand.id, old.id).await?;
     record(app, &mut tx.conn(), brand, "pass.voided", &old).await?;
     record(app, &mut tx.conn(), brand, "pass.reissued", &pass).await?;
-    insert(app, &mut tx.conn(), brand, &pass, template.version, rendered).await?;
+    if !insert(app, &mut tx.conn(), brand, &pass, template.version, rendered).await? {
+        return Err(Problem::ExternalIdTaken);
+    }
     tx.commit().await?;
     app.changed.notify_one();
     Ok(pass)

@@ -7,7 +7,7 @@ use super::db::{Conn, on};
 use crate::domain::ids::{BrandId, DeliveryId, DeviceId, PassId};
 
 /// The devices after `after` (in order of id) that hold any of `passes`; at most `limit`.
-pub async fn list_holders(
+pub async fn list_holding_devices(
     conn: &mut Conn<'_>,
     brand: BrandId,
     passes: &[PassId],
@@ -84,7 +84,7 @@ pub async fn list_forgotten(
     on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(after).bind(limit).fetch_all(c).await)
 }
 
-/// Pending rows of a brand, counted up to `limit`, and when the oldest was made.
+/// Pending rows of a brand, counted up to `limit`, and when the oldest of those was made.
 pub async fn count_pending(
     conn: &mut Conn<'_>,
     brand: BrandId,

@@ -110,8 +110,8 @@ pub async fn newest_seq(conn: &mut Conn<'_>, brand: BrandId) -> sqlx::Result<i64
     on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).fetch_one(c).await)
 }
 
-/// Which objects with an event of a kind that begins with `kind` (such as `pass.`) changed after `since`: each with
-/// the newest `seq` among the `limit` events looked at, and the `seq` up to which the answer is complete.
+/// The first `limit` events after `since` whose kind begins with `kind` (such as `pass.`): what each is about, and its
+/// `seq`, in order. An object may be named several times.
 pub async fn list_changed(
     conn: &mut Conn<'_>,
     brand: BrandId,

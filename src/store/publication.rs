@@ -331,7 +331,7 @@ pub async fn touch_timed(conn: &mut Conn<'_>, brand: BrandId, now: DateTime<Utc>
 
 /// The row behind every fetch of a pass: enough to check the token and answer 304.
 #[derive(Debug, Clone, FromRow)]
-pub struct Served {
+pub struct ServedState {
     pub pass_id: PassId,
     pub token_key_version: i64,
     pub template_id: TemplateId,
@@ -346,8 +346,8 @@ pub async fn find_served(
     conn: &mut Conn<'_>,
     brand: BrandId,
     passes: &[(String, String)],
-) -> sqlx::Result<Vec<Option<Served>>> {
-    let rows: Vec<Numbered<Served>> = on!(conn, |c| {
+) -> sqlx::Result<Vec<Option<ServedState>>> {
+    let rows: Vec<Numbered<ServedState>> = on!(conn, |c| {
         let mut query = QueryBuilder::new("WITH v (number, pass_type, serial) AS (");
         query.push_values(passes.iter().zip(0_i64..), |mut row, ((pass_type, serial), number)| {
             row.push_bind(number).push_bind(pass_type).push_bind(serial);

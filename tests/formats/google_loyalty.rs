@@ -2,14 +2,14 @@
 
 use passarela::domain::ids::TemplateId;
 use passarela::domain::pass::PassStatus;
-use passarela::wallet::google::loyalty::{Place, class, object};
+use passarela::wallet::google::loyalty::{Surroundings, class, object};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::sample::{content, files, renderer};
 use crate::schema::faults;
 
-const PLACE: Place<'_> = Place {
+const PLACE: Surroundings<'_> = Surroundings {
     issuer_id: "3388000000000000000",
     template: TemplateId::new(Uuid::from_u128(7)),
     images_url: "https://passes.example.com/i/k7w2m9xa/tpl_7/1/",

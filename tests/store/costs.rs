@@ -77,7 +77,8 @@ async fn costs(app: &TestApp, ids: &[PassId]) -> BTreeMap<&'static str, usize> {
     assert!(found.iter().all(Option::is_some));
     costs.insert("find_served", cost);
     let held = ids.get(..10).unwrap();
-    let (holders, cost) = instructions(db, async |c| deliveries::list_holders(c, brand, held, None, 500).await).await;
+    let (holders, cost) =
+        instructions(db, async |c| deliveries::list_holding_devices(c, brand, held, None, 500).await).await;
     assert!(holders.len() <= 10 && !holders.is_empty());
     costs.insert("list_holders", cost);
     let page = instructions(db, async |c| devices::list_holders(c, brand, held[0], 200).await).await;

@@ -102,9 +102,9 @@ on_both_engines! {
         let row = [(DeliveryId::new(new_id()), phones[1])];
         w.write(async |c| deliveries::enqueue(c, one, &row, "bulk", w.now, w.now).await).await;
         assert_eq!(forgotten(None).await, [phones[0], phones[2]], "what is queued is not forgotten");
-        let holders = w.read(async |c| deliveries::list_holders(c, one, &[pass], Some(phones[0]), 1).await).await;
+        let holders = w.read(async |c| deliveries::list_holding_devices(c, one, &[pass], Some(phones[0]), 1).await).await;
         assert_eq!(holders, [phones[1]]);
-        assert!(w.read(async |c| deliveries::list_holders(c, w.two.brand, &[pass], None, 9).await).await.is_empty());
+        assert!(w.read(async |c| deliveries::list_holding_devices(c, w.two.brand, &[pass], None, 9).await).await.is_empty());
     }
 
     async fn the_newest_complaints_are_kept_with_their_pass(engine) {

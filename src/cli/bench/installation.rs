@@ -25,7 +25,7 @@ use crate::wallet::design::Files;
 
 pub const PASS_TYPE: &str = "pass.example.bench";
 
-pub struct Place {
+pub struct Installation {
     folder: PathBuf,
     pub app: App,
     pub brand: Brand,
@@ -33,7 +33,7 @@ pub struct Place {
     pub program: ProgramId,
 }
 
-impl Drop for Place {
+impl Drop for Installation {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.folder));
     }
@@ -43,7 +43,7 @@ pub fn design_files() -> Files {
     DESIGN.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect()
 }
 
-impl Place {
+impl Installation {
     pub async fn new(database_url: Option<String>) -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("passarela-bench-{}", random_alphanumeric(&SystemClock, 12)));
         std::fs::create_dir_all(&folder)?;

@@ -1,6 +1,6 @@
 //! `passarela bench`: what this machine can do, beside its own limit, which is measured in the same run.
 
-mod place;
+mod installation;
 mod publish;
 mod serve;
 mod sign;

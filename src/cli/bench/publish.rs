@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 
 use super::super::{Failure, Output};
-use super::place::{PASS_TYPE, Place};
+use super::installation::{Installation, PASS_TYPE};
 use super::{Measure, cores, slice};
 use crate::domain::ids::PassId;
 use crate::service::templates::TemplateVersion;
@@ -24,7 +24,7 @@ const PASSES: usize = 5_000;
 const ASKING: usize = 48;
 
 pub async fn run(seconds: Duration, database_url: Option<String>, output: Output) -> Result<(), Failure> {
-    let place = Place::new(database_url).await?;
+    let place = Installation::new(database_url).await?;
     let signer = bundles::usable_signer(&place.app, PASS_TYPE)?;
     let ids = Arc::new(place.issue(PASSES).await?);
     let digest = Sha256::digest(b"limit");
@@ -78,7 +78,7 @@ impl Rate {
 }
 
 /// Reads passes in batches, renders and signs them on all cores, and stores nothing; how many.
-async fn render_and_sign(place: &Place, ids: &Arc<Vec<PassId>>) -> Result<usize, Failure> {
+async fn render_and_sign(place: &Installation, ids: &Arc<Vec<PassId>>) -> Result<usize, Failure> {
     let template = templates::load(&place.app, place.brand.id, place.template.id, place.template.version).await?;
     // While one lane reads, another computes.
     let count = cores() * 2;

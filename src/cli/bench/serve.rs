@@ -13,7 +13,7 @@ use sqlx::QueryBuilder;
 
 use super::super::{Failure, Output};
 use super::Measure;
-use super::place::{PASS_TYPE, Place};
+use super::installation::{Installation, PASS_TYPE};
 use crate::app::{self, Role};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::ids::{DeviceId, PassId};
@@ -58,7 +58,7 @@ pub async fn run(
         }
         return Ok(());
     }
-    let place = Place::new(database_url).await?;
+    let place = Installation::new(database_url).await?;
     let passes = place.issue(PASSES).await?;
     register(&place, &passes, registrations).await?;
     let mut samples = Vec::with_capacity(passes.len());
@@ -148,7 +148,7 @@ struct Sample {
     body: Bytes,
 }
 
-async fn sample(place: &Place, pass: PassId) -> Result<Sample, Failure> {
+async fn sample(place: &Installation, pass: PassId) -> Result<Sample, Failure> {
     let (pass, _) = read_pass::read(&place.app, place.brand.id, pass).await?;
     let served = bundles::load(&place.app, place.brand.id, pass.id).await?;
     let since = Duration::from_secs(u64::try_from(served.last_modified).unwrap_or_default());
@@ -163,7 +163,7 @@ async fn sample(place: &Place, pass: PassId) -> Result<Sample, Failure> {
 }
 
 /// Registers as many devices as asked, an equal share for each pass, straight into the tables.
-async fn register(place: &Place, passes: &[PassId], registrations: usize) -> Result<(), Failure> {
+async fn register(place: &Installation, passes: &[PassId], registrations: usize) -> Result<(), Failure> {
     const CHUNK: usize = 1_000;
     let (app, brand) = (&place.app, place.brand.id);
     let now = SystemClock.now();

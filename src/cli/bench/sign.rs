@@ -7,7 +7,7 @@ use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
 
 use super::super::{Failure, Output, certs};
-use super::place::{PASS_TYPE, design_files};
+use super::installation::{PASS_TYPE, design_files};
 use super::{Measure, compare, cores};
 use crate::clock::{Clock as _, SystemClock, random_alphanumeric};
 use crate::config::Config;

@@ -10,7 +10,7 @@ use crate::domain::pass::PassStatus;
 
 /// Whose objects these are and where Google fetches their images.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct Surroundings<'a> {
     pub issuer_id: &'a str,
     pub template: TemplateId,
     /// `https://…/i/<brand>/<template>/<version>/`: images follow by name. Versioned, because Google caches.
@@ -20,7 +20,7 @@ pub struct Place<'a> {
 }
 
 /// The class of a template. Names of tiers live on classes (a class-wide `rewardsTier`), so each tier has its own class.
-pub fn class(content: &Content, place: Place<'_>) -> Json {
+pub fn class(content: &Content, place: Surroundings<'_>) -> Json {
     let mut class = json!({
         "id": class_id(content, place),
         "issuerName": content.organization.default,
@@ -46,7 +46,7 @@ pub fn class(content: &Content, place: Place<'_>) -> Json {
 }
 
 /// The object of a pass.
-pub fn object(content: &Content, place: Place<'_>) -> Json {
+pub fn object(content: &Content, place: Surroundings<'_>) -> Json {
     let barcode = &content.barcode;
     let mut object = json!({
         "id": object_id(place.issuer_id, &content.serial),
@@ -86,7 +86,7 @@ pub fn object_id(issuer_id: &str, serial: &str) -> String {
     format!("{issuer_id}.p.{serial}")
 }
 
-fn class_id(content: &Content, place: Place<'_>) -> String {
+fn class_id(content: &Content, place: Surroundings<'_>) -> String {
     let template = place.template.uuid().simple();
     match content.field(FieldRole::Tier) {
         None => format!("{}.t.{template}", place.issuer_id),
@@ -163,7 +163,7 @@ fn localized(text: &Text, default_locale: Locale) -> Json {
 }
 
 /// The largest that the design has; null where it has none.
-fn image(place: Place<'_>, kind: &str, description: &Text, default_locale: Locale) -> Json {
+fn image(place: Surroundings<'_>, kind: &str, description: &Text, default_locale: Locale) -> Json {
     let names = ["@3x", "@2x", ""].map(|scale| format!("{kind}{scale}.png"));
     let Some(name) = names.iter().find(|name| place.images.contains(&name.as_str())) else { return Json::Null };
     json!({
