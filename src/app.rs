@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::auth::{Failures, LogBudget};
 use crate::http::badges::{BadBadge, Badges};
-use crate::http::{measure, routes};
+use crate::http::{measure, routes, unread};
 use crate::service::App;
 use crate::store::{Db, installation};
 use crate::wallet::apple::certificates::{self, BadCertificates, Certificates};
@@ -132,6 +132,9 @@ pub fn start(app: App, role: Role, metrics: Option<PrometheusHandle>) -> Result<
         let failed = |source| StartError::Listen { listen: listen.clone(), source };
         let listener = TcpListener::bind(&listen).map_err(failed)?;
         address = Some(listener.local_addr().map_err(failed)?);
+        // Every connection inherits it: one whose client takes nothing of what it asked for is given up.
+        let unsent = Duration::from_secs(app.config.server.send_timeout_secs);
+        socket2::SockRef::from(&listener).set_tcp_user_timeout(Some(unsent)).map_err(failed)?;
         let running = serve(&app, listener, metrics)?;
         server = Some(running.handle());
         tasks.spawn(async move {
@@ -183,6 +186,7 @@ fn serve(
         }
         service
             .wrap(actix_web::middleware::from_fn(measure::measure))
+            .wrap(actix_web::middleware::from_fn(unread::hold))
             // Some clients join Apple's webServiceURL naively and ask for `//v1/…`.
             .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
             .configure(routes::configure)
@@ -198,7 +202,8 @@ fn serve(
     }
     let listened = match (&config.tls_cert_file, &config.tls_key_file) {
         (Some(cert), Some(key)) => server.listen_rustls_0_23(listener, tls(cert, key).map_err(StartError::Tls)?),
-        _ => server.listen_auto_h2c(listener),
+        // Not `auto_h2c`: that waits for a first byte without a limit. A proxy speaks HTTP/1.1 to us.
+        _ => server.listen(listener),
     };
     let server = listened.map_err(|source| StartError::Listen { listen: config.listen.clone(), source })?;
     Ok(server.run())

@@ -47,6 +47,7 @@ pub struct Server {
     pub http_workers: usize,
     pub head_timeout_secs: u64,
     pub body_timeout_secs: u64,
+    pub send_timeout_secs: u64,
     pub connections_max: usize,
 }
 

@@ -19,3 +19,4 @@ pub mod problem;
 pub mod programs;
 pub mod routes;
 pub mod templates;
+pub mod unread;

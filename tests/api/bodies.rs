@@ -66,4 +66,65 @@ on_both_engines! {
             assert_eq!(start, "HTTP/1.1 408", "after {waited:?}");
         }
     }
+
+    async fn no_connection_stays_open_for_ever(engine) {
+        let app = TestApp::start_with(engine, Role::Api, |config| {
+            config.server.head_timeout_secs = 1;
+            config.server.body_timeout_secs = 1;
+            config.server.send_timeout_secs = 2;
+        })
+        .await;
+        let pass = app.issue("ana").await;
+        let address = app.url.trim_start_matches("http://").to_owned();
+        let chunked = "Host: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let fetch = format!(
+            "GET /apple/{}/v1/passes/pass.example.one/{} HTTP/1.1\r\nHost: x\r\nAuthorization: ApplePass {}\r\n\r\n",
+            app.one.brand.code, pass.serial, pass.token
+        );
+        let says = [
+            String::new(),
+            "G".to_owned(),
+            format!("GET /healthz HTTP/1.1\r\n{chunked}"),
+            format!("GET /nowhere HTTP/1.1\r\n{chunked}5\r\nhello\r\n"),
+            format!("POST /api/v1/passes HTTP/1.1\r\n{chunked}"),
+            fetch.repeat(100),
+        ];
+        let mut waiting = Vec::new();
+        for say in says {
+            let address = address.clone();
+            waiting.push(tokio::task::spawn_blocking(move || {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.write_all(say.as_bytes()).unwrap();
+                let deadline = Instant::now() + Duration::from_secs(20);
+                // Takes nothing; a closed connection shows when something is written to it.
+                while Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(100));
+                    let is_pipelined = say.len() > 10_000;
+                    let still = if is_pipelined { stream.write_all(b" ").is_ok() } else { !ended(&mut stream) };
+                    if !still {
+                        return None;
+                    }
+                }
+                Some(say.chars().take(60).collect::<String>())
+            }));
+        }
+        for open in waiting {
+            assert_eq!(open.await.unwrap(), None, "is still open");
+        }
+    }
+}
+
+/// Whether the other side has closed; what it sent is read and forgotten.
+fn ended(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut some = [0; 4_096];
+    loop {
+        match stream.read(&mut some) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => {
+                return !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
+            }
+        }
+    }
 }
