@@ -12,3 +12,10 @@ CREATE INDEX customer_identifiers_by_customer ON customer_identifiers (brand_id,
 -- when all are.
 ALTER TABLE programs ADD COLUMN touched_to UUID;
 CREATE INDEX programs_to_touch ON programs (brand_id, program_id) WHERE touched_to IS NOT NULL;
+
+-- A message of a device is shown with the device too, where it names it.
+ALTER TABLE device_logs ADD COLUMN device_id UUID;
+CREATE INDEX device_logs_by_device ON device_logs (brand_id, device_id, log_id) WHERE device_id IS NOT NULL;
+
+-- Passes that their template could not show: tried again when it has a new version.
+CREATE INDEX passes_refused ON passes (brand_id, template_id, pass_id) WHERE refused IS NOT NULL;

@@ -193,6 +193,13 @@ async fn look_inside(
                 brand.name
             ));
         }
+        let (refused, why) = crate::store::publication::count_refused(&mut reader.conn(), brand.id, 10_000).await?;
+        if let Some(why) = why {
+            findings.wrong(format!(
+                "{}: {refused} passes cannot be shown by their template, and phones keep what they have: {why}.",
+                brand.name
+            ));
+        }
         let (pending, oldest) = crate::store::deliveries::count_pending(&mut reader.conn(), brand.id, 10_000).await?;
         if let Some(oldest) = oldest {
             let minutes = (SystemClock.now() - oldest).num_minutes();

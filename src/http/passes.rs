@@ -20,6 +20,7 @@ use crate::http::page::{Page, after, limit};
 use crate::service::customers::{Details, Selector};
 use crate::service::issue_pass::{self, Order, TemplateRef};
 use crate::service::{App, Problem, change_pass, read_pass, reissue_pass};
+use crate::store::logs::Message;
 use crate::store::passes::{Filter, Pass};
 
 /// A customer: by exactly one of the members that identify (`id` to `identifier`), with data to keep about them. A
@@ -417,6 +418,8 @@ pub struct DeviceView {
     push_token_updated_at: DateTime<Utc>,
     /// Whether it was told of the newest content.
     is_told: bool,
+    /// Messages that name this device, newest first.
+    log: Vec<DeviceMessage>,
 }
 
 /// What a device complained of.
@@ -429,7 +432,7 @@ pub struct DeviceMessage {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Devices {
     data: Vec<DeviceView>,
-    /// Messages that name this pass, newest first.
+    /// Messages that name this pass and no device that holds it, newest first.
     log: Vec<DeviceMessage>,
 }
 
@@ -443,14 +446,22 @@ pub async fn devices(
 ) -> Result<HttpResponse, Problem> {
     let (brand, pass) = (allow.caller.brand.id, id(&path, "pass")?);
     let (holders, messages) = app.run(async move |app| read_pass::list_devices(&app, brand, pass).await).await?;
+    let of = |device: Option<DeviceId>| {
+        let named = messages.iter().filter(move |message| message.device_id == device);
+        let shown = |message: &Message| DeviceMessage {
+            message: message.message.reveal().clone(),
+            received_at: message.received_at,
+        };
+        named.map(shown).collect::<Vec<_>>()
+    };
     let device = |holder: crate::store::devices::Holder| DeviceView {
+        log: of(Some(holder.device_id)),
         id: holder.device_id,
         scheme: holder.scheme,
         registered_at: holder.registered_at,
         push_token_updated_at: holder.token_updated_at,
         is_told: holder.is_told,
     };
-    let data = holders.into_iter().map(device).collect();
-    let log = messages.into_iter().map(|(message, received_at)| DeviceMessage { message, received_at }).collect();
+    let (data, log) = (holders.into_iter().map(device).collect(), of(None));
     Ok(HttpResponse::Ok().json(Devices { data, log }))
 }

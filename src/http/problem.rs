@@ -54,6 +54,7 @@ const fn row(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::TemplateRefused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "template-refused"),
         Problem::NoSigner { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no-signer"),
         Problem::PassTypeTaken => (StatusCode::CONFLICT, "pass-type-taken"),
+        Problem::PassTypeFixed { .. } => (StatusCode::CONFLICT, "pass-type-fixed"),
         Problem::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         Problem::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         Problem::StorageFull(_) => (StatusCode::INSUFFICIENT_STORAGE, "storage-full"),

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::domain::ids::{BrandId, DeliveryId, DeviceId, PassId};
+use crate::domain::ids::{BrandId, DeliveryId, DeviceId};
 use crate::domain::secret::Secret;
 use crate::domain::tag::Tag;
 use crate::service::bundles::{self, usable_signer};
@@ -48,7 +48,7 @@ pub async fn register(app: &App, brand: &Brand, pass: &PassRef, device: &NewDevi
     let device_id = devices::upsert(&mut tx.conn(), brand.id, new_id, device, now).await?;
     let registered = devices::register(&mut tx.conn(), brand.id, served.pass_id, device_id, now).await?;
     if let Some((tag_n, first_tag_n)) = registered {
-        record(app, &mut tx.conn(), brand.id, "pass.added", served.pass_id, device_id).await?;
+        record(app, &mut tx.conn(), brand.id, "pass.added", &served, device_id).await?;
         if tag_n > first_tag_n {
             let delay = TimeDelta::seconds(i64::try_from(app.config.delivery.registration_delay_secs).unwrap_or(5));
             let row = (DeliveryId::new(app.clock.new_id()), device_id);
@@ -69,7 +69,7 @@ pub async fn unregister(app: &App, brand: &Brand, pass: &PassRef, library_id: &s
     let mut tx = app.db.begin().await?;
     let device = devices::unregister(&mut tx.conn(), brand.id, served.pass_id, &pass.pass_type, library_id).await?;
     if let Some(device) = device {
-        record(app, &mut tx.conn(), brand.id, "pass.removed", served.pass_id, device).await?;
+        record(app, &mut tx.conn(), brand.id, "pass.removed", &served, device).await?;
     }
     tx.commit().await?;
     Ok(())
@@ -139,14 +139,14 @@ pub async fn log(app: &App, brand: &Brand, messages: &[String]) -> Result<(), Pr
     Ok(())
 }
 
-/// The pass type and the serial that iOS writes: `… (pass type <type>, serial number <serial>, if-modified-since …) …`.
-fn named_in(message: &str) -> Option<(&str, &str)> {
+/// What iOS writes: `… (for device <library id>, pass type <type>, serial number <serial>, …) encountered error: …`.
+fn named_in(message: &str) -> logs::About<'_> {
     let word = |before: &str| {
         let rest = message.split_once(before)?.1;
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-').unwrap_or(rest.len());
         rest.get(..end).filter(|word| !word.is_empty())
     };
-    Some((word("pass type ")?, word("serial number ")?))
+    logs::About { pass_type: word("pass type "), serial: word("serial number "), library_id: word("for device ") }
 }
 
 async fn record(
@@ -154,11 +154,11 @@ async fn record(
     conn: &mut crate::store::Conn<'_>,
     brand: BrandId,
     kind: &'static str,
-    pass: PassId,
+    pass: &ServedState,
     device: DeviceId,
 ) -> Result<(), Problem> {
-    let about = About { customer: None, pass: Some(pass), subject: pass.uuid() };
-    let data = json!({ "pass_id": pass, "device_id": device, "wallet": "apple" });
+    let about = About { customer: Some(pass.customer_id), pass: Some(pass.pass_id), subject: pass.pass_id.uuid() };
+    let data = json!({ "pass_id": pass.pass_id, "device_id": device, "wallet": "apple" });
     timeline::record(app, conn, brand, kind, about, data).await
 }
 
@@ -167,10 +167,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pass_is_found_in_what_ios_writes() {
+    fn pass_and_device_are_found_in_what_ios_writes() {
         let line = "[2026-11-22 10:00:00 +0000] Get pass task (pass type pass.br.aurora, serial number Ab9, \
                     if-modified-since (null); with web service url https://x) encountered error: code 500";
-        assert_eq!(named_in(line), Some(("pass.br.aurora", "Ab9")));
-        assert_eq!(named_in("nothing of the kind"), None);
+        let about = named_in(line);
+        assert_eq!((about.pass_type, about.serial, about.library_id), (Some("pass.br.aurora"), Some("Ab9"), None));
+        let line = "Get serial #s task (for device 4f2a9, pass type pass.br.aurora, last updated (null); with web service url x)";
+        let about = named_in(line);
+        assert_eq!((about.pass_type, about.serial, about.library_id), (Some("pass.br.aurora"), None, Some("4f2a9")));
+        assert!(named_in("nothing of the kind").pass_type.is_none());
     }
 }

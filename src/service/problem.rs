@@ -50,6 +50,8 @@ pub enum Problem {
     NoSigner { pass_type: String },
     #[error("the pass type is bound to another brand, or to this one already")]
     PassTypeTaken,
+    #[error("this template's passes are of the pass type {pass_type}, and stay so")]
+    PassTypeFixed { pass_type: String },
     #[error("too much to do at this moment")]
     Busy,
     #[error("the database does not answer")]

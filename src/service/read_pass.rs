@@ -1,13 +1,13 @@
 //! Looking at passes, and at the phones that hold them.
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::ids::{BrandId, PassId};
+use crate::domain::ids::{BrandId, DeviceId, PassId};
 use crate::service::brands::{CODE_LEN, find_by_code};
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::devices::{self, Holder};
+use crate::store::logs::Message;
 use crate::store::passes::{self, Filter, Pass};
 use crate::store::{events, logs, publication};
 
@@ -68,15 +68,12 @@ pub async fn list_changed(
 }
 
 /// The phones that hold a pass, and what they last complained of.
-pub async fn list_devices(
-    app: &App,
-    brand: BrandId,
-    pass: PassId,
-) -> Result<(Vec<Holder>, Vec<(String, DateTime<Utc>)>), Problem> {
+pub async fn list_devices(app: &App, brand: BrandId, pass: PassId) -> Result<(Vec<Holder>, Vec<Message>), Problem> {
     let mut reader = app.db.read().await?;
     passes::find(&mut reader.conn(), brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })?;
     let holders = devices::list_holders(&mut reader.conn(), brand, pass, SHOWN_MAX).await?;
-    let messages = logs::list_by_pass(&mut reader.conn(), brand, pass, SHOWN_MAX).await?;
+    let devices: Vec<DeviceId> = holders.iter().map(|holder| holder.device_id).collect();
+    let messages = logs::list_about(&mut reader.conn(), brand, pass, &devices, SHOWN_MAX).await?;
     Ok((holders, messages))
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::ids::{BrandId, TemplateId};
 use crate::service::{App, Problem};
+use crate::store::publication;
 use crate::store::templates::{self, Template};
 use crate::wallet::apple::assets::Assets;
 use crate::wallet::design::{Design, Files};
@@ -37,6 +38,9 @@ pub async fn install(app: &App, brand: BrandId, pass_type: &str, files: &Files) 
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     if let Some(newest) = templates::find_by_name(&mut tx.conn(), brand, &name).await? {
+        if newest.pass_type != pass_type {
+            return Err(Problem::PassTypeFixed { pass_type: newest.pass_type });
+        }
         let stored = templates::list_files(&mut tx.conn(), brand, newest.id, newest.version).await?;
         if stored.into_iter().collect::<Files>() == *files {
             return Ok(newest);
@@ -55,7 +59,11 @@ pub async fn install(app: &App, brand: BrandId, pass_type: &str, files: &Files) 
     for (name, content) in files {
         templates::insert_file(&mut tx.conn(), brand, template.id, template.version, name, content).await?;
     }
+    let retried = publication::retry_refused(&mut tx.conn(), brand, template.id, now).await?;
     tx.commit().await?;
+    if retried > 0 {
+        app.changed.notify_one();
+    }
     Ok(template)
 }
 

@@ -1,29 +1,41 @@
 //! What phones report of their troubles. Untrusted text, kept for diagnosis and bounded.
 
 use chrono::{DateTime, Utc};
+use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use super::db::{Conn, on};
-use crate::domain::ids::{BrandId, PassId};
+use crate::domain::ids::{BrandId, DeviceId, PassId};
+use crate::domain::secret::Personal;
 
-/// Keeps a message; `about` (pass type and serial) ties it to a pass when the brand has it.
+/// What a message names.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct About<'a> {
+    pub pass_type: Option<&'a str>,
+    pub serial: Option<&'a str>,
+    pub library_id: Option<&'a str>,
+}
+
+/// Keeps a message, with the pass and the device that it names where the brand has them.
 pub async fn insert(
     conn: &mut Conn<'_>,
     brand: BrandId,
     log_id: Uuid,
-    about: Option<(&str, &str)>,
+    about: About<'_>,
     message: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     const SQL: &str = "
-        INSERT INTO device_logs (brand_id, log_id, pass_id, message, received_at)
-        VALUES ($1, $2, (SELECT pass_id FROM passes WHERE brand_id = $1 AND pass_type = $3 AND serial = $4), $5, $6)";
-    let (pass_type, serial) = about.unzip();
+        INSERT INTO device_logs (brand_id, log_id, pass_id, device_id, message, received_at)
+        VALUES ($1, $2,
+                (SELECT pass_id FROM passes WHERE brand_id = $1 AND pass_type = $3 AND serial = $4),
+                (SELECT device_id FROM devices WHERE brand_id = $1 AND pass_type = $3 AND library_id = $5), $6, $7)";
     on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
         .bind(log_id)
-        .bind(pass_type)
-        .bind(serial)
+        .bind(about.pass_type)
+        .bind(about.serial)
+        .bind(about.library_id)
         .bind(message)
         .bind(now)
         .execute(c)
@@ -39,15 +51,34 @@ pub async fn trim(conn: &mut Conn<'_>, brand: BrandId, keep: i64, limit: i64) ->
     on!(conn, |c| sqlx::query(SQL).bind(brand).bind(keep).bind(limit).execute(c).await.map(|done| done.rows_affected()))
 }
 
-/// The newest messages about a pass, newest first.
-pub async fn list_by_pass(
+/// A message and when it came.
+#[derive(Debug, Clone, FromRow)]
+pub struct Message {
+    /// `None` where it names no device that we know.
+    pub device_id: Option<DeviceId>,
+    pub message: Personal<String>,
+    pub received_at: DateTime<Utc>,
+}
+
+/// The newest messages about a pass or from one of `devices`, newest first.
+pub async fn list_about(
     conn: &mut Conn<'_>,
     brand: BrandId,
     pass: PassId,
+    devices: &[DeviceId],
     limit: i64,
-) -> sqlx::Result<Vec<(String, DateTime<Utc>)>> {
-    const SQL: &str = "
-        SELECT message, received_at FROM device_logs
-        WHERE brand_id = $1 AND pass_id = $2 ORDER BY log_id DESC LIMIT $3";
-    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass).bind(limit).fetch_all(c).await)
+) -> sqlx::Result<Vec<Message>> {
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new("SELECT device_id, message, received_at FROM device_logs WHERE brand_id = ");
+        query.push_bind(brand).push(" AND (pass_id = ").push_bind(pass);
+        if !devices.is_empty() {
+            query.push(" OR device_id IN (");
+            let mut list = query.separated(", ");
+            for device in devices {
+                list.push_bind(*device);
+            }
+            query.push(")");
+        }
+        query.push(") ORDER BY log_id DESC LIMIT ").push_bind(limit).build_query_as().fetch_all(c).await
+    })
 }

@@ -235,7 +235,8 @@ pub async fn list(
     Ok(rows.into_iter().map(Pass::from).collect())
 }
 
-/// Replaces the pass's data at the change it was read at and marks it to be published. `None`: it changed since.
+/// Replaces the pass's data at the change it was read at and marks it to be published; one that was refused is tried
+/// again at once. `None`: it changed since.
 pub async fn set_data(
     conn: &mut Conn<'_>,
     brand: BrandId,
@@ -245,7 +246,8 @@ pub async fn set_data(
     now: DateTime<Utc>,
 ) -> sqlx::Result<Option<Pass>> {
     const SQL: &str = concat!(
-        "UPDATE passes SET data = $3, change_no = change_no + 1, updated_at = $5
+        "UPDATE passes SET data = $3, change_no = change_no + 1, updated_at = $5,
+                publish_after = CASE WHEN refused IS NULL THEN publish_after ELSE $5 END
          WHERE brand_id = $1 AND pass_id = $2 AND change_no = $4
          RETURNING ",
         pass_columns!()

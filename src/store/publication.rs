@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder};
 
 use super::db::{Conn, PerEngine, on};
-use crate::domain::ids::{BrandId, PassId, ProgramId, TemplateId};
+use crate::domain::ids::{BrandId, CustomerId, PassId, ProgramId, TemplateId};
 use crate::domain::pass::PassStatus;
 use crate::domain::secret::Personal;
 
@@ -290,6 +290,33 @@ pub async fn refuse(
         .map(|_| ()))
 }
 
+/// Lets the passes that a template could not show be tried again now, because it has a new version.
+pub async fn retry_refused(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    template: TemplateId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<u64> {
+    const SQL: &str = "
+        UPDATE passes SET publish_after = $3, lease_until = $3, refused = NULL
+        WHERE brand_id = $1 AND template_id = $2 AND refused IS NOT NULL";
+    on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(template)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))
+}
+
+/// How many passes of a brand are refused, counted up to `limit`, and why one of them is.
+pub async fn count_refused(conn: &mut Conn<'_>, brand: BrandId, limit: i64) -> sqlx::Result<(i64, Option<String>)> {
+    const SQL: &str = "
+        SELECT COUNT(*), MIN(refused) FROM (
+            SELECT refused FROM passes WHERE brand_id = $1 AND refused IS NOT NULL LIMIT $2) AS refused";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(limit).fetch_one(c).await)
+}
+
 /// Ends the leases of claims that could not be stored, so that they are claimed again at once; leaves out rows that a
 /// writer holds, whose leases end by themselves.
 pub async fn release(conn: &mut Conn<'_>, brand: BrandId, claims: &[Claim], now: DateTime<Utc>) -> sqlx::Result<()> {
@@ -333,6 +360,7 @@ pub async fn touch_timed(conn: &mut Conn<'_>, brand: BrandId, now: DateTime<Utc>
 #[derive(Debug, Clone, FromRow)]
 pub struct ServedState {
     pub pass_id: PassId,
+    pub customer_id: CustomerId,
     pub token_key_version: i64,
     pub template_id: TemplateId,
     pub template_version: i64,
@@ -353,7 +381,7 @@ pub async fn find_served(
             row.push_bind(number).push_bind(pass_type).push_bind(serial);
         });
         query.push(
-            ") SELECT v.number, p.pass_id, p.token_key_version, p.template_id, p.template_version, p.last_modified, p.apple_hash
+            ") SELECT v.number, p.pass_id, p.customer_id, p.token_key_version, p.template_id, p.template_version, p.last_modified, p.apple_hash
                FROM v CROSS JOIN passes p WHERE p.pass_type = v.pass_type AND p.serial = v.serial AND p.brand_id = ",
         );
         query.push_bind(brand).build_query_as().fetch_all(c).await

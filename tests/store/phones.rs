@@ -111,16 +111,25 @@ on_both_engines! {
         let w = World::new(engine).await;
         let one = w.one.brand;
         let pass = w.pass(&w.one, None).await;
+        let phone = w.device(&w.one, pass.id, "phone").await;
         for index in 0..5 {
-            let about = (index != 2).then_some((pass.pass_type.as_str(), pass.serial.as_str()));
+            let about = logs::About {
+                pass_type: Some(&pass.pass_type),
+                serial: (index != 2).then_some(pass.serial.as_str()),
+                library_id: (index == 2).then_some("phone"),
+            };
             let message = format!("m{index}");
             w.write(async |c| logs::insert(c, one, new_id(), about, &message, w.after(index)).await).await;
         }
-        w.write(async |c| logs::insert(c, w.two.brand, new_id(), None, "theirs", w.now).await).await;
+        w.write(async |c| logs::insert(c, w.two.brand, new_id(), logs::About::default(), "theirs", w.now).await).await;
         assert_eq!(w.write(async |c| logs::trim(c, one, 3, 1).await).await, 1);
         assert_eq!(w.write(async |c| logs::trim(c, one, 3, 9).await).await, 1);
-        let kept = w.read(async |c| logs::list_by_pass(c, one, pass.id, 9).await).await;
-        assert_eq!(kept.iter().map(|(message, _)| message.as_str()).collect::<Vec<_>>(), ["m4", "m3"]);
+        let kept = async |devices: &[DeviceId]| {
+            let kept = w.read(async |c| logs::list_about(c, one, pass.id, devices, 9).await).await;
+            kept.into_iter().map(|row| (row.message.reveal().clone(), row.device_id)).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&[]).await, [("m4".to_owned(), None), ("m3".to_owned(), None)]);
+        assert_eq!(kept(&[phone]).await[2], ("m2".to_owned(), Some(phone)));
         assert_eq!(w.write(async |c| logs::trim(c, w.two.brand, 1, 9).await).await, 0);
     }
 }

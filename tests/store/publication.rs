@@ -73,6 +73,28 @@ on_both_engines! {
         assert!(claim(&w, 300, 330, 9).await.iter().any(|claim| claim.pass == refused.pass));
     }
 
+    async fn a_refused_pass_is_tried_again_when_it_or_its_template_changes(engine) {
+        let w = World::new(engine).await;
+        let one = w.one.brand;
+        let pass = w.pass(&w.one, None).await.id;
+        let refuse = async |at: i64| {
+            let claims = claim(&w, at, at + 1, 9).await;
+            let at = w.after(at + 300);
+            w.write(async |c| publication::refuse(c, one, claims[0], "no such filter", at).await).await;
+        };
+        change(&w, pass).await;
+        refuse(0).await;
+        let refused = async || w.read(async |c| publication::count_refused(c, one, 9).await).await;
+        assert_eq!(refused().await, (1, Some("no such filter".to_owned())));
+        assert!(claim(&w, 5, 6, 9).await.is_empty());
+        change(&w, pass).await;
+        refuse(5).await;
+        assert_eq!(w.write(async |c| publication::retry_refused(c, w.two.brand, w.one.template, w.now).await).await, 0);
+        assert!(claim(&w, 9, 10, 9).await.is_empty());
+        assert_eq!(w.write(async |c| publication::retry_refused(c, one, w.one.template, w.after(9)).await).await, 1);
+        assert_eq!((claim(&w, 9, 10, 9).await.len(), refused().await), (1, (0, None)));
+    }
+
     async fn what_was_published_is_served_and_a_newer_change_stays_due(engine) {
         let w = World::new(engine).await;
         let one = w.one.brand;
