@@ -5,8 +5,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
-/// What libraries say too loudly: sqlx warns of the ROLLBACK that every connection begins with.
-const QUIET: &str = "sqlx::postgres::notice=error,sqlx::query=error";
+/// What libraries say too loudly: sqlx warns of the ROLLBACK that every connection begins with, actix tells an error of
+/// every stranger who does not speak HTTP.
+const QUIET: &str = "sqlx::postgres::notice=error,sqlx::query=error,actix_http=off";
 
 /// Begins to log to standard error. A second call changes nothing.
 pub fn start_logging(log: &Log) {

@@ -187,14 +187,7 @@ async fn seed(app: &App) -> Result<(Brand, Pass), Failure> {
     };
     let files: Files = DESIGN.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect();
     let template = templates::install(app, brand.id, PASS_TYPE, &files).await?;
-    let new = NewProgram {
-        name: "Clube Aurora".to_owned(),
-        external_id: Some("clube-aurora".to_owned()),
-        time_zone: "America/Sao_Paulo".to_owned(),
-    };
-    let program = programs::create(app, brand.id, new, None, |program| program.id.to_string().into_bytes()).await?;
-    let program =
-        String::from_utf8_lossy(&program.body).parse().map_err(|_| Failure::Trouble("no program".to_owned()))?;
+    let program = ensure_program(app, brand.id).await?;
     let data = json!({ "points": 120, "tier": "Prata", "next_reward": "Pão de queijo · 200 pontos" });
     let order = Order {
         template: TemplateRef::Id(template.id),
@@ -210,4 +203,21 @@ async fn seed(app: &App) -> Result<(Brand, Pass), Failure> {
     let pass = String::from_utf8_lossy(&reply.body).parse().map_err(|_| Failure::Trouble("no pass".to_owned()))?;
     let (pass, _) = read_pass::read(app, brand.id, pass).await?;
     Ok((brand, pass))
+}
+
+/// The sample program, whatever somebody made of it since. Its passes are looked at again: they carry the address of the
+/// web service, which may have been another when the demo last ran.
+async fn ensure_program(app: &App, brand: BrandId) -> Result<ProgramId, Failure> {
+    const EXTERNAL_ID: &str = "clube-aurora";
+    if let Some(program) = programs::find_by_external_id(app, brand, EXTERNAL_ID).await? {
+        programs::touch(app, brand, program.id).await?;
+        return Ok(program.id);
+    }
+    let new = NewProgram {
+        name: "Clube Aurora".to_owned(),
+        external_id: Some(EXTERNAL_ID.to_owned()),
+        time_zone: "America/Sao_Paulo".to_owned(),
+    };
+    let reply = programs::create(app, brand, new, None, |program| program.id.to_string().into_bytes()).await?;
+    String::from_utf8_lossy(&reply.body).parse().map_err(|_| Failure::Trouble("no program".to_owned()))
 }

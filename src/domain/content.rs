@@ -99,7 +99,7 @@ pub struct Link {
 }
 
 /// Everything a wallet needs to know of one pass.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Content {
     pub kind: PassKind,
     pub status: PassStatus,

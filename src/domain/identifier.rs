@@ -71,7 +71,11 @@ impl IdentifierKind {
         let value = crate::domain::text::line(value, 100).map_err(|_| BadIdentifier::Text)?;
         match self {
             Self::ExternalId | Self::Custom(_) => Ok(value),
-            Self::CardNumber => Ok(value.replace([' ', '-'], "").to_uppercase()),
+            // A till that writes "-" for "none" must not put all its customers on one card.
+            Self::CardNumber => match value.replace([' ', '-'], "").to_uppercase() {
+                number if number.is_empty() => Err(BadIdentifier::Text),
+                number => Ok(number),
+            },
             Self::Cpf => cpf(&value).ok_or(BadIdentifier::Cpf),
             Self::Phone => phone(&value).ok_or(BadIdentifier::Phone),
             Self::Email => email(&value).ok_or(BadIdentifier::Email),

@@ -167,9 +167,10 @@ pub async fn list(
     request: HttpRequest,
     app: Data<App>,
     path: Path<ListPath>,
-    query: actix_web::web::Query<ListQuery>,
+    // A query that cannot be read is a tag that we never gave: everything is listed.
+    query: Option<actix_web::web::Query<ListQuery>>,
 ) -> HttpResponse {
-    let (path, asked) = (path.into_inner(), query.into_inner().passes_updated_since);
+    let (path, asked) = (path.into_inner(), query.and_then(|query| query.into_inner().passes_updated_since));
     if names_something(&[&path.pass_type, &path.device]).is_err() {
         return HttpResponse::NoContent().finish();
     }

@@ -156,13 +156,13 @@ impl Addresses {
         })
     }
 
-    /// The client's address; the last entry of `X-Forwarded-For` counts only when a listed proxy wrote it.
+    /// The client's address; the last entry of the last `X-Forwarded-For` counts, and only when a listed proxy wrote it.
     fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
         let peer = request.peer_addr()?.ip();
         if !self.trusted_proxies.contains(&peer) {
             return Some(peer);
         }
-        let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
+        let forwarded = request.headers().get_all("x-forwarded-for").last().and_then(|value| value.to_str().ok());
         let last = forwarded.and_then(|list| list.rsplit(',').next()).and_then(|address| address.trim().parse().ok());
         Some(last.unwrap_or(peer))
     }

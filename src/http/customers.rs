@@ -92,13 +92,13 @@ pub struct CustomerReceipt {
     created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct IdentifierView {
     r#type: String,
     value: String,
 }
 
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct CustomerView {
     #[schema(value_type = String, example = "cus_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
     id: CustomerId,

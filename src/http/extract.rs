@@ -48,6 +48,10 @@ impl<T: DeserializeOwned, const MAX: usize> FromRequest for Body<T, MAX> {
                 return Err(Problem::UnsupportedMediaType);
             }
             let value = strict(&bytes)?;
+            // serde would fill the members by position.
+            if value.is_array() {
+                return Err(Problem::invalid("", "the body must be a JSON object"));
+            }
             let canonical = Sha256::digest(sorted(&value).to_string()).into();
             let parts = [request.method().as_str(), &request.match_pattern().unwrap_or_default()].join(" ");
             let fingerprint = Sha256::new().chain_update(parts).chain_update(&bytes).finalize().into();
@@ -210,12 +214,18 @@ impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
     type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let parsed = actix_web::web::Query::<T>::from_query(request.query_string());
-        std::future::ready(match parsed {
-            Ok(query) => Ok(Self(query.into_inner())),
-            Err(error) => Err(Problem::invalid("", format!("query: {error}"))),
-        })
+        std::future::ready(parse_query(request.query_string()).map(Self))
     }
+}
+
+fn parse_query<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    let pairs: Vec<(String, String)> =
+        serde_urlencoded::from_str(text).map_err(|error| Problem::invalid("", format!("query: {error}")))?;
+    if let Some((name, _)) = pairs.iter().find(|(_, value)| value.chars().any(is_control)) {
+        return Err(Problem::invalid("", format!("query: {name}: control characters are not allowed")));
+    }
+    serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes())))
+        .map_err(|error| Problem::invalid("", format!("query: {}: {}", error.path(), error.inner())))
 }
 
 /// The `Idempotency-Key` header.

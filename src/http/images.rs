@@ -9,9 +9,9 @@ use crate::http::extract::id;
 use crate::service::brands::find_by_code;
 use crate::service::{App, Problem, templates};
 
-pub async fn image(app: Data<App>, path: Path<(String, String, i64, String)>) -> Result<HttpResponse, Problem> {
+pub async fn image(app: Data<App>, path: Path<(String, String, String, String)>) -> Result<HttpResponse, Problem> {
     let (code, template, version, name) = path.into_inner();
-    let template = id(&template, "image")?;
+    let (template, version) = (id(&template, "image")?, id(&version, "image")?);
     let found = app.run(async move |app| {
         let brand = find_by_code(&app, &code).await?.ok_or(Problem::NotFound { what: "image" })?;
         let image = templates::find_image(&app, brand.id, template, version, &name).await;

@@ -142,7 +142,7 @@ pub struct HeldOn {
 }
 
 /// A pass without what it says about a person.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct PassReceipt {
     #[schema(value_type = String, example = "pas_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
     id: PassId,
@@ -176,7 +176,7 @@ pub struct PassReceipt {
 }
 
 /// A pass with its data.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct PassView {
     #[serde(flatten)]
     receipt: PassReceipt,
@@ -408,7 +408,7 @@ pub async fn reissue(
 }
 
 /// A device that holds a pass.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct DeviceView {
     #[schema(value_type = String, example = "dev_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
     id: DeviceId,
@@ -423,13 +423,13 @@ pub struct DeviceView {
 }
 
 /// What a device complained of.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct DeviceMessage {
     message: String,
     received_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct Devices {
     data: Vec<DeviceView>,
     /// Messages that name this pass and no device that holds it, newest first.

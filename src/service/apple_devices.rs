@@ -39,6 +39,9 @@ pub enum Registered {
     Known,
 }
 
+/// Devices that hold one pass at most: whoever has a card could invent any number. The oldest give way.
+const DEVICES_MAX: i64 = 50;
+
 /// Registers a device for a pass, or refreshes its push token.
 pub async fn register(app: &App, brand: &Brand, pass: &PassRef, device: &NewDevice) -> Result<Registered, Problem> {
     let served = authenticate(app, brand, pass).await?;
@@ -48,6 +51,10 @@ pub async fn register(app: &App, brand: &Brand, pass: &PassRef, device: &NewDevi
     let device_id = devices::upsert(&mut tx.conn(), brand.id, new_id, device, now).await?;
     let registered = devices::register(&mut tx.conn(), brand.id, served.pass_id, device_id, now).await?;
     if let Some((tag_n, first_tag_n)) = registered {
+        for surplus in devices::list_surplus(&mut tx.conn(), brand.id, served.pass_id, DEVICES_MAX).await? {
+            let library_id = surplus.reveal();
+            devices::unregister(&mut tx.conn(), brand.id, served.pass_id, &pass.pass_type, library_id).await?;
+        }
         record(app, &mut tx.conn(), brand.id, "pass.added", &served, device_id).await?;
         if tag_n > first_tag_n {
             let delay = TimeDelta::seconds(i64::try_from(app.config.delivery.registration_delay_secs).unwrap_or(5));

@@ -48,11 +48,21 @@ fn identify(app: &App, brand: BrandId, kind: &IdentifierKind, value: &Personal<S
     Ok(Identifier { kind: kind.clone(), value: Personal::new(normal), lookup })
 }
 
+/// Identifiers of one request at most.
+const IDENTIFIERS_MAX: usize = 20;
+
+fn check_count<T>(identifiers: &[T]) -> Result<(), Problem> {
+    let is_good = identifiers.len() <= IDENTIFIERS_MAX;
+    let too_many = || Problem::invalid("/identifiers", format!("must not be more than {IDENTIFIERS_MAX}"));
+    is_good.then_some(()).ok_or_else(too_many)
+}
+
 fn identify_all(
     app: &App,
     brand: BrandId,
     identifiers: &[(IdentifierKind, Personal<String>)],
 ) -> Result<Vec<Identifier>, Problem> {
+    check_count(identifiers)?;
     identifiers.iter().map(|(kind, value)| identify(app, brand, kind, value)).collect()
 }
 
@@ -146,10 +156,13 @@ pub async fn update(
     identifiers: &[(IdentifierKind, Option<Personal<String>>)],
     seen_version: Option<i64>,
 ) -> Result<Customer, Problem> {
+    check_count(identifiers)?;
     let mut tx = app.db.begin().await?;
     let customer = change(app, &mut tx.conn(), brand, id, details, seen_version).await?;
-    for (kind, value) in identifiers {
+    for (kind, _) in identifiers {
         customers::remove_identifier(&mut tx.conn(), brand, id, kind).await?;
+    }
+    for (kind, value) in identifiers {
         let Some(value) = value else { continue };
         let identifier = &identify(app, brand, kind, value)?;
         if !customers::insert_identifier(&mut tx.conn(), brand, id, identifier, app.clock.now()).await? {

@@ -85,7 +85,9 @@ async fn try_issue(
     if let Some(kept) = once::begin(&mut tx.conn(), brand.id, once, app.clock.now()).await? {
         return replay(app, &mut tx.conn(), brand, &kept, body).await;
     }
-    if let Some(reply) = find_first(app, &mut tx.conn(), brand, order, external_id, body).await? {
+    if let Some((first, reply)) = find_first(app, &mut tx.conn(), brand, order, external_id, body).await? {
+        once::end(&mut tx.conn(), brand.id, once, 200, first.to_string().into_bytes()).await?;
+        tx.commit().await?;
         return Ok(reply);
     }
     let (customer, card_number) = place_customer(app, &mut tx.conn(), brand, order).await?;
@@ -112,7 +114,7 @@ async fn try_issue(
         drop(tx);
         let mut reader = app.db.read().await?;
         let first = find_first(app, &mut reader.conn(), brand, order, external_id, body).await?;
-        return first.ok_or(Problem::ExternalIdTaken);
+        return first.map(|(_, reply)| reply).ok_or(Problem::ExternalIdTaken);
     }
     tx.commit().await?;
     Ok(Reply { status: 201, body: body(app, &pass, 0), is_replayed: false })
@@ -140,14 +142,14 @@ async fn find_first(
     order: &Order,
     external_id: Option<&str>,
     body: fn(&App, &Pass, i64) -> Vec<u8>,
-) -> Result<Option<Reply>, Problem> {
+) -> Result<Option<(PassId, Reply)>, Problem> {
     let Some(external_id) = external_id else { return Ok(None) };
     let Some(first) = passes::find_by_external_id(conn, brand.id, external_id).await? else { return Ok(None) };
     if first.order_hash != order.hash {
         return Err(Problem::ExternalIdTaken);
     }
     let held = crate::store::devices::count_holders(conn, brand.id, first.id).await?;
-    Ok(Some(Reply { status: 200, body: body(app, &first, held), is_replayed: true }))
+    Ok(Some((first.id, Reply { status: 200, body: body(app, &first, held), is_replayed: true })))
 }
 
 async fn find_design(app: &App, brand: &Brand, order: &Order) -> Result<(Template, Program), Problem> {

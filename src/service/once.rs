@@ -17,7 +17,7 @@ pub struct Once {
 }
 
 /// An answer as it is sent, and kept for a repetition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,

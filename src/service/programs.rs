@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 use serde_json::json;
 
-use crate::domain::ids::{BrandId, ProgramId};
+use crate::domain::ids::{BrandId, PassId, ProgramId};
 use crate::domain::text;
 use crate::service::once::{self, Once, Reply};
 use crate::service::timeline::{self, About};
@@ -54,7 +54,9 @@ pub async fn create(
         if first.name != program.name || first.time_zone != program.time_zone {
             return Err(Problem::ExternalIdTaken);
         }
-        return Ok(Reply { status: 200, body: body(&first), is_replayed: true });
+        let reply = once::end(&mut tx.conn(), brand, once, 200, body(&first)).await?;
+        tx.commit().await?;
+        return Ok(Reply { is_replayed: true, ..reply });
     }
     record(app, &mut tx.conn(), brand, "program.created", program.id).await?;
     let reply = once::end(&mut tx.conn(), brand, once, 201, body(&program)).await?;
@@ -85,6 +87,19 @@ pub async fn update(
     tx.commit().await?;
     app.changed.notify_one();
     Ok(updated)
+}
+
+pub async fn find_by_external_id(app: &App, brand: BrandId, external_id: &str) -> Result<Option<Program>, Problem> {
+    Ok(programs::find_by_external_id(&mut app.db.read().await?.conn(), brand, external_id).await?)
+}
+
+/// Lets all passes of a program be looked at again.
+pub async fn touch(app: &App, brand: BrandId, program: ProgramId) -> Result<(), Problem> {
+    let mut tx = app.db.begin().await?;
+    programs::set_touched(&mut tx.conn(), brand, program, Some(PassId::FIRST)).await?;
+    tx.commit().await?;
+    app.changed.notify_one();
+    Ok(())
 }
 
 /// The brand after `after` with a program that changed.

@@ -30,7 +30,7 @@ const DEVICES_MAX: i64 = 500;
 const REFUSED_REST: TimeDelta = TimeDelta::minutes(5);
 
 /// What a pass is served as.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Rendered {
     pub apple: Vec<u8>,
     pub apple_hash: Vec<u8>,

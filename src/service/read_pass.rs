@@ -43,6 +43,11 @@ pub async fn list(
         .collect())
 }
 
+/// Events looked through by one statement, and such statements for one request: the timeline holds everything that ever
+/// happened, and what is asked for may be rare. A page that ends early says where to go on.
+const WINDOW: i64 = 10_000;
+const WINDOWS_MAX: usize = 10;
+
 /// Ids of objects with an event whose kind begins with `kind` after `since`, each once, and the `seq` to go on from. A
 /// `since` that was not reached yet: 410.
 pub async fn list_changed(
@@ -58,9 +63,17 @@ pub async fn list_changed(
     if since > newest {
         return Err(Problem::CursorGone);
     }
-    let rows = events::list_changed(&mut reader.conn(), brand, kind, since, limit).await?;
-    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
-    let next = if is_full { rows.last().map_or(since, |(_, seq)| *seq) } else { newest };
+    let (mut rows, mut next) = (Vec::new(), since);
+    for _ in 0..WINDOWS_MAX {
+        let until = newest.min(next.saturating_add(WINDOW));
+        let missing = limit - i64::try_from(rows.len()).map_err(Problem::internal)?;
+        rows.extend(events::list_changed(&mut reader.conn(), brand, kind, next, until, missing).await?);
+        let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
+        next = if is_full { rows.last().map_or(until, |(_, seq)| *seq) } else { until };
+        if is_full || next >= newest {
+            break;
+        }
+    }
     let mut ids: Vec<Uuid> = Vec::with_capacity(rows.len());
     let mut seen = std::collections::HashSet::new();
     ids.extend(rows.iter().map(|(id, _)| *id).filter(|id| seen.insert(*id)));

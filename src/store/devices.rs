@@ -119,6 +119,22 @@ pub async fn unregister(
     })
 }
 
+/// The devices that hold a pass beyond the newest `keep` registrations: what they are known by, oldest first.
+pub async fn list_surplus(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass: PassId,
+    keep: i64,
+) -> sqlx::Result<Vec<Secret<String>>> {
+    const SQL: &str = "
+        SELECT d.library_id FROM registrations r
+        JOIN devices d ON d.brand_id = r.brand_id AND d.device_id = r.device_id
+        WHERE r.brand_id = $1 AND r.pass_id = $2 ORDER BY r.created_at DESC, r.device_id DESC LIMIT 100 OFFSET $3";
+    let surplus: Vec<String> =
+        on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(pass).bind(keep).fetch_all(c).await)?;
+    Ok(surplus.into_iter().rev().map(Secret::new).collect())
+}
+
 /// A pass that a device is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Updated {

@@ -110,18 +110,27 @@ pub async fn newest_seq(conn: &mut Conn<'_>, brand: BrandId) -> sqlx::Result<i64
     on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).fetch_one(c).await)
 }
 
-/// The first `limit` events after `since` whose kind begins with `kind` (such as `pass.`): what each is about, and its
-/// `seq`, in order. An object may be named several times.
+/// The first `limit` events after `since` and up to `until` whose kind begins with `kind` (such as `pass.`): what each is
+/// about, and its `seq`, in order. An object may be named several times.
 pub async fn list_changed(
     conn: &mut Conn<'_>,
     brand: BrandId,
     kind: &str,
     since: i64,
+    until: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<(Uuid, i64)>> {
     const SQL: &str = "
         SELECT subject_id, seq FROM events
-        WHERE brand_id = $1 AND seq > $2 AND substr(kind, 1, $4) = $3 ORDER BY seq LIMIT $5";
+        WHERE brand_id = $1 AND seq > $2 AND seq <= $6 AND substr(kind, 1, $4) = $3 ORDER BY seq LIMIT $5";
     let length = i32::try_from(kind.len()).unwrap_or(i32::MAX);
-    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(since).bind(kind).bind(length).bind(limit).fetch_all(c).await)
+    on!(conn, |c| sqlx::query_as(SQL)
+        .bind(brand)
+        .bind(since)
+        .bind(kind)
+        .bind(length)
+        .bind(limit)
+        .bind(until)
+        .fetch_all(c)
+        .await)
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder};
 
-use super::db::{Conn, on};
+use super::db::{Conn, PerEngine, on};
 use crate::domain::ids::{BrandId, CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::pass::PassStatus;
 use crate::domain::secret::{Personal, Secret};
@@ -95,7 +95,7 @@ macro_rules! pass_columns {
 }
 
 /// What a new pass is served as from its first moment.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FirstContent {
     pub tag_n: i64,
     /// Unix seconds.
@@ -324,9 +324,17 @@ pub async fn touch_customer(
     customer: CustomerId,
     now: DateTime<Utc>,
 ) -> sqlx::Result<u64> {
-    const SQL: &str = "
-        UPDATE passes SET change_no = change_no + 1, updated_at = $3 WHERE brand_id = $1 AND customer_id = $2";
-    on!(conn, |c| sqlx::query(SQL)
+    // PostgreSQL locks rows in the order it comes by them: in order of id, two who touch the same passes take turns.
+    const SQL: PerEngine = PerEngine {
+        sqlite: "UPDATE passes SET change_no = change_no + 1, updated_at = $3 WHERE brand_id = $1 AND customer_id = $2",
+        postgres: "
+            WITH held AS MATERIALIZED (
+                SELECT pass_id FROM passes WHERE brand_id = $1 AND customer_id = $2 ORDER BY pass_id FOR NO KEY UPDATE)
+            UPDATE passes SET change_no = change_no + 1, updated_at = $3
+            FROM held WHERE passes.brand_id = $1 AND passes.pass_id = held.pass_id",
+    };
+    let sql = conn.text(&SQL);
+    on!(conn, |c| sqlx::query(sql)
         .bind(brand)
         .bind(customer)
         .bind(now)
@@ -343,14 +351,25 @@ pub async fn touch_program(
     after: PassId,
     limit: i64,
 ) -> sqlx::Result<Vec<PassId>> {
-    const SQL: &str = "
-        UPDATE passes SET change_no = change_no + 1
-        WHERE brand_id = $1 AND pass_id IN (
-            SELECT pass_id FROM passes
-            WHERE brand_id = $1 AND program_id = $2 AND pass_id > $3 ORDER BY pass_id LIMIT $4)
-        RETURNING pass_id";
+    const SQL: PerEngine = PerEngine {
+        sqlite: "
+            UPDATE passes SET change_no = change_no + 1
+            WHERE brand_id = $1 AND pass_id IN (
+                SELECT pass_id FROM passes
+                WHERE brand_id = $1 AND program_id = $2 AND pass_id > $3 ORDER BY pass_id LIMIT $4)
+            RETURNING pass_id",
+        // In order of id, as in `touch_customer`.
+        postgres: "
+            WITH held AS MATERIALIZED (
+                SELECT pass_id FROM passes
+                WHERE brand_id = $1 AND program_id = $2 AND pass_id > $3 ORDER BY pass_id LIMIT $4 FOR NO KEY UPDATE)
+            UPDATE passes SET change_no = change_no + 1
+            FROM held WHERE passes.brand_id = $1 AND passes.pass_id = held.pass_id
+            RETURNING passes.pass_id",
+    };
+    let sql = conn.text(&SQL);
     let mut touched: Vec<PassId> =
-        on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(program).bind(after).bind(limit).fetch_all(c).await)?;
+        on!(conn, |c| sqlx::query_scalar(sql).bind(brand).bind(program).bind(after).bind(limit).fetch_all(c).await)?;
     touched.sort_unstable();
     Ok(touched)
 }

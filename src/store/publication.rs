@@ -165,7 +165,7 @@ pub async fn lock(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]) -> sql
 }
 
 /// A pass whose new content is to be stored.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Published {
     pub pass: PassId,
     /// The change that the content was rendered from.
@@ -390,7 +390,7 @@ pub async fn find_served(
 }
 
 /// The published content, with the hash it was stored under (which may be newer than the one the caller saw).
-#[derive(Debug, Clone, FromRow)]
+#[derive(Clone, FromRow)]
 pub struct AppleContent {
     pub pass_type: String,
     pub serial: String,

@@ -67,6 +67,7 @@ on_both_engines! {
         app.post(&format!("{path}/void"), &app.one.key, &serde_json::json!(null)).await;
         let (_, text) = page(&app, add, IPHONE, "en").await;
         assert!(text.contains("no longer valid"));
+        assert!(!text.contains("Ana Souza") && !text.contains("POINTS"), "an old link tells nothing of the person");
         let response = app.http.get(format!("{add}/apple.pkpass")).send().await.unwrap();
         assert_eq!(response.status(), 303);
         assert!(add.ends_with(response.headers()["location"].to_str().unwrap()));

@@ -25,6 +25,8 @@ on_both_engines! {
             ("application/json", format!(r#"{{"name":"{}"}}"#, "x".repeat(300_000)), 413, "too-large"),
             ("text/plain", "{}".to_owned(), 415, "unsupported-media-type"),
             ("application/json", r#"{"surname":"x"}"#.to_owned(), 422, "invalid"),
+            ("application/json", r#"["Ana","en",null,null,[]]"#.to_owned(), 422, "invalid"),
+            ("application/json", r#"{"identifiers":[{"type":"card_number","value":" - "}]}"#.to_owned(), 422, "invalid"),
         ];
         for (content_type, body, status, code) in cases {
             let start: String = body.chars().take(40).collect();

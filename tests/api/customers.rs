@@ -96,7 +96,7 @@ on_both_engines! {
         }
         let (_, page) = app.get("/api/v1/passes?external_id=ana", &app.one.key).await;
         assert_eq!(page["data"][0]["id"], pass.id.as_str());
-        for path in ["/api/v1/passes?changed_since=0&status=active", "/api/v1/customers?external_id=ana&card_number=1"] {
+        for path in ["/api/v1/passes?external_id=%00", "/api/v1/passes?status=x", "/api/v1/passes?changed_since=0&status=active", "/api/v1/customers?external_id=ana&card_number=1"] {
             assert_eq!(app.get(path, &app.one.key).await.0, 422, "{path}");
         }
     }
@@ -108,6 +108,12 @@ on_both_engines! {
         assert_eq!(status, 201, "{ana}");
         let path = format!("/api/v1/customers/{}", ana["id"].as_str().unwrap());
         let remove = json!({ "identifiers": [{ "type": "card_number", "value": null }] });
+        let two = json!({ "identifiers": [
+            { "type": "phone", "value": "+5511987654321" }, { "type": "phone", "value": "+5511987654322" }] });
+        let (status, ana) = app.patch(&path, &app.one.key, &two).await;
+        assert_eq!((status, ana["identifiers"].as_array().map(Vec::len)), (200, Some(3)), "both phones and the card");
+        let none = json!({ "identifiers": [{ "type": "phone", "value": null }] });
+        app.patch(&path, &app.one.key, &none).await;
         let (status, ana) = app.patch(&path, &app.one.key, &remove).await;
         assert_eq!((status, &ana["identifiers"]), (200, &json!([])));
         assert_eq!(app.post("/api/v1/customers", &app.one.key, &create("Bia")).await.0, 201);

@@ -33,6 +33,23 @@ on_both_engines! {
         assert!(!first.to_string().contains("Ana"), "what is kept says nothing about a person");
     }
 
+    async fn a_key_is_kept_with_an_answer_from_before_too(engine) {
+        let app = TestApp::start(engine).await;
+        let pass = |data: Value| {
+            let body = json!({ "template": "clube-aurora", "program_id": app.one.program_id, "external_id": "ana",
+                "customer": { "external_id": "ana" }, "data": data });
+            let request = app.http.post(format!("{}/api/v1/passes", app.url)).bearer_auth(&app.one.key).json(&body);
+            async move { request }
+        };
+        let points = json!({ "points": 1 });
+        assert_eq!(pass(points.clone()).await.header("Idempotency-Key", "k1").send().await.unwrap().status(), 201);
+        assert_eq!(pass(points.clone()).await.header("Idempotency-Key", "k2").send().await.unwrap().status(), 200);
+        let body = json!({ "template": "clube-aurora", "program_id": app.one.program_id, "customer": { "external_id": "bia" } });
+        let request = app.http.post(format!("{}/api/v1/passes", app.url)).bearer_auth(&app.one.key).json(&body);
+        assert_eq!(request.header("Idempotency-Key", "k2").send().await.unwrap().status(), 422, "k2 stands for another request");
+        assert_eq!(pass(points).await.header("Idempotency-Key", "k2").send().await.unwrap().status(), 200);
+    }
+
     async fn a_refusal_is_not_kept(engine) {
         let app = TestApp::start(engine).await;
         let body = json!({ "identifiers": [{ "type": "cpf", "value": "52998224725" }] });

@@ -107,6 +107,18 @@ on_both_engines! {
         assert!(w.read(async |c| deliveries::list_holding_devices(c, w.two.brand, &[pass], None, 9).await).await.is_empty());
     }
 
+    async fn the_newest_registrations_are_kept(engine) {
+        let w = World::new(engine).await;
+        let pass = w.pass(&w.one, None).await.id;
+        for name in ["a", "b", "c"] {
+            w.device(&w.one, pass, name).await;
+        }
+        let surplus = w.read(async |c| devices::list_surplus(c, w.one.brand, pass, 1).await).await;
+        assert_eq!(surplus.iter().map(|id| id.reveal().as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(w.read(async |c| devices::list_surplus(c, w.one.brand, pass, 3).await).await.is_empty());
+        assert!(w.read(async |c| devices::list_surplus(c, w.two.brand, pass, 0).await).await.is_empty());
+    }
+
     async fn the_newest_complaints_are_kept_with_their_pass(engine) {
         let w = World::new(engine).await;
         let one = w.one.brand;

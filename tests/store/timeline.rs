@@ -45,8 +45,10 @@ on_both_engines! {
         assert_eq!(w.read(async |c| events::list_since(c, one, 2, 9).await).await.len(), 1);
         let newest = async |brand| w.read(async |c| events::newest_seq(c, brand).await).await;
         assert_eq!((newest(one).await, newest(two).await), (3, 0));
-        let changed = w.read(async |c| events::list_changed(c, one, "pass.", 1, 9).await).await;
+        let changed = w.read(async |c| events::list_changed(c, one, "pass.", 1, 9, 9).await).await;
         assert_eq!(changed, [(subject, 3)]);
+        let up_to = w.read(async |c| events::list_changed(c, one, "pass.", 0, 2, 9).await).await;
+        assert_eq!(up_to, [(subject, 1)]);
     }
 
     async fn a_key_is_taken_once_and_its_answer_kept(engine) {

@@ -5,14 +5,14 @@ use serde_json::{Map, Value};
 
 use crate::domain::locale::Locale;
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Clone, Serialize)]
 pub struct Shown {
     pub label: String,
     pub value: String,
 }
 
 /// The card as a picture of HTML.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Clone, Default, Serialize)]
 pub struct Card {
     pub title: String,
     pub description: String,
@@ -23,6 +23,14 @@ pub struct Card {
     pub strip: String,
     pub header: Vec<Shown>,
     pub fields: Vec<Shown>,
+}
+
+impl Card {
+    /// Leaves the design, and nothing about a person.
+    pub fn forget_fields(&mut self) {
+        self.header.clear();
+        self.fields.clear();
+    }
 }
 
 /// The front of the published pass.

@@ -63,7 +63,7 @@ struct Anchor {
     badge: Option<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct View {
     card: Card,
     brand: String,
@@ -145,11 +145,14 @@ fn fill(view: &mut View, request: &HttpRequest, app: &App, pass: &Pass, locale: 
     let address = format!("/p/{}", pass.link.reveal());
     let bundle = format!("{address}/apple.pkpass");
     match pass.status {
+        // The link may be in wrong hands, or be the reason for a reissue: it no longer tells what is on the card.
         PassStatus::Voided => {
+            view.card.forget_fields();
             (view.is_over, view.heading, view.text) = (true, words.voided_title, words.voided_text);
             return;
         }
         PassStatus::Expired => {
+            view.card.forget_fields();
             (view.is_over, view.heading, view.text) = (true, words.expired_title, words.expired_text);
             return;
         }
