@@ -1,4 +1,7 @@
-# Build: docker build -t passarela .    Run: docker run -v passarela:/data -p 8080:8080 passarela serve
+# Build:      docker build -t passarela .
+# Try:        docker run --rm -p 8080:8080 passarela demo --listen 0.0.0.0:8080 --public-url http://127.0.0.1:8080
+# Once:       docker run --rm -v passarela:/data --entrypoint sh passarela -c 'umask 077; head -c 32 /dev/urandom > master.key'
+# Run:        docker run -v passarela:/data -p 8080:8080 passarela    (certs/ and passarela.toml in the volume)
 FROM rust:1-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev pkg-config libssl-dev \
     && rm -rf /var/lib/apt/lists/*
@@ -12,9 +15,10 @@ COPY src src
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked && strip target/release/passarela
 
 FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends libssl3 ca-certificates \
+RUN apt-get update && apt-get install -y --no-install-recommends libssl3 ca-certificates postgresql-client \
     && rm -rf /var/lib/apt/lists/* && useradd --system --home /data --create-home passarela
 COPY --from=build /src/target/release/passarela /usr/local/bin/passarela
+COPY pass-templates /usr/local/share/passarela/pass-templates
 USER passarela
 WORKDIR /data
 VOLUME /data

@@ -236,6 +236,10 @@ impl Config {
         if self.server.tls_cert_file.is_some() != self.server.tls_key_file.is_some() {
             return value("server.tls_cert_file", "and server.tls_key_file go together");
         }
+        let schemes = ["sqlite://", "postgres://", "postgresql://"];
+        if !schemes.iter().any(|scheme| self.database.url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
+            return value("database.url", "must be sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME");
+        }
         if !(1..=1_000).contains(&self.database.connections) {
             return value("database.connections", "must be 1 to 1000");
         }
@@ -281,6 +285,26 @@ impl Config {
             Some(url) => format!("{url}/{brand_code}"),
             None => format!("{}/apple/{brand_code}", self.server.public_url),
         }
+    }
+
+    /// Files and folders that settings name: the setting, and where it leads. Those of Apple and the master key are read
+    /// at the start.
+    pub fn named_files(&self) -> Vec<(String, &Path)> {
+        let named = [
+            ("server.tls_cert_file", &self.server.tls_cert_file),
+            ("server.tls_key_file", &self.server.tls_key_file),
+            ("apple.apns_ca_file", &self.apple.apns_ca_file),
+            ("google.service_account_file", &self.google.service_account_file),
+            ("fcm.service_account_file", &self.fcm.service_account_file),
+            ("mqtt.ca_file", &self.mqtt.ca_file),
+            ("pages.badges_dir", &self.pages.badges_dir),
+        ];
+        let own = self.brands.iter().flat_map(|(code, brand)| {
+            [("google", &brand.google.service_account_file), ("fcm", &brand.fcm.service_account_file)]
+                .map(|(channel, file)| (format!("brands.{code}.{channel}.service_account_file"), file))
+        });
+        let all = named.into_iter().map(|(key, file)| (key.to_owned(), file)).chain(own);
+        all.filter_map(|(key, file)| file.as_deref().map(|file| (key, file))).collect()
     }
 
     /// What stands between the service and the world beside HTTP: each channel, and why it is off.
@@ -343,6 +367,23 @@ mod tests {
             let text = format!("[google]\nissuer_id = {text}");
             let config: Config = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(&text)).extract().unwrap();
             assert_eq!(config.google_issuer("any"), Some("3388000000000000001"));
+        }
+    }
+
+    #[test]
+    fn a_database_is_one_of_the_two() {
+        let mut config = Config::defaults();
+        for (url, is_good) in [
+            ("sqlite://data/x.db", true),
+            ("postgres://u@h/n", true),
+            ("postgresql://h/n", true),
+            ("mysql://x", false),
+            ("sqlite:x.db", false),
+            ("sqlite://", false),
+            ("", false),
+        ] {
+            config.database.url = url.to_owned();
+            assert_eq!(config.check().is_ok(), is_good, "{url}");
         }
     }
 

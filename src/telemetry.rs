@@ -20,7 +20,27 @@ pub fn start_logging(log: &Log) {
     };
 }
 
+/// Buckets of times, so that replicas can be summed: from a served 304 to the end of a body's patience.
+const SECONDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
+
+const HELP: &[(&str, &str)] = &[
+    ("passarela_http_requests_total", "Requests by method, route and status."),
+    ("passarela_passes_published_total", "Passes whose new content is served."),
+    ("passarela_passes_unchanged_total", "Passes that a change left looking the same."),
+    ("passarela_passes_refused_total", "Attempts to publish a pass that its template cannot show."),
+    ("passarela_devices_queued_total", "Devices that were queued to be told."),
+    ("passarela_sweep_devices_queued_total", "Devices that only the sweep found: something lost them."),
+    ("passarela_panics_total", "Panics: each is a defect."),
+];
+
 /// Begins to count. `None` when something else in the process counts already.
 pub fn start_metrics() -> Option<PrometheusHandle> {
-    PrometheusBuilder::new().install_recorder().ok()
+    let builder = PrometheusBuilder::new().set_buckets(&SECONDS).ok()?;
+    let handle = builder.install_recorder().ok()?;
+    for (name, help) in HELP {
+        metrics::describe_counter!(*name, *help);
+    }
+    metrics::describe_histogram!("passarela_http_request_seconds", "Time from a request's head to its answer's head.");
+    metrics::describe_gauge!("passarela_tasks_running", "Use cases that run at this moment.");
+    Some(handle)
 }

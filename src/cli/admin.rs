@@ -179,7 +179,8 @@ impl Template {
                     .map_err(|error| Failure::Trouble(format!("{}: {error}", folder.display())))?;
                 let design = Design::parse(&files).map_err(|error| Failure::No(error.to_string()))?;
                 let name = design.name.clone();
-                Renderer::new(design).map_err(|error| Failure::No(error.to_string()))?;
+                let renderer = Renderer::new(design).map_err(|error| Failure::No(error.to_string()))?;
+                renderer.check().map_err(|error| Failure::No(error.to_string()))?;
                 output.print(&json!({ "valid": true, "name": name }), || format!("{name}: good"));
             }
             Self::Install { brand, pass_type, folder } => {

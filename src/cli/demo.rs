@@ -134,6 +134,7 @@ impl Demo {
 
 fn welcome(ready: &Ready) -> String {
     let Ready { public_url, api_key, pass_id, add_url, pkpass_url, wwdr_ca_file, .. } = ready;
+    let program = this_program();
     format!(
         "Passarela is running, with a bakery's loyalty card in it.\n\n\
          Add the card:        {add_url}\n\
@@ -144,7 +145,7 @@ fn welcome(ready: &Ready) -> String {
          -H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json' \\\n    \
          -d '{{\"data\":{{\"points\":135,\"tier\":\"Ouro\"}}}}'\n\n\
          Check what it signed:\n\n  \
-         curl -s -o card.pkpass {pkpass_url} && passarela pass verify card.pkpass --ca {}\n\n\
+         curl -s -o card.pkpass {pkpass_url} && {program} pass verify card.pkpass --ca {}\n\n\
          The certificates are for development: no phone trusts them. Ctrl-C stops.",
         wwdr_ca_file.display()
     )
@@ -220,4 +221,12 @@ async fn ensure_program(app: &App, brand: BrandId) -> Result<ProgramId, Failure>
     };
     let reply = programs::create(app, brand, new, None, |program| program.id.to_string().into_bytes()).await?;
     String::from_utf8_lossy(&reply.body).parse().map_err(|_| Failure::Trouble("no program".to_owned()))
+}
+
+/// How this program is called from here: after `cargo run` it is not on the path.
+fn this_program() -> String {
+    let Ok(program) = std::env::current_exe() else { return "passarela".to_owned() };
+    let here = std::env::current_dir().ok();
+    let near = here.and_then(|here| program.strip_prefix(here).map(Path::to_owned).ok());
+    near.unwrap_or(program).display().to_string()
 }

@@ -51,11 +51,14 @@ pub async fn run(config: Config, output: Output) -> Result<(), Failure> {
     if let Err(error) = app::read_master_key(&config) {
         findings.wrong(format!("{error}."));
     }
-    findings.warn("Pushing to phones is not in this version: phones are served changes when they ask.");
+    for (key, path) in config.named_files() {
+        if let Err(error) = std::fs::metadata(path) {
+            findings.wrong(format!("{key}: {} cannot be read ({error}).", path.display()));
+        }
+    }
     check_database(&config, certificates.as_ref(), &mut findings).await;
-    match config.google.issuer_id {
-        Some(_) => findings.good("Google Wallet: an issuer is set."),
-        None => findings.warn("Google Wallet is off: google.issuer_id is not set."),
+    for (channel, state) in config.channels() {
+        findings.warn(format!("{channel} is {state}."));
     }
     let wrong = findings.0.iter().filter(|finding| finding.level == Level::Wrong).count();
     output.print(&json!({ "findings": findings.0 }), || {
@@ -69,7 +72,7 @@ pub async fn run(config: Config, output: Output) -> Result<(), Failure> {
         };
         findings.0.iter().map(line).collect::<Vec<_>>().join("\n")
     });
-    if wrong == 0 { Ok(()) } else { Err(Failure::No(format!("{wrong} of {} findings are wrong", findings.0.len()))) }
+    if wrong == 0 { Ok(()) } else { Err(Failure::No(format!("wrong: {wrong} of {} findings", findings.0.len()))) }
 }
 
 fn check_addresses(config: &Config, findings: &mut Findings) {
@@ -178,6 +181,9 @@ async fn look_inside(
     }
     let mut reader = db.read().await?;
     let listed = brands::list(&mut reader.conn()).await?;
+    for code in config.brands.keys().filter(|code| !listed.iter().any(|brand| brand.code == **code)) {
+        findings.wrong(format!("The settings are for a brand {code}, and there is none with this code."));
+    }
     if listed.is_empty() {
         findings.warn("There is no brand yet: passarela brand create NAME --pass-type ID.");
     }
@@ -203,8 +209,10 @@ async fn look_inside(
         let (pending, oldest) = crate::store::deliveries::count_pending(&mut reader.conn(), brand.id, 10_000).await?;
         if let Some(oldest) = oldest {
             let minutes = (SystemClock.now() - oldest).num_minutes();
-            findings
-                .warn(format!("{}: {pending} devices wait to be told, the oldest for {minutes} minutes.", brand.name));
+            findings.warn(format!(
+                "{}: devices that wait to be told: {pending}, the oldest for {minutes} minutes.",
+                brand.name
+            ));
         }
     }
     Ok(())

@@ -43,7 +43,9 @@ impl Pass {
                 let roots = match &ca {
                     None => Vec::new(),
                     Some(ca) => X509::stack_from_pem(&read(ca)?)
-                        .map_err(|error| Failure::Usage(format!("{}: {error}", ca.display())))?,
+                        .ok()
+                        .filter(|found| !found.is_empty())
+                        .ok_or_else(|| Failure::Usage(format!("{} holds no certificate in PEM", ca.display())))?,
                 };
                 let report = verify::verify(&read(&file)?, &roots);
                 let is_good = report.faults.is_empty();

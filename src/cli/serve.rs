@@ -8,6 +8,7 @@ use super::Failure;
 use crate::app::{self, Role, Running};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::service::brands;
 use crate::telemetry;
 
 pub async fn run(config: Config, role: Role) -> Result<(), Failure> {
@@ -20,11 +21,17 @@ pub async fn run(config: Config, role: Role) -> Result<(), Failure> {
         Some(address) => tracing::info!(%address, ?role, "serving"),
         None => tracing::info!(?role, "working"),
     }
+    for pass_type in brands::list_unsigned(&running.app).await? {
+        tracing::error!("{pass_type} is bound to a brand and has no usable certificate: its passes cannot be issued");
+    }
     for (channel, state) in running.app.config.channels() {
         tracing::info!("{channel} is {state}");
     }
     until_stopped(running, signals).await
 }
+
+/// Signals this close to the first are the same wish.
+const SAME_STOP: std::time::Duration = std::time::Duration::from_millis(300);
 
 /// SIGTERM and Ctrl-C, heard from the moment this is made: before anybody is told that the service runs.
 pub struct Signals {
@@ -50,9 +57,21 @@ pub async fn until_stopped(mut running: Running, signals: Signals) -> Result<(),
         }
     }
     tracing::info!("stopping; once more to stop at once");
+    let again = async {
+        let heard = tokio::time::Instant::now();
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            // A supervisor may tell the process and its group: both mean the same stop.
+            if heard.elapsed() > SAME_STOP {
+                return;
+            }
+        }
+    };
     tokio::select! {
         () = running.stop() => Ok(()),
-        _ = terminate.recv() => Err(Failure::Trouble("stopped at once".to_owned())),
-        _ = interrupt.recv() => Err(Failure::Trouble("stopped at once".to_owned())),
+        () = again => Err(Failure::Trouble("stopped at once".to_owned())),
     }
 }

@@ -94,7 +94,9 @@ pub struct CustomerReceipt {
 
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct IdentifierView {
+    #[schema(example = "card_number")]
     r#type: String,
+    #[schema(example = "740188352290")]
     value: String,
 }
 

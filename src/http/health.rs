@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, brands};
 
 pub async fn live() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
@@ -20,19 +20,23 @@ struct Ready {
     /// Pass types that can be signed, and what is wrong with the others.
     pass_types: Vec<String>,
     certificate_faults: Vec<String>,
+    /// Pass types of brands that cannot be signed now.
+    unsigned_pass_types: Vec<String>,
     /// Why a channel is off, by its name.
     channels: BTreeMap<&'static str, &'static str>,
 }
 
 pub async fn ready(app: Data<App>) -> HttpResponse {
-    let answered = app.run(async |app| app.ping().await).await;
+    let answered = app.run(async |app| brands::list_unsigned(&app).await).await;
     let now = app.clock.now();
     let usable = app.certificates.signers.iter().filter(|(_, signer)| signer.check_time(now).is_ok());
+    let is_up = answered.is_ok();
     let body = Ready {
-        ready: answered.is_ok(),
-        database: if answered.is_ok() { app.db.engine() } else { "does not answer" },
+        ready: is_up,
+        database: if is_up { app.db.engine() } else { "does not answer" },
         pass_types: usable.map(|(pass_type, _)| pass_type.clone()).collect(),
         certificate_faults: app.certificates.faults.iter().map(|(_, fault)| fault.to_string()).collect(),
+        unsigned_pass_types: answered.unwrap_or_default(),
         channels: app.config.channels().into(),
     };
     if body.ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }

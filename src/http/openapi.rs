@@ -7,7 +7,9 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, context};
 use utoipa::OpenApi;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
 use crate::http::{customers, events, keys, passes, programs, templates};
 use crate::service::Problem;
@@ -29,7 +31,7 @@ use crate::service::Problem;
         events::list,
         keys::create, keys::list, keys::revoke,
     ),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &Problems),
     security(("key" = []))
 )]
 struct Api;
@@ -44,6 +46,49 @@ impl utoipa::Modify for Bearer {
             .build();
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
+    }
+}
+
+const fn named(parameter: &RefOr<Parameter>) -> Option<&Parameter> {
+    match parameter {
+        RefOr::T(parameter) => Some(parameter),
+        RefOr::Ref(_) => None,
+    }
+}
+
+/// What any operation may answer, beside what its handler names.
+struct Problems;
+
+impl utoipa::Modify for Problems {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut openapi.paths.paths {
+            let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                let has_body = operation.request_body.is_some();
+                let parameters: Vec<_> = operation.parameters.iter().flatten().filter_map(named).collect();
+                let queries = parameters.iter().any(|one| one.parameter_in == ParameterIn::Query);
+                let follows = parameters.iter().any(|one| one.name == "changed_since");
+                let common = [
+                    (true, "401", "key-missing, key-unknown"),
+                    (true, "403", "role-forbidden"),
+                    (path.contains("{id}"), "404", "not-found"),
+                    (follows, "410", "cursor-gone: begin again with 0"),
+                    (has_body, "400", "bad-json"),
+                    (has_body, "408", "too-slow"),
+                    (has_body, "413", "too-large"),
+                    (has_body, "415", "unsupported-media-type"),
+                    (has_body || queries, "422", "invalid: `pointer` says where"),
+                    (true, "429", "throttled: too many failed attempts; see Retry-After"),
+                    (true, "503", "busy, unavailable: come again after Retry-After"),
+                ];
+                for (_, status, text) in common.into_iter().filter(|(applies, ..)| *applies) {
+                    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+                    let response =
+                        ResponseBuilder::new().description(text).content("application/problem+json", problem).build();
+                    operation.responses.responses.entry(status.to_owned()).or_insert(response.into());
+                }
+            }
+        }
     }
 }
 

@@ -137,7 +137,9 @@ pub struct PatchPass {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct HeldOn {
     /// Devices that registered for updates.
+    #[schema(example = 2)]
     apple: i64,
+    #[schema(example = false)]
     google: bool,
 }
 
@@ -180,7 +182,7 @@ pub struct PassReceipt {
 pub struct PassView {
     #[serde(flatten)]
     receipt: PassReceipt,
-    #[schema(value_type = Object)]
+    #[schema(value_type = Object, example = json!({"points": 135, "tier": "Ouro"}))]
     data: Map<String, Value>,
 }
 
@@ -425,6 +427,7 @@ pub struct DeviceView {
 /// What a device complained of.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct DeviceMessage {
+    #[schema(example = "Register task (for device 4f2a…, pass type pass.com.example.card, …) encountered error: …")]
     message: String,
     received_at: DateTime<Utc>,
 }

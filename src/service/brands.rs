@@ -7,6 +7,7 @@ use crate::domain::ids::BrandId;
 use crate::domain::locale::Locale;
 use crate::domain::pass::is_pass_type;
 use crate::domain::text;
+use crate::service::bundles::usable_signer;
 use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
 
@@ -88,6 +89,13 @@ pub async fn list(app: &App) -> Result<Vec<(Brand, Vec<String>)>, Problem> {
         listed.push((brand, pass_types));
     }
     Ok(listed)
+}
+
+/// Pass types of any brand that cannot be signed now.
+pub async fn list_unsigned(app: &App) -> Result<Vec<String>, Problem> {
+    let listed = list(app).await?;
+    let all = listed.into_iter().flat_map(|(_, pass_types)| pass_types);
+    Ok(all.filter(|pass_type| usable_signer(app, pass_type).is_err()).collect())
 }
 
 /// The pass type of a brand that has just one.

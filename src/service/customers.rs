@@ -41,8 +41,15 @@ pub enum Named {
 }
 
 /// Normalises an identifier and computes what it is looked up by.
-fn identify(app: &App, brand: BrandId, kind: &IdentifierKind, value: &Personal<String>) -> Result<Identifier, Problem> {
-    let refused = |error| Problem::invalid(format!("/customer/{kind}"), format!("{kind} {error}"));
+/// `pointer` is where in the body the value stands.
+fn identify(
+    app: &App,
+    brand: BrandId,
+    kind: &IdentifierKind,
+    value: &Personal<String>,
+    pointer: impl FnOnce() -> String,
+) -> Result<Identifier, Problem> {
+    let refused = |error| Problem::invalid(pointer(), format!("{kind} {error}"));
     let normal = kind.normalise(value.reveal()).map_err(refused)?;
     let lookup = app.master_key.identifier_lookup(brand, kind.as_str(), &normal);
     Ok(Identifier { kind: kind.clone(), value: Personal::new(normal), lookup })
@@ -63,7 +70,10 @@ fn identify_all(
     identifiers: &[(IdentifierKind, Personal<String>)],
 ) -> Result<Vec<Identifier>, Problem> {
     check_count(identifiers)?;
-    identifiers.iter().map(|(kind, value)| identify(app, brand, kind, value)).collect()
+    let one = |(index, (kind, value)): (usize, &(IdentifierKind, Personal<String>))| {
+        identify(app, brand, kind, value, || format!("/identifiers/{index}/value"))
+    };
+    identifiers.iter().enumerate().map(one).collect()
 }
 
 /// Bytes of a customer's attributes at most, as JSON.
@@ -84,7 +94,7 @@ pub async fn find(app: &App, conn: &mut Conn<'_>, brand: BrandId, selector: &Sel
             passes::find_customer_by_code(conn, brand, &code_id).await?.map(Named::Known).ok_or(unknown)
         }
         Selector::Identifier(kind, value) => {
-            let identifier = identify(app, brand, kind, value)?;
+            let identifier = identify(app, brand, kind, value, || format!("/customer/{kind}"))?;
             customers::lock_lookup(conn, &identifier.lookup).await?;
             let known = customers::find_by_identifier(conn, brand, kind, &identifier.lookup, 2).await?;
             match known.as_slice() {
@@ -162,9 +172,9 @@ pub async fn update(
     for (kind, _) in identifiers {
         customers::remove_identifier(&mut tx.conn(), brand, id, kind).await?;
     }
-    for (kind, value) in identifiers {
+    for (index, (kind, value)) in identifiers.iter().enumerate() {
         let Some(value) = value else { continue };
-        let identifier = &identify(app, brand, kind, value)?;
+        let identifier = &identify(app, brand, kind, value, || format!("/identifiers/{index}/value"))?;
         if !customers::insert_identifier(&mut tx.conn(), brand, id, identifier, app.clock.now()).await? {
             return Err(Problem::IdentifierTaken { kind: identifier.kind.to_string() });
         }
@@ -224,7 +234,7 @@ pub async fn list_known_by(
     value: &Personal<String>,
     limit: i64,
 ) -> Result<Vec<Customer>, Problem> {
-    let identifier = identify(app, brand, kind, value)?;
+    let identifier = identify(app, brand, kind, value, String::new)?;
     let mut reader = app.db.read().await?;
     let mut found = Vec::new();
     for id in customers::find_by_identifier(&mut reader.conn(), brand, kind, &identifier.lookup, limit).await? {

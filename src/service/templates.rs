@@ -34,7 +34,8 @@ pub async fn install(app: &App, brand: BrandId, pass_type: &str, files: &Files) 
     let refused = |detail: String| Problem::TemplateRefused { detail };
     let design = Design::parse(files).map_err(|error| refused(error.to_string()))?;
     let (name, kind) = (design.name.clone(), design.kind);
-    Renderer::new(design).map_err(|error| refused(error.to_string()))?;
+    let renderer = Renderer::new(design).map_err(|error| refused(error.to_string()))?;
+    renderer.check().map_err(|error| refused(error.to_string()))?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     if let Some(newest) = templates::find_by_name(&mut tx.conn(), brand, &name).await? {

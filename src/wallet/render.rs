@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, Value as Jinja, context};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value as Jinja, context};
 use serde_json::{Map, Value as Json};
 
 use crate::domain::content::{Barcode, Content, Field, Link, Text, Value};
@@ -46,6 +46,14 @@ pub struct State<'a> {
 pub struct BadRender {
     pub place: String,
     pub reason: String,
+    /// Whether no data could make it render: the design asks for something that does not exist.
+    pub is_design_fault: bool,
+}
+
+impl BadRender {
+    fn new(place: String, reason: String) -> Self {
+        Self { place, reason, is_design_fault: false }
+    }
 }
 
 /// A design with its expressions compiled.
@@ -87,6 +95,32 @@ impl Renderer {
         design.barcode_alt_text.iter().try_for_each(|text| compile("barcode.alt_text", text))?;
         design.expires_at.iter().try_for_each(|text| compile("expires_at", text))?;
         Ok(Self { design, engine })
+    }
+
+    /// Renders a pass that nothing is known of, and refuses a design that asks for what does not exist: a filter, a test or
+    /// a function. (What a pass may lack is for its own time.)
+    pub fn check(&self) -> Result<(), BadRender> {
+        let nothing = Map::new();
+        let state = State {
+            brand_name: "-",
+            brand_code: "-",
+            program_name: "-",
+            time_zone: Tz::UTC,
+            customer_name: None,
+            customer_attributes: &nothing,
+            card_number: None,
+            member_since: DateTime::UNIX_EPOCH,
+            pass_serial: "-",
+            pass_status: PassStatus::Active,
+            pass_data: &nothing,
+            pass_created_at: DateTime::UNIX_EPOCH,
+            pass_code: "-",
+            now: DateTime::UNIX_EPOCH,
+        };
+        match self.render(&state) {
+            Err(error) if error.is_design_fault => Err(error),
+            _ => Ok(()),
+        }
     }
 
     pub const fn design(&self) -> &Design {
@@ -140,7 +174,7 @@ impl Renderer {
             default_locale: design.default_locale,
         };
         if content.barcode.message.is_empty() {
-            return Err(BadRender { place: "barcode.message".to_owned(), reason: "is empty".to_owned() });
+            return Err(BadRender::new("barcode.message".to_owned(), "is empty".to_owned()));
         }
         Ok((content, page.next_render()))
     }
@@ -153,7 +187,10 @@ fn is_expression(text: &str) -> bool {
 fn bad(place: &str, error: &minijinja::Error) -> BadRender {
     // The kind and the template's own words; never the values, which are about a person.
     let detail = error.detail().unwrap_or_default();
-    BadRender { place: place.to_owned(), reason: format!("{} {detail}", error.kind()).trim().to_owned() }
+    let is_design_fault =
+        matches!(error.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction);
+    let reason = format!("{} {detail}", error.kind()).trim().to_owned();
+    BadRender { is_design_fault, ..BadRender::new(place.to_owned(), reason) }
 }
 
 /// One pass being rendered.
@@ -202,7 +239,7 @@ impl<'a> Page<'a> {
             .and_then(|template| template.render(&self.context))
             .map_err(|error| bad(place, &error))?;
         if rendered.chars().count() > TEXT_MAX {
-            return Err(BadRender { place: place.to_owned(), reason: format!("is over {TEXT_MAX} characters") });
+            return Err(BadRender::new(place.to_owned(), format!("is over {TEXT_MAX} characters")));
         }
         let plain = rendered.trim().chars().filter(|c| *c == '\n' || !is_control(*c));
         Ok(plain.collect())
@@ -216,7 +253,7 @@ impl<'a> Page<'a> {
     }
 
     fn value(&self, place: &str, text: Text, format: Format) -> Result<Value, BadRender> {
-        let wrong = |what: &str| BadRender { place: place.to_owned(), reason: format!("is not {what}") };
+        let wrong = |what: &str| BadRender::new(place.to_owned(), format!("is not {what}"));
         match format {
             Format::Text => Ok(Value::Text(text)),
             Format::Integer => text.default.parse().map(Value::Integer).map_err(|_| wrong("a whole number")),
@@ -235,8 +272,7 @@ impl<'a> Page<'a> {
             return Ok(Some(moment.to_utc()));
         }
         let date = NaiveDate::parse_from_str(&text, "%Y-%m-%d");
-        let date =
-            date.map_err(|_| BadRender { place: place.to_owned(), reason: "is not a date or time".to_owned() })?;
+        let date = date.map_err(|_| BadRender::new(place.to_owned(), "is not a date or time".to_owned()))?;
         Ok(Some(midnight(date, self.time_zone)))
     }
 

@@ -217,6 +217,16 @@ on_both_engines! {
         let folder = crate::app::shipped_design();
         let output = passarela(&app, &url, &["template", "install", "--brand", code, folder.to_str().unwrap()]);
         assert!(output.status.success(), "{}", text(&output));
+        let (_, ready) = answer(app.http.get(format!("{}/readyz", app.url)).send().await.unwrap()).await;
+        assert_eq!(ready["unsigned_pass_types"], serde_json::json!(["pass.example.three"]), "{ready}");
+        let none = app.place.folder.path().join("none.pem");
+        std::fs::write(&none, "hi").unwrap();
+        let bundle = app.place.folder.path().join("none.pkpass");
+        std::fs::write(&bundle, "").unwrap();
+        let output = passarela(&app, &url, &["pass", "verify", bundle.to_str().unwrap(), "--ca", none.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        let output = passarela(&app, "mysql://x", &["doctor"]);
+        assert!(output.status.code() == Some(2) && text(&output).contains("database.url"), "{}", text(&output));
         let output = passarela(&app, &url, &["doctor"]);
         let report = text(&output);
         assert_eq!(output.status.code(), Some(1), "{report}");

@@ -67,6 +67,16 @@ fn an_image_larger_than_its_place_is_refused_by_its_header() {
 }
 
 #[test]
+fn a_design_that_asks_for_what_does_not_exist_is_refused_before_it_is_used() {
+    assert_eq!(Renderer::new(Design::parse(&files()).unwrap()).unwrap().check(), Ok(()));
+    for (from, to) in [("default(0)", "defalt(0)"), ("default(0)", "default(nofunction(1))")] {
+        let design = Design::parse(&with("template.toml", from, to)).unwrap();
+        let fault = Renderer::new(design).unwrap().check().unwrap_err();
+        assert!(fault.is_design_fault, "{fault}");
+    }
+}
+
+#[test]
 fn an_expression_without_end_is_stopped() {
     let text = "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}";
     let renderer = renderer(&with("template.toml", "{{ customer.name }}", text));

@@ -132,8 +132,9 @@ fn read_p12(path: &Path) -> Result<(X509, PKey<Private>), BadCertificates> {
     };
     let parsed = Pkcs12::from_der(&read_file(path)?).and_then(|file| file.parse2(&password)).map_err(|error| {
         unreadable(format!(
-            "cannot be opened: {error}. A file from Keychain is often encrypted with RC2, which OpenSSL 3 refuses; \
-             rewrite it: openssl pkcs12 -legacy -in pass.p12 -nodes | openssl pkcs12 -export -out new.p12"
+            "cannot be opened ({error}). Is the password in {} right? A file from Keychain may also be encrypted with \
+             RC2, which OpenSSL 3 refuses; rewrite it: openssl pkcs12 -legacy -in pass.p12 -nodes | openssl pkcs12 -export -out new.p12",
+            password_path.display()
         ))
     })?;
     match (parsed.cert, parsed.pkey) {
