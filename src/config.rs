@@ -227,6 +227,10 @@ impl Config {
     /// Refuses values that would only fail later, or fail silently.
     pub fn check(&self) -> Result<(), BadConfig> {
         base_url("server.public_url", &self.server.public_url)?;
+        let port = self.server.listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none() {
+            return value("server.listen", "must be ADDRESS:PORT, such as 127.0.0.1:8080");
+        }
         if let Some(url) = &self.apple.web_service_url {
             let good = (url.starts_with("https://") || url.starts_with("http://")) && !url.ends_with('/');
             if !good {

@@ -124,6 +124,7 @@ impl From<Problem> for Failure {
             Problem::Unavailable(_) | Problem::Internal(_) | Problem::Busy | Problem::StorageFull(_) => {
                 Self::Trouble(text)
             }
+            Problem::Invalid { .. } => Self::Usage(text),
             _ => Self::No(text),
         }
     }

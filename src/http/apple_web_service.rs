@@ -200,7 +200,7 @@ pub async fn fetch(request: HttpRequest, app: Data<App>, path: Path<PassPath>) -
     };
     match fetched.await {
         Ok((Fetched::Pass(served), serial)) => respond(&served, &serial),
-        Ok((Fetched::NotModified { last_modified }, _)) => not_modified(last_modified),
+        Ok((Fetched::NotModified { last_modified, apple_hash }, _)) => not_modified(last_modified, &apple_hash),
         Err(problem) => refuse(&request, problem),
     }
 }

@@ -45,8 +45,12 @@ pub fn respond(served: &SignedPass, serial: &str) -> HttpResponse {
 }
 
 /// 304: the reader has this version.
-pub fn not_modified(last_modified: i64) -> HttpResponse {
-    HttpResponse::NotModified().insert_header((LAST_MODIFIED, http_date(last_modified))).finish()
+pub fn not_modified(last_modified: i64, apple_hash: &[u8]) -> HttpResponse {
+    HttpResponse::NotModified()
+        .insert_header((LAST_MODIFIED, http_date(last_modified)))
+        .insert_header((ETAG, etag(apple_hash)))
+        .insert_header((CACHE_CONTROL, "private, no-cache"))
+        .finish()
 }
 
 pub fn etag(apple_hash: &[u8]) -> String {

@@ -103,6 +103,7 @@ pub enum Fetched {
     /// The phone has this very version.
     NotModified {
         last_modified: i64,
+        apple_hash: Vec<u8>,
     },
     Pass(bundles::SignedPass),
 }
@@ -118,7 +119,8 @@ pub async fn fetch(
 ) -> Result<Fetched, Problem> {
     let served = authenticate(app, brand, pass).await?;
     if if_modified_since == Some(served.last_modified) {
-        return Ok(Fetched::NotModified { last_modified: served.last_modified });
+        let ServedState { last_modified, apple_hash, .. } = served;
+        return Ok(Fetched::NotModified { last_modified, apple_hash });
     }
     let signer = usable_signer(app, &pass.pass_type)?;
     if let Some(bundle) = bundles::find_ready(app, &served.apple_hash, &signer).await {

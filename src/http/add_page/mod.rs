@@ -7,7 +7,8 @@ mod words;
 use std::sync::LazyLock;
 
 use actix_web::http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, IF_NONE_MATCH, LOCATION, REFERRER_POLICY, USER_AGENT,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, IF_NONE_MATCH, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    USER_AGENT,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path};
@@ -183,14 +184,17 @@ fn explain(request: &HttpRequest, problem: &Problem) -> HttpResponse {
     let locale = locale_of(request, Locale::PtBr);
     let words = words(locale);
     let status = actix_web::ResponseError::status_code(problem);
-    let (heading, text) = if status == StatusCode::NOT_FOUND {
-        (words.missing_title, words.missing_text)
-    } else {
-        // For its log line; the page says it in the visitor's language.
-        drop(actix_web::ResponseError::error_response(problem));
-        (words.trouble_title, words.trouble_text)
-    };
-    render(status, locale, &View { heading, text, ..View::default() })
+    if status == StatusCode::NOT_FOUND {
+        let view = View { heading: words.missing_title, text: words.missing_text, ..View::default() };
+        return render(status, locale, &view);
+    }
+    let mut page =
+        render(status, locale, &View { heading: words.trouble_title, text: words.trouble_text, ..View::default() });
+    // It writes the log line too; the page says it in the visitor's language.
+    if let Some(wait) = actix_web::ResponseError::error_response(problem).headers().get(RETRY_AFTER) {
+        page.headers_mut().insert(RETRY_AFTER, wait.clone());
+    }
+    page
 }
 
 fn qr(address: &str) -> Option<String> {
@@ -215,11 +219,11 @@ pub async fn bundle(request: HttpRequest, app: Data<App>, path: Path<String>) ->
             let known = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
             let is_known = match known {
                 Some(tags) => {
-                    tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag(&served.apple_hash))
+                    tags.split(',').any(|tag| matches!(tag.trim().trim_start_matches("W/"), tag if tag == "*" || tag == etag(&served.apple_hash)))
                 }
                 None => if_modified_since(&request) == Some(served.last_modified),
             };
-            if is_known { not_modified(served.last_modified) } else { respond(&served, &serial) }
+            if is_known { not_modified(served.last_modified, &served.apple_hash) } else { respond(&served, &serial) }
         }
         // The page says why.
         Ok(None) => see_page(&request),
