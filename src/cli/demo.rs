@@ -104,7 +104,8 @@ impl Demo {
             config.server.public_url = public_url;
         }
         config.check()?;
-        let wwdr_ca_file = config.apple.certs_dir.join("dev-ca.pem");
+        // Whole, for scripts that go elsewhere.
+        let wwdr_ca_file = std::path::absolute(config.apple.certs_dir.join("dev-ca.pem"))?;
         let app = app::open(config, Arc::new(SystemClock)).await?;
         let (brand, pass) = seed(&app).await?;
         let key_file = self.data_dir.join("admin.key");
@@ -147,7 +148,7 @@ fn welcome(ready: &Ready) -> String {
          Check what it signed:\n\n  \
          curl -s -o card.pkpass {pkpass_url} && {program} pass verify card.pkpass --ca {}\n\n\
          The certificates are for development: no phone trusts them. Ctrl-C stops.",
-        wwdr_ca_file.display()
+        near(wwdr_ca_file).display()
     )
 }
 
@@ -225,8 +226,10 @@ async fn ensure_program(app: &App, brand: BrandId) -> Result<ProgramId, Failure>
 
 /// How this program is called from here: after `cargo run` it is not on the path.
 fn this_program() -> String {
-    let Ok(program) = std::env::current_exe() else { return "passarela".to_owned() };
-    let here = std::env::current_dir().ok();
-    let near = here.and_then(|here| program.strip_prefix(here).map(Path::to_owned).ok());
-    near.unwrap_or(program).display().to_string()
+    std::env::current_exe().map_or_else(|_| "passarela".to_owned(), |program| near(&program).display().to_string())
+}
+
+/// A path as it is seen from here.
+fn near(path: &Path) -> &Path {
+    std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
 }
