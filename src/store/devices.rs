@@ -71,6 +71,50 @@ pub async fn register(
     })
 }
 
+/// A new device and the pass that it holds.
+#[derive(Debug, Clone)]
+pub struct Registering {
+    pub pass: PassId,
+    pub new_id: DeviceId,
+    pub device: NewDevice,
+}
+
+/// Stores devices that are known to be new, each with its one pass, as told of everything.
+pub async fn insert_many(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    rows: &[Registering],
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    on!(conn, |c| {
+        let mut devices = QueryBuilder::new(
+            "INSERT INTO devices (brand_id, device_id, pass_type, library_id, push_token, scheme, created_at, updated_at) ",
+        );
+        devices.push_values(rows, |mut row, one| {
+            row.push_bind(brand)
+                .push_bind(one.new_id)
+                .push_bind(&one.device.pass_type)
+                .push_bind(one.device.library_id.reveal())
+                .push_bind(one.device.push_token.reveal())
+                .push_bind(&one.device.scheme)
+                .push_bind(now)
+                .push_bind(now);
+        });
+        devices.build().execute(&mut *c).await?;
+        let mut registered = QueryBuilder::new(
+            "INSERT INTO registrations (brand_id, pass_id, device_id, listed_tag_n, told_tag_n, created_at) ",
+        );
+        registered.push_values(rows, |mut row, one| {
+            row.push_bind(brand).push_bind(one.pass).push_bind(one.new_id).push_bind(0_i64);
+            row.push_bind(i64::MAX).push_bind(now);
+        });
+        registered.build().execute(c).await.map(|_| ())
+    })
+}
+
 /// Gives a registration a tag of its own: the device is listed the pass whatever tag it asks with now.
 pub async fn set_listed_tag(
     conn: &mut Conn<'_>,

@@ -3,7 +3,7 @@
 use passarela::domain::ids::{DeliveryId, DeviceId};
 use passarela::domain::secret::Secret;
 use passarela::domain::tag::Tag;
-use passarela::store::devices::AskedSince;
+use passarela::store::devices::{AskedSince, Registering};
 use passarela::store::publication::{self, Published};
 use passarela::store::{deliveries, devices, logs};
 
@@ -105,6 +105,20 @@ on_both_engines! {
         let holders = w.read(async |c| deliveries::list_holding_devices(c, one, &[pass], Some(phones[0]), 1).await).await;
         assert_eq!(holders, [phones[1]]);
         assert!(w.read(async |c| deliveries::list_holding_devices(c, w.two.brand, &[pass], None, 9).await).await.is_empty());
+    }
+
+    async fn many_devices_are_stored_with_their_passes_at_once(engine) {
+        let w = World::new(engine).await;
+        let one = w.one.brand;
+        let (a, b) = (w.pass(&w.one, None).await.id, w.pass(&w.one, None).await.id);
+        let row = |pass, name| Registering { pass, new_id: DeviceId::new(new_id()), device: device(&w.one, name, "aa") };
+        let rows = [row(a, "x"), row(a, "y"), row(b, "z")];
+        w.write(async |c| devices::insert_many(c, one, &rows, w.now).await).await;
+        w.write(async |c| devices::insert_many(c, one, &[], w.now).await).await;
+        let each = w.read(async |c| devices::count_holders_each(c, one, &[a, b]).await).await;
+        assert_eq!((each[&a], each[&b]), (2, 1));
+        let holders = w.read(async |c| devices::list_holders(c, one, b, 9).await).await;
+        assert!(holders[0].is_told && holders[0].device_id == rows[2].new_id);
     }
 
     async fn the_newest_registrations_are_kept(engine) {

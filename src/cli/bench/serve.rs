@@ -9,7 +9,6 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{App as ActixApp, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use serde_json::json;
-use sqlx::QueryBuilder;
 
 use super::super::{Failure, Output};
 use super::Measure;
@@ -17,8 +16,10 @@ use super::installation::{Installation, PASS_TYPE};
 use crate::app::{self, Role};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::ids::{DeviceId, PassId};
+use crate::domain::secret::Secret;
 use crate::service::{App, bundles, read_pass};
 use crate::store::Db;
+use crate::store::devices::{self, NewDevice, Registering};
 
 /// Passes that are asked for; every one holds an equal share of the registrations.
 const PASSES: usize = 1_000;
@@ -162,42 +163,31 @@ async fn sample(place: &Installation, pass: PassId) -> Result<Sample, Failure> {
     })
 }
 
-/// Registers as many devices as asked, an equal share for each pass, straight into the tables.
+/// Registers as many devices as asked, an equal share for each pass.
 async fn register(place: &Installation, passes: &[PassId], registrations: usize) -> Result<(), Failure> {
-    const CHUNK: usize = 1_000;
+    const CHUNK: usize = 500;
     let (app, brand) = (&place.app, place.brand.id);
-    let now = SystemClock.now();
     let share = (registrations / passes.len()).max(1);
-    for chunk in (0..registrations).collect::<Vec<_>>().chunks(CHUNK) {
-        let rows: Vec<(usize, DeviceId)> =
-            chunk.iter().map(|number| (*number, DeviceId::new(SystemClock.new_id()))).collect();
-        macro_rules! insert {
-            ($pool:expr) => {{
-                let mut tx = $pool.begin().await.map_err(crate::service::Problem::from)?;
-                let mut devices = QueryBuilder::new(
-                    "INSERT INTO devices (brand_id, device_id, pass_type, library_id, push_token, scheme, created_at, updated_at) ",
-                );
-                devices.push_values(&rows, |mut row, (number, device)| {
-                    row.push_bind(brand).push_bind(*device).push_bind(PASS_TYPE).push_bind(format!("bench{number}"));
-                    row.push_bind(format!("{number:064x}")).push_bind("ApplePass").push_bind(now).push_bind(now);
-                });
-                devices.build().execute(&mut *tx).await.map_err(crate::service::Problem::from)?;
-                let mut registered = QueryBuilder::new(
-                    "INSERT INTO registrations (brand_id, pass_id, device_id, listed_tag_n, told_tag_n, created_at) ",
-                );
-                registered.push_values(&rows, |mut row, (number, device)| {
-                    let pass = passes.get(number / share).or(passes.last()).copied();
-                    row.push_bind(brand).push_bind(pass).push_bind(*device).push_bind(0_i64);
-                    row.push_bind(i64::MAX).push_bind(now);
-                });
-                registered.build().execute(&mut *tx).await.map_err(crate::service::Problem::from)?;
-                tx.commit().await.map_err(crate::service::Problem::from)?;
-            }};
-        }
-        match &app.db {
-            Db::Sqlite { writer, .. } => insert!(writer),
-            Db::Postgres { writers, .. } => insert!(writers),
-        }
+    let failed = |error: sqlx::Error| Failure::from(crate::service::Problem::from(error));
+    for from in (0..registrations).step_by(CHUNK) {
+        let numbers = from..(from + CHUNK).min(registrations);
+        let rows: Vec<Registering> = numbers
+            .filter_map(|number| {
+                Some(Registering {
+                    pass: *passes.get(number / share).or(passes.last())?,
+                    new_id: DeviceId::new(SystemClock.new_id()),
+                    device: NewDevice {
+                        pass_type: PASS_TYPE.to_owned(),
+                        library_id: Secret::new(format!("bench{number}")),
+                        push_token: Secret::new(format!("{number:064x}")),
+                        scheme: "ApplePass".to_owned(),
+                    },
+                })
+            })
+            .collect();
+        let mut tx = app.db.begin().await.map_err(failed)?;
+        devices::insert_many(&mut tx.conn(), brand, &rows, SystemClock.now()).await.map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
     }
     analyze(app).await
 }
