@@ -60,12 +60,29 @@ pub async fn install(app: &App, brand: BrandId, pass_type: &str, files: &Files) 
     for (name, content) in files {
         templates::insert_file(&mut tx.conn(), brand, template.id, template.version, name, content).await?;
     }
-    let retried = publication::retry_refused(&mut tx.conn(), brand, template.id, now).await?;
     tx.commit().await?;
-    if retried > 0 {
-        app.changed.notify_one();
-    }
+    retry_refused(app, brand, template.id).await?;
     Ok(template)
+}
+
+/// Passes that one transaction lets be tried again.
+const RETRY_BATCH: i64 = 500;
+
+/// Lets the passes that the last version could not show be tried with this one at once. Whatever this does not come to is
+/// tried when its rest is over.
+async fn retry_refused(app: &App, brand: BrandId, template: TemplateId) -> Result<(), Problem> {
+    loop {
+        let mut tx = app.db.begin().await?;
+        let now = app.clock.now();
+        let retried = publication::retry_refused(&mut tx.conn(), brand, template, now, RETRY_BATCH).await?;
+        tx.commit().await?;
+        if retried > 0 {
+            app.changed.notify_one();
+        }
+        if retried < RETRY_BATCH.unsigned_abs() {
+            return Ok(());
+        }
+    }
 }
 
 /// A version of a template, ready to render.

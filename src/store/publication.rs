@@ -290,20 +290,24 @@ pub async fn refuse(
         .map(|_| ()))
 }
 
-/// Lets the passes that a template could not show be tried again now, because it has a new version.
+/// Lets up to `limit` of the passes that a template could not show be tried again now, because it has a new version.
 pub async fn retry_refused(
     conn: &mut Conn<'_>,
     brand: BrandId,
     template: TemplateId,
     now: DateTime<Utc>,
+    limit: i64,
 ) -> sqlx::Result<u64> {
     const SQL: &str = "
         UPDATE passes SET publish_after = $3, lease_until = $3, refused = NULL
-        WHERE brand_id = $1 AND template_id = $2 AND refused IS NOT NULL";
+        WHERE brand_id = $1 AND pass_id IN (
+            SELECT pass_id FROM passes
+            WHERE brand_id = $1 AND template_id = $2 AND refused IS NOT NULL ORDER BY pass_id LIMIT $4)";
     on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
         .bind(template)
         .bind(now)
+        .bind(limit)
         .execute(c)
         .await
         .map(|done| done.rows_affected()))
