@@ -100,19 +100,24 @@ on_both_engines! {
         let pass = app.issue("ana").await;
         let (url, key, path) = (app.url.clone(), app.one.key.clone(), format!("/api/v1/passes/{}", pass.id));
         let http = app.http.clone();
+        let (first, heard) = tokio::sync::oneshot::channel();
+        let mut first = Some(first);
         let writer = tokio::spawn(async move {
             let mut acknowledged = 0;
             for number in 1.. {
                 let request = http.patch(format!("{url}{path}")).bearer_auth(&key);
                 let sent = request.json(&json!({ "data": { "points": number } })).send().await;
                 match sent {
-                    Ok(response) if response.status() == 200 => acknowledged = number,
+                    Ok(response) if response.status() == 200 => {
+                        acknowledged = number;
+                        first.take().map(|first| first.send(()));
+                    }
                     _ => break,
                 }
             }
             acknowledged
         });
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        heard.await.unwrap();
         let config = app.app().config.clone();
         let begun = Instant::now();
         app.stop().await;
