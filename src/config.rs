@@ -9,12 +9,6 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("connections", &self.connections).finish_non_exhaustive()
-    }
-}
-
 /// Every default, and the documentation of every key.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
 
@@ -57,6 +51,12 @@ pub struct Database {
     /// May hold a password.
     pub url: String,
     pub connections: u32,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("connections", &self.connections).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -314,11 +314,18 @@ impl Config {
     /// What stands between the service and the world beside HTTP: each channel, and why it is off.
     pub fn channels(&self) -> [(&'static str, &'static str); 4] {
         const NOT_SENT: &str = "off: this version queues what is to be told and does not send it yet";
-        let google = match self.google.issuer_id {
-            None => "off: google.issuer_id is not set",
-            Some(_) => "off: this version makes the objects and does not send them yet",
+        let has_issuer = |brand: &Brand| brand.google.issuer_id.is_some();
+        let google = if self.google.issuer_id.is_some() || self.brands.values().any(has_issuer) {
+            "off: this version makes the objects and does not send them yet"
+        } else {
+            "off: google.issuer_id is not set"
         };
-        let fcm = if self.fcm.project_id.is_none() { "off: fcm.project_id is not set" } else { NOT_SENT };
+        let has_project = |brand: &Brand| brand.fcm.project_id.is_some();
+        let fcm = if self.fcm.project_id.is_some() || self.brands.values().any(has_project) {
+            NOT_SENT
+        } else {
+            "off: fcm.project_id is not set"
+        };
         let mqtt = match self.mqtt.url {
             None => "off: mqtt.url is not set",
             Some(_) => "off: this version does not listen to gateways yet",
