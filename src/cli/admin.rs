@@ -16,8 +16,8 @@ use crate::domain::locale::Locale;
 use crate::domain::role::Role;
 use crate::service::{App, brands, keys, templates};
 use crate::store::{Db, brands as stored};
+use crate::wallet::check;
 use crate::wallet::design::Design;
-use crate::wallet::render::Renderer;
 
 #[derive(Debug, Subcommand)]
 pub enum Brand {
@@ -73,7 +73,7 @@ pub enum Key {
 
 #[derive(Debug, Subcommand)]
 pub enum Template {
-    /// Check a design's folder: the first fault, with its file.
+    /// Check a design's folder: every fault, with its file and line.
     Check { folder: PathBuf },
     /// Install a design as a template of a brand, or as its next version.
     Install {
@@ -177,11 +177,20 @@ impl Template {
             Self::Check { folder } => {
                 let files = Design::read_folder(&folder)
                     .map_err(|error| Failure::Trouble(format!("{}: {error}", folder.display())))?;
-                let design = Design::parse(&files).map_err(|error| Failure::No(error.to_string()))?;
-                let name = design.name.clone();
-                let renderer = Renderer::new(design).map_err(|error| Failure::No(error.to_string()))?;
-                renderer.check().map_err(|error| Failure::No(error.to_string()))?;
-                output.print(&json!({ "valid": true, "name": name }), || format!("{name}: good"));
+                let checked = check::check(&files);
+                let (faults, notes) = match &checked {
+                    Ok(checked) => (&[][..], &checked.notes[..]),
+                    Err(faults) => (&faults.0[..], &[][..]),
+                };
+                output.print(&json!({ "valid": faults.is_empty(), "faults": faults, "notes": notes }), || {
+                    let faults = faults.iter().map(ToString::to_string);
+                    let notes = notes.iter().map(|note| format!("note: {note}"));
+                    let lines: Vec<_> = faults.chain(notes).collect();
+                    if lines.is_empty() { format!("{}: good", folder.display()) } else { lines.join("\n") }
+                });
+                if checked.is_err() {
+                    return Err(Failure::No(format!("{} has faults", folder.display())));
+                }
             }
             Self::Install { brand, pass_type, folder } => {
                 let files = Design::read_folder(&folder)

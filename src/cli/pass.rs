@@ -1,19 +1,47 @@
-//! `passarela pass`: looks at a bundle, ours or anybody's. Needs neither settings nor a database.
+//! `passarela pass`: makes, draws and checks bundles, ours or anybody's. Needs neither settings nor a database.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Subcommand;
 use openssl::x509::X509;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{Failure, Output};
-use crate::wallet::apple::{inspect, verify};
+use crate::clock::{Clock as _, SystemClock};
+use crate::wallet::apple::assets::Assets;
+use crate::wallet::apple::bundle::Bundle;
+use crate::wallet::apple::pass_json::{self, Identity};
+use crate::wallet::apple::verify::{self, Contents, Report, Unpacked};
+use crate::wallet::apple::{certificates, inspect};
+use crate::wallet::check;
+use crate::wallet::design::Design;
+use crate::wallet::render::Renderer;
 
 #[derive(Debug, Subcommand)]
 pub enum Pass {
-    /// Draw the card: its fields, its back, its signer, its files.
+    /// Make a pass from a design's folder, without a service: it is signed, and never updated.
+    Build {
+        template: PathBuf,
+        /// JSON with `customer` (`name`, `card_number`, `attributes`), `brand`, `program` and `data`; what is left out comes
+        /// from the design's sample.
+        #[arg(long, value_name = "FILE")]
+        data: Option<PathBuf>,
+        #[arg(short, long, value_name = "OUT.pkpass")]
+        output: PathBuf,
+        /// The folder of certificates.
+        #[arg(long, default_value = "certs")]
+        certs_dir: PathBuf,
+        /// The pass type to sign with; the only one there if absent.
+        #[arg(long)]
+        pass_type: Option<String>,
+        /// The serial number; one by chance if absent.
+        #[arg(long)]
+        serial: Option<String>,
+    },
+    /// Draw the card: its fields, its back, when and where it shows up, its signer, its files.
     Inspect { file: PathBuf },
-    /// Check everything a phone checks: one line for each fault.
+    /// Check everything a phone checks, of a .pkpass, a .pkpasses or a folder: one line for each fault.
     Verify {
         file: PathBuf,
         /// Certificates to trust, in PEM; without them the chain is not judged.
@@ -22,21 +50,74 @@ pub enum Pass {
     },
 }
 
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|error| Failure::Trouble(format!("{}: {error}", file.display())))
+}
+
+/// Each pass of a file or folder with its name (empty for a file that is one pass), and its report.
+fn reports(file: &Path, roots: &[X509]) -> Result<Vec<(String, Report)>, Failure> {
+    let now = SystemClock.now();
+    if file.is_dir() {
+        let mut files = Contents::new();
+        read_folder(file, "", &mut files)?;
+        return Ok(vec![(String::new(), verify::verify_files(files, Vec::new(), roots, now))]);
+    }
+    let bytes = read(file)?;
+    match verify::unpack(&bytes) {
+        Ok(Unpacked::Passes(passes, faults)) => {
+            let mut reports: Vec<_> =
+                passes.iter().map(|(name, pass)| (name.clone(), verify::verify(pass, roots, now))).collect();
+            if let (Some((_, first)), false) = (reports.first_mut(), faults.is_empty()) {
+                first.faults.extend(faults);
+            }
+            Ok(reports)
+        }
+        Ok(Unpacked::Pass) | Err(_) => Ok(vec![(String::new(), verify::verify(&bytes, roots, now))]),
+    }
+}
+
+fn read_folder(folder: &Path, prefix: &str, files: &mut Contents) -> Result<(), Failure> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if files.len() >= 200 || prefix.matches('/').count() > 3 {
+            return Err(Failure::No(format!("{} holds too much to be a pass", folder.display())));
+        }
+        if entry.file_type()?.is_dir() {
+            read_folder(&entry.path(), &format!("{name}/"), files)?;
+        } else {
+            files.insert(name, read(&entry.path())?);
+        }
+    }
+    Ok(())
+}
+
 impl Pass {
     pub fn run(self, output: Output) -> Result<(), Failure> {
-        let read = |file: &PathBuf| {
-            std::fs::read(file).map_err(|error| Failure::Trouble(format!("{}: {error}", file.display())))
-        };
         match self {
+            Self::Build { template, data, output: out, certs_dir, pass_type, serial } => {
+                let made = build(&template, data.as_deref(), &certs_dir, pass_type, serial)?;
+                std::fs::write(&out, &made.bundle)
+                    .map_err(|error| Failure::Trouble(format!("{}: {error}", out.display())))?;
+                let bytes = made.bundle.len();
+                output.print(
+                    &json!({ "file": out, "bytes": bytes, "pass_type": made.pass_type, "serial": made.serial }),
+                    || format!("{}: {bytes} bytes, {} {}", out.display(), made.pass_type, made.serial),
+                );
+                Ok(())
+            }
             Self::Inspect { file } => {
-                let report = verify::verify(&read(&file)?, &[]);
-                if report.pass.is_empty() {
-                    let fault = report.faults.first().map_or("no pass.json", |fault| &fault.detail);
-                    return Err(Failure::No(format!("{}: {fault}", file.display())));
+                for (name, report) in reports(&file, &[])? {
+                    if report.pass.is_empty() {
+                        let fault = report.faults.first().map_or("no pass.json", |fault| &fault.detail);
+                        return Err(Failure::No(format!("{}: {fault}", file.display())));
+                    }
+                    let value = json!({
+                        "name": name, "pass": report.pass, "files": report.files.keys().collect::<Vec<_>>(),
+                        "faults": report.faults,
+                    });
+                    output.print(&value, || inspect::draw(&report));
                 }
-                output.print(&json!({ "pass": report.pass, "files": report.files.keys().collect::<Vec<_>>() }), || {
-                    inspect::draw(&report)
-                });
                 Ok(())
             }
             Self::Verify { file, ca } => {
@@ -47,21 +128,118 @@ impl Pass {
                         .filter(|found| !found.is_empty())
                         .ok_or_else(|| Failure::Usage(format!("{} holds no certificate in PEM", ca.display())))?,
                 };
-                let report = verify::verify(&read(&file)?, &roots);
-                let is_good = report.faults.is_empty();
-                output.print(&json!({ "valid": is_good, "faults": report.faults }), || {
-                    let line =
-                        |fault: &verify::Fault| format!("{}: {} ({})", fault.code, fault.detail, fault.consequence);
-                    if is_good && roots.is_empty() {
-                        "valid (who issued the certificate is not judged without --ca)".to_owned()
-                    } else if is_good {
-                        "valid".to_owned()
-                    } else {
-                        report.faults.iter().map(line).collect::<Vec<_>>().join("\n")
-                    }
+                let reports = reports(&file, &roots)?;
+                let is_good = reports.iter().all(|(_, report)| report.is_accepted());
+                let passes: Vec<_> = reports
+                    .iter()
+                    .map(|(name, report)| json!({ "name": name, "valid": report.is_accepted(), "faults": report.faults }))
+                    .collect();
+                let faults: Vec<_> = reports.iter().flat_map(|(_, report)| &report.faults).collect();
+                output.print(&json!({ "valid": is_good, "faults": faults, "passes": passes }), || {
+                    verdict(&reports, is_good, roots.is_empty())
                 });
                 if is_good { Ok(()) } else { Err(Failure::No(format!("{} is not valid", file.display()))) }
             }
         }
     }
+}
+
+fn verdict(reports: &[(String, Report)], is_good: bool, is_unchained: bool) -> String {
+    let mut lines = Vec::new();
+    for (name, report) in reports {
+        let prefix = if name.is_empty() { String::new() } else { format!("{name}: ") };
+        lines.extend(report.faults.iter().map(|fault| format!("{prefix}{fault}")));
+    }
+    match (is_good, is_unchained) {
+        (true, true) => lines.push("valid (who issued the certificate is not judged without --ca)".to_owned()),
+        (true, false) => lines.push("valid".to_owned()),
+        (false, _) => {}
+    }
+    lines.join("\n")
+}
+
+struct Made {
+    bundle: Vec<u8>,
+    pass_type: String,
+    serial: String,
+}
+
+fn build(
+    template: &Path,
+    data: Option<&Path>,
+    certs_dir: &Path,
+    pass_type: Option<String>,
+    serial: Option<String>,
+) -> Result<Made, Failure> {
+    let now = SystemClock.now();
+    let mut design = read_design(template)?;
+    if let Some(data) = data {
+        let given: Map<String, Value> = serde_json::from_slice(&read(data)?)
+            .map_err(|error| Failure::Usage(format!("{}: {error}", data.display())))?;
+        given_data(&mut design, given).map_err(|reason| Failure::Usage(format!("{}: {reason}", data.display())))?;
+    }
+    let no = |error: &dyn std::fmt::Display| Failure::No(format!("{}: {error}", template.display()));
+    let renderer = Renderer::new(design).map_err(|faults| no(&faults))?;
+    renderer.check().map_err(|faults| no(&faults))?;
+    let mut content = check::render_sample(&renderer, now.date_naive()).map_err(|error| no(&error))?;
+    let found = certificates::read(certs_dir, now).map_err(|error| Failure::Trouble(error.to_string()))?;
+    let signer = match &pass_type {
+        Some(pass_type) => found.signer(pass_type),
+        None => found.signers.values().next().filter(|_| found.signers.len() == 1),
+    };
+    let Some(signer) = signer else {
+        let faults = found.faults.iter().map(|(_, fault)| format!("\n{fault}")).collect::<String>();
+        return Err(Failure::No(format!(
+            "{} has {} certificates that can sign; name one with --pass-type{faults}",
+            certs_dir.display(),
+            found.signers.len()
+        )));
+    };
+    let serial = serial.unwrap_or_else(|| SystemClock.new_id().simple().to_string());
+    content.serial.clone_from(&serial);
+    let identity = Identity { pass_type: signer.pass_type(), team: signer.team(), web_service_url: None };
+    let pass_json = pass_json::render(&content, &renderer.design().apple, identity);
+    let assets = Arc::new(Assets::new(renderer.design()));
+    let bundle =
+        Bundle::sign(&assets, &pass_json, None, signer, now).map_err(|error| Failure::Trouble(error.to_string()))?;
+    let bundle = bundle.to_vec();
+    let report = verify::verify(&bundle, &[], now);
+    if let Some(fault) = report.faults.iter().find(|_| !report.is_accepted()) {
+        return Err(no(fault));
+    }
+    Ok(Made { bundle, pass_type: signer.pass_type().to_owned(), serial })
+}
+
+fn read_design(folder: &Path) -> Result<Design, Failure> {
+    let files =
+        Design::read_folder(folder).map_err(|error| Failure::Trouble(format!("{}: {error}", folder.display())))?;
+    Design::parse(&files).map_err(|faults| Failure::No(faults.to_string()))
+}
+
+/// Puts what was given in place of the design's sample.
+fn given_data(design: &mut Design, given: Map<String, Value>) -> Result<(), String> {
+    let sample = &mut design.sample;
+    for (key, value) in given {
+        match (key.as_str(), value) {
+            ("brand", Value::String(name)) => sample.brand = name,
+            ("program", Value::String(name)) => sample.program = name,
+            ("data", Value::Object(data)) => sample.data = data,
+            ("customer", Value::Object(customer)) => {
+                for (key, value) in customer {
+                    match (key.as_str(), value) {
+                        ("name", Value::String(name)) => sample.customer_name = name,
+                        ("card_number", Value::String(number)) => sample.card_number = number,
+                        ("attributes", Value::Object(attributes)) => sample.attributes = attributes,
+                        (key, _) => return Err(format!("customer.{key} is unknown or of another type")),
+                    }
+                }
+            }
+            (key, _) => {
+                return Err(format!(
+                    "{key} is unknown or of another type; brand, program, customer and data are known"
+                ));
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,7 +1,12 @@
-//! What a pass says, before any wallet: fields by role, colours, a barcode. One content is rendered for every wallet.
+//! What a pass says, before any wallet: fields by role, colours, codes, places and times. One content is rendered for
+//! every wallet; what only one wallet knows travels along in that wallet's own words.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, FixedOffset, Utc};
+use iso_currency::Currency;
+use rust_decimal::Decimal;
+use serde_json::{Map, Value as Json};
 
+use crate::domain::barcode::Symbology;
 use crate::domain::color::Color;
 use crate::domain::locale::Locale;
 use crate::domain::pass::{PassKind, PassStatus};
@@ -17,6 +22,21 @@ text_enum! {
         MemberNumber = "member_number",
         NextReward = "next_reward",
         Expiry = "expiry",
+        /// What a coupon gives: "20 % off".
+        Offer = "offer",
+        EventName = "event_name",
+        EventStart = "event_start",
+        DoorsOpen = "doors_open",
+        Venue = "venue",
+        Gate = "gate",
+        Section = "section",
+        Row = "row",
+        Seat = "seat",
+        TicketType = "ticket_type",
+        TicketNumber = "ticket_number",
+        /// The large text of a generic pass, and the one below it.
+        Heading = "heading",
+        Subheading = "subheading",
         Note = "note",
         /// Small print for the back: terms, opening hours.
         Info = "info",
@@ -31,6 +51,24 @@ text_enum! {
         Secondary = "secondary",
         Auxiliary = "auxiliary",
         Back = "back",
+        /// Behind the details button of a poster.
+        AdditionalInfo = "additional_info",
+        /// Below the picture of a generic poster.
+        Footer = "footer",
+        Hidden = "hidden",
+    }
+}
+
+text_enum! {
+    /// Where Google Wallet shows a field, when the place that its role suggests is not the right one.
+    pub enum GoogleArea {
+        Points = "points",
+        SecondaryPoints = "secondary_points",
+        AccountName = "account_name",
+        AccountId = "account_id",
+        /// A text module, in the details or in a row of the card.
+        Text = "text",
+        Hidden = "hidden",
     }
 }
 
@@ -54,14 +92,40 @@ impl Text {
     }
 }
 
+text_enum! {
+    /// How much of a date, or of a time of day, is shown.
+    pub enum MomentStyle {
+        None = "none",
+        Short = "short",
+        Medium = "medium",
+        Long = "long",
+        Full = "full",
+    }
+}
+
+/// A moment as a field shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    pub at: DateTime<FixedOffset>,
+    pub date: MomentStyle,
+    pub time: MomentStyle,
+    /// Whether the clock of `at` is shown, wherever the phone is: a calendar day, the doors of a venue.
+    pub in_own_zone: bool,
+    /// "In two hours" instead of the clock.
+    pub is_relative: bool,
+}
+
 /// What a field shows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     Text(Text),
     /// Grouped as the reader's language does.
-    Integer(i64),
-    /// A calendar day, shown without a time.
-    Date(DateTime<Utc>),
+    Number(Decimal),
+    /// A share: 0.15 reads 15 %.
+    Percent(Decimal),
+    /// In the currency's major unit: 12.50 and BRL read R$ 12,50.
+    Money(Decimal, Currency),
+    Moment(Moment),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +138,9 @@ pub struct Field {
     /// Shown when the value changes; `%@` stands for the new value.
     pub change_message: Option<Text>,
     pub apple_area: Option<AppleArea>,
+    pub google_area: Option<GoogleArea>,
+    /// Apple's own keys of a field: `textAlignment`, `semantics` …
+    pub apple: Map<String, Json>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,9 +150,9 @@ pub struct Colors {
     pub label: Color,
 }
 
-/// A QR code in a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Barcode {
+    pub symbology: Symbology,
     pub message: String,
     /// Printed below, for a person to read out.
     pub alt_text: Option<String>,
@@ -94,8 +161,131 @@ pub struct Barcode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     pub label: Text,
-    /// `https:`, `tel:` or `mailto:`.
+    /// `https:`, `tel:`, `mailto:` or `geo:`.
     pub uri: String,
+}
+
+/// Degrees, WGS 84.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Position {
+    pub latitude: f64,
+    pub longitude: f64,
+}
+
+/// A place where the pass is wanted: the phone offers it there by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    pub position: Position,
+    /// Metres above the sea.
+    pub altitude: Option<f64>,
+    pub text: Option<Text>,
+}
+
+/// A Bluetooth beacon near which the pass is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beacon {
+    /// As Apple writes it: upper case, with hyphens.
+    pub uuid: String,
+    pub major: Option<u16>,
+    pub minor: Option<u16>,
+    pub text: Option<Text>,
+}
+
+/// When the pass is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    At(DateTime<FixedOffset>),
+    Between(DateTime<FixedOffset>, DateTime<FixedOffset>),
+}
+
+/// Where and when a phone offers the pass by itself.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Relevance {
+    pub places: Vec<Place>,
+    pub beacons: Vec<Beacon>,
+    pub occasions: Vec<Occasion>,
+    /// Metres.
+    pub max_distance: Option<u32>,
+}
+
+text_enum! {
+    /// Where a coupon is taken.
+    pub enum Redemption {
+        InStore = "in_store",
+        Online = "online",
+        Both = "both",
+    }
+}
+
+/// What a coupon promises.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    pub title: Text,
+    pub provider: Text,
+    pub details: Option<Text>,
+    pub fine_print: Option<Text>,
+    pub redemption: Redemption,
+}
+
+text_enum! {
+    pub enum EventKind {
+        Generic = "generic",
+        LivePerformance = "live_performance",
+        Movie = "movie",
+        Sports = "sports",
+        Conference = "conference",
+        Convention = "convention",
+        Workshop = "workshop",
+        SocialGathering = "social_gathering",
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Venue {
+    pub name: Option<String>,
+    /// On one line or several.
+    pub address: Option<String>,
+    /// The town or district.
+    pub region: Option<String>,
+    pub room: Option<String>,
+    pub position: Option<Position>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seat {
+    pub section: Option<String>,
+    pub row: Option<String>,
+    pub number: Option<String>,
+    pub gate: Option<String>,
+}
+
+/// What is attended, and from which seat.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub name: Text,
+    pub kind: EventKind,
+    pub starts_at: Option<DateTime<FixedOffset>>,
+    pub ends_at: Option<DateTime<FixedOffset>>,
+    pub doors_at: Option<DateTime<FixedOffset>>,
+    pub venue: Venue,
+    pub seat: Seat,
+    pub holder: Option<String>,
+    pub ticket_type: Option<String>,
+    pub ticket_number: Option<String>,
+    pub performers: Vec<String>,
+    /// Home and away.
+    pub teams: Option<(String, String)>,
+}
+
+/// What only one wallet knows, rendered, in that wallet's words.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Extras {
+    /// Top-level keys of `pass.json`.
+    pub apple: Map<String, Json>,
+    pub google_class: Map<String, Json>,
+    pub google_object: Map<String, Json>,
+    /// Passes of one template that need a class of their own on Google's side (an event, a tier) differ in this.
+    pub google_class_key: Option<String>,
 }
 
 /// Everything a wallet needs to know of one pass.
@@ -110,9 +300,18 @@ pub struct Content {
     pub logo_text: Option<Text>,
     pub colors: Colors,
     pub fields: Vec<Field>,
-    pub barcode: Barcode,
+    /// In order of preference.
+    pub barcodes: Vec<Barcode>,
     pub links: Vec<Link>,
+    pub relevance: Relevance,
+    pub offer: Option<Offer>,
+    pub event: Option<Event>,
     pub expires_at: Option<DateTime<Utc>>,
+    /// Whether the holder may pass it on.
+    pub is_shareable: bool,
+    /// Whether the phone asks its holder to sign up before it adds the pass.
+    pub wants_sign_up: bool,
+    pub extras: Extras,
     /// The language of the texts' defaults.
     pub default_locale: Locale,
 }

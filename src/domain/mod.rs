@@ -1,5 +1,6 @@
 //! What a pass platform is about, as values and pure functions: no HTTP, no SQL, no clock, no chance.
 
+pub mod barcode;
 pub mod code;
 pub mod color;
 pub mod content;
@@ -9,5 +10,6 @@ pub mod locale;
 pub mod pass;
 pub mod role;
 pub mod secret;
+pub mod shown;
 pub mod tag;
 pub mod text;

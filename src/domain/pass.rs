@@ -26,6 +26,12 @@ text_enum! {
     pub enum PassKind {
         /// Apple's `storeCard`, Google's loyalty.
         Loyalty = "loyalty",
+        /// Apple's `coupon`, Google's offer.
+        Coupon = "coupon",
+        /// Apple's `eventTicket`, Google's event ticket.
+        Event = "event",
+        /// Apple's `generic` (or what `[apple] style` names), Google's generic.
+        Generic = "generic",
     }
 }
 

@@ -13,8 +13,10 @@ use crate::service::{App, Problem, templates};
 use crate::store::publication::AppleContent;
 use crate::wallet::apple::assets::Assets;
 use crate::wallet::apple::bundle::Bundle;
+use crate::wallet::apple::pass_json::with_token;
 use crate::wallet::apple::signer::Signer;
 use crate::wallet::apple::verify;
+use crate::wallet::fault::Consequence;
 
 /// More signatures are begun than there are cores: the next one is computed while the last one's task waits for its turn
 /// on the runtime.
@@ -99,8 +101,11 @@ async fn sign(app: &App, brand: BrandId, content: AppleContent) -> Result<Bundle
     let now = app.clock.now();
     let key = (content.apple_hash.clone(), *signer.id());
     let turn = app.bundles.signing.acquire().await.map_err(Problem::internal)?;
-    let job =
-        tokio::task::spawn_blocking(move || sign_now(&template.assets, &content.apple, &token, &signer, now, check));
+    let job = tokio::task::spawn_blocking(move || {
+        let pass_json = with_token(&content.apple, &token);
+        let form = template.form.as_deref().filter(|_| content.signed_up_at.is_none());
+        sign_now(&template.assets, &pass_json, form, &signer, now, check)
+    });
     let bundle = job.await.map_err(Problem::internal)??;
     drop((turn, waiting));
     if check && let Ok(mut verified) = app.bundles.verified.lock() {
@@ -113,16 +118,16 @@ async fn sign(app: &App, brand: BrandId, content: AppleContent) -> Result<Bundle
 fn sign_now(
     assets: &Arc<Assets>,
     pass_json: &[u8],
-    token: &str,
+    form: Option<&[u8]>,
     signer: &Signer,
     now: chrono::DateTime<chrono::Utc>,
     check: bool,
 ) -> Result<Bundle, Problem> {
-    let bundle = Bundle::sign(assets, pass_json, token, signer, now).map_err(Problem::internal)?;
+    let bundle = Bundle::sign(assets, pass_json, form, signer, now).map_err(Problem::internal)?;
     if check {
         let roots: [X509; 1] = [signer.intermediate().clone()];
-        let report = verify::verify(&bundle.to_vec(), &roots);
-        if let Some(fault) = report.faults.first() {
+        let report = verify::verify(&bundle.to_vec(), &roots, now);
+        if let Some(fault) = report.faults.iter().find(|fault| fault.consequence == Consequence::Refused) {
             // Serve nothing rather than a pass that phones refuse.
             return Err(Problem::internal(format!(
                 "a signed bundle does not verify: {}: {}",

@@ -257,6 +257,7 @@ impl Behind<'_> {
             program_name: self.program.name.clone(),
             program_time_zone: self.program.time_zone.clone(),
             member_since: self.member_since,
+            signed_up_at: None,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::store::brands::{self, Brand};
 use crate::store::publication::{self, Claim, Published, Source};
 use crate::store::{Conn, deliveries};
 use crate::wallet::apple::pass_json;
-use crate::wallet::google::loyalty;
+use crate::wallet::google;
 use crate::wallet::render::State;
 
 /// Passes of one batch at most: a claim and a publication are one transaction each.
@@ -61,24 +61,30 @@ pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVers
         pass_data: &source.data,
         pass_created_at: source.created_at,
         pass_code: &code,
+        is_signed_up: source.signed_up_at.is_some(),
         now: app.clock.now(),
     };
     let (content, render_at) =
         template.renderer.render(&state).map_err(|error| Problem::TemplateRefused { detail: error.to_string() })?;
     let web_service_url = app.config.web_service_url(&brand.code);
-    let identity = pass_json::Identity { pass_type: &source.pass_type, team, web_service_url: &web_service_url };
-    let apple = pass_json::render(&content, identity);
+    let identity = pass_json::Identity { pass_type: &source.pass_type, team, web_service_url: Some(&web_service_url) };
+    let apple = pass_json::render(&content, &template.renderer.design().apple, identity);
     let google = app.config.google_issuer(&brand.code).map(|issuer_id| {
         let images_url = images_url(app, brand, source);
         let images: Vec<&str> = template.renderer.design().images.keys().map(String::as_str).collect();
         let place =
-            loyalty::Surroundings { issuer_id, template: source.template_id, images_url: &images_url, images: &images };
-        loyalty::object(&content, place).to_string().into_bytes()
+            google::Surroundings { issuer_id, template: source.template_id, images_url: &images_url, images: &images };
+        google::object(&content, place).to_string().into_bytes()
     });
     let google = google.unwrap_or_default();
     Ok(Rendered {
-        // Images and strings are part of what a phone gets: a version that changes only those is a change too.
-        apple_hash: Sha256::new().chain_update(template.assets.digest()).chain_update(&apple).finalize().to_vec(),
+        // Images, strings and the form are part of what a phone gets: a version that changes only those is a change too.
+        apple_hash: Sha256::new()
+            .chain_update(template.assets.digest())
+            .chain_update(template.form.as_deref().filter(|_| content.wants_sign_up).unwrap_or_default())
+            .chain_update(&apple)
+            .finalize()
+            .to_vec(),
         google_hash: Sha256::digest(&google).to_vec(),
         apple,
         google,

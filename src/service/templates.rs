@@ -7,6 +7,8 @@ use crate::service::{App, Problem};
 use crate::store::publication;
 use crate::store::templates::{self, Template};
 use crate::wallet::apple::assets::Assets;
+use crate::wallet::apple::sign_up;
+use crate::wallet::check;
 use crate::wallet::design::{Design, Files};
 use crate::wallet::render::Renderer;
 
@@ -14,6 +16,8 @@ use crate::wallet::render::Renderer;
 pub struct TemplateVersion {
     pub renderer: Renderer,
     pub assets: Arc<Assets>,
+    /// `personalization.json`, if the template asks people to sign up.
+    pub form: Option<Vec<u8>>,
 }
 
 /// Versions kept ready in memory at most.
@@ -32,10 +36,9 @@ impl Default for Templates {
 /// newest version change nothing.
 pub async fn install(app: &App, brand: BrandId, pass_type: &str, files: &Files) -> Result<Template, Problem> {
     let refused = |detail: String| Problem::TemplateRefused { detail };
-    let design = Design::parse(files).map_err(|error| refused(error.to_string()))?;
+    let checked = check::check(files).map_err(|faults| refused(faults.to_string()))?;
+    let design = checked.renderer.design();
     let (name, kind) = (design.name.clone(), design.kind);
-    let renderer = Renderer::new(design).map_err(|error| refused(error.to_string()))?;
-    renderer.check().map_err(|error| refused(error.to_string()))?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     if let Some(newest) = templates::find_by_name(&mut tx.conn(), brand, &name).await? {
@@ -110,8 +113,9 @@ fn prepare(files: &Files, template: TemplateId, version: i64) -> Result<Arc<Temp
     let broken = |error: String| Problem::internal(format!("{template} version {version}: {error}"));
     let design = Design::parse(files).map_err(|error| broken(error.to_string()))?;
     let assets = Arc::new(Assets::new(&design));
+    let form = design.sign_up.as_ref().map(sign_up::form);
     let renderer = Renderer::new(design).map_err(|error| broken(error.to_string()))?;
-    Ok(Arc::new(TemplateVersion { renderer, assets }))
+    Ok(Arc::new(TemplateVersion { renderer, assets, form }))
 }
 
 pub async fn list(app: &App, brand: BrandId, after: Option<TemplateId>, limit: i64) -> Result<Vec<Template>, Problem> {

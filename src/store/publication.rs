@@ -110,13 +110,15 @@ pub struct Source {
     pub program_name: String,
     pub program_time_zone: String,
     pub member_since: DateTime<Utc>,
+    /// When the holder answered the phone's sign-up form.
+    pub signed_up_at: Option<DateTime<Utc>>,
 }
 
 /// The sources of `passes`, in no particular order.
 pub async fn load_sources(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]) -> sqlx::Result<Vec<Source>> {
     const SQL: &str = "
         SELECT p.pass_id, p.pass_type, p.serial, p.code_id, p.template_id, t.version AS template_version, p.program_id,
-               p.status, p.data, p.created_at, p.change_no, p.apple_hash, p.google_hash,
+               p.status, p.data, p.created_at, p.signed_up_at, p.change_no, p.apple_hash, p.google_hash,
                c.name AS customer_name, c.locale AS customer_locale, c.time_zone AS customer_time_zone,
                c.attributes AS customer_attributes,
                (SELECT MIN(i.value) FROM customer_identifiers i
@@ -403,6 +405,8 @@ pub struct AppleContent {
     pub template_version: i64,
     pub last_modified: i64,
     pub apple_hash: Vec<u8>,
+    /// When the holder answered the phone's sign-up form.
+    pub signed_up_at: Option<DateTime<Utc>>,
     pub apple: Vec<u8>,
 }
 
@@ -419,7 +423,7 @@ pub async fn find_apple(
         });
         query.push(
             ") SELECT v.number, p.pass_type, p.serial, p.token_key_version, p.template_id, p.template_version, p.last_modified,
-                      p.apple_hash, k.apple
+                      p.apple_hash, p.signed_up_at, k.apple
                FROM v CROSS JOIN passes p JOIN pass_contents k ON k.brand_id = p.brand_id AND k.pass_id = p.pass_id
                WHERE p.pass_id = v.pass_id AND p.brand_id = ",
         );

@@ -9,7 +9,7 @@ use passarela::clock::{Clock as _, SystemClock};
 use passarela::domain::pass::PassStatus;
 use passarela::wallet::apple::assets::Assets;
 use passarela::wallet::apple::bundle::Bundle;
-use passarela::wallet::apple::pass_json::{Identity, render};
+use passarela::wallet::apple::pass_json::{Identity, render, with_token};
 use passarela::wallet::apple::{certificates, dev_ca, verify};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -23,11 +23,11 @@ fn bundle() -> Vec<u8> {
     let identity = Identity {
         pass_type: PASS_TYPE,
         team: signer.team(),
-        web_service_url: "https://passes.example.com/apple/k7w2m9xa",
+        web_service_url: Some("https://passes.example.com/apple/k7w2m9xa"),
     };
     let assets = Arc::new(Assets::new(renderer.design()));
-    let pass = render(&content, identity);
-    Bundle::sign(&assets, &pass, &"t".repeat(43), &signer, SystemClock.now()).unwrap().to_vec()
+    let pass = with_token(&render(&content, &renderer.design().apple, identity), &"t".repeat(43));
+    Bundle::sign(&assets, &pass, None, &signer, SystemClock.now()).unwrap().to_vec()
 }
 
 fn roots() -> Vec<X509> {
@@ -37,7 +37,7 @@ fn roots() -> Vec<X509> {
 type Files = BTreeMap<String, Vec<u8>>;
 
 fn codes(bundle: &[u8]) -> Vec<&'static str> {
-    verify::verify(bundle, &roots()).faults.iter().map(|fault| fault.code).collect()
+    verify::verify(bundle, &roots(), SystemClock.now()).faults.iter().map(|fault| fault.code).collect()
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn our_bundle_verifies_here_and_with_openssl() {
     dev_ca::ensure(other.path(), PASS_TYPE, [9 << 40, 9 << 41], SystemClock.now()).unwrap();
     assert!(openssl_verify(&bundle, &other.path().join("wwdr/dev-wwdr.pem")).is_err());
     let stranger = X509::from_pem(&std::fs::read(other.path().join("wwdr/dev-wwdr.pem")).unwrap()).unwrap();
-    let report = verify::verify(&bundle, &[stranger]);
+    let report = verify::verify(&bundle, &[stranger], SystemClock.now());
     assert_eq!(report.faults.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["chain"]);
 }
 
@@ -161,13 +161,13 @@ fn every_broken_bundle_is_found_out() {
             signed_again(|files| drop(files.insert("pass.json".into(), b"{\"a\":1,}".to_vec()))),
             "pass-json",
         ),
-        ("number for a string", with_pass(|pass| pass["serialNumber"] = json!(7)), "pass-key"),
-        ("no description", with_pass(|pass| drop(pass.as_object_mut().unwrap().remove("description"))), "pass-key"),
-        ("other version", with_pass(|pass| pass["formatVersion"] = json!("1")), "pass-key"),
-        ("two styles", with_pass(|pass| pass["coupon"] = json!({})), "pass-style"),
-        ("short token", with_pass(|pass| pass["authenticationToken"] = json!("short")), "pass-token"),
-        ("other pass type", with_pass(|pass| pass["passTypeIdentifier"] = json!("pass.other")), "pass-signer"),
-        ("other team", with_pass(|pass| pass["teamIdentifier"] = json!("OTHER00000")), "pass-signer"),
+        ("number for a string", with_pass(|pass| pass["serialNumber"] = json!(7)), "key-type"),
+        ("no description", with_pass(|pass| drop(pass.as_object_mut().unwrap().remove("description"))), "key-missing"),
+        ("other version", with_pass(|pass| pass["formatVersion"] = json!("1")), "key-type"),
+        ("two styles", with_pass(|pass| pass["coupon"] = json!({})), "style"),
+        ("short token", with_pass(|pass| pass["authenticationToken"] = json!("short")), "token"),
+        ("other pass type", with_pass(|pass| pass["passTypeIdentifier"] = json!("pass.other")), "signer-identity"),
+        ("other team", with_pass(|pass| pass["teamIdentifier"] = json!("OTHER00000")), "signer-identity"),
         ("key twice", with_pass(|pass| pass["storeCard"]["backFields"][0]["key"] = json!("points")), "field-twice"),
         (
             "style on a text",

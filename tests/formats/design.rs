@@ -2,88 +2,208 @@
 
 use passarela::domain::content::{FieldRole, Value as Shown};
 use passarela::domain::pass::PassStatus;
+use passarela::wallet::check::check;
 use passarela::wallet::design::{Design, Files};
-use passarela::wallet::render::Renderer;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::sample::{content, files, now, render, renderer};
+use crate::sample::{content, files, now, plus, render, renderer, try_render};
 
 fn with(name: &str, from: &str, to: &str) -> Files {
-    let mut files = files();
-    let text = String::from_utf8(files[name].clone()).unwrap();
-    assert!(text.contains(from), "{from}");
-    files.insert(name.to_owned(), text.replacen(from, to, 1).into_bytes());
-    files
+    crate::sample::with(files(), name, from, to)
 }
 
 #[test]
-fn every_fault_names_its_file() {
+fn every_fault_names_its_file_and_line() {
     let without = |name: &str| {
         let mut files = files();
         files.remove(name);
         files
     };
-    let plus = |name: &str, content: &[u8]| {
+    let beside = |name: &str, content: &[u8]| {
         let mut files = files();
         files.insert(name.to_owned(), content.to_vec());
         files
     };
+    let (template, here) = ("template.toml", true);
     let cases = [
-        (without("template.toml"), "template.toml"),
-        (without("pt-BR.toml"), "pt-BR.toml"),
-        (without("icon@2x.png"), "icon@2x.png"),
-        (with("template.toml", "kind = \"loyalty\"", "kind = \"boarding\""), "template.toml"),
-        (with("template.toml", "#7a1f3d", "red"), "template.toml"),
-        (with("template.toml", "text:points\"", "text:nothing\""), "template.toml"),
-        (with("template.toml", "key = \"tier\"", "key = \"points\""), "template.toml"),
-        (with("template.toml", "key = \"tier\"", "key = \"a b\""), "template.toml"),
-        (with("template.toml", "uri = \"https:", "uri = \"javascript:"), "template.toml"),
-        (with("template.toml", "name = \"clube-aurora\"", "name = \"Clube Aurora\""), "template.toml"),
-        (with("template.toml", "role = \"tier\"", "role = \"tier\"\ncolour = \"red\""), "template.toml"),
-        (with("pt-BR.toml", "%@", ""), "template.toml"),
-        (with("en.toml", "tier = \"TIER\"", ""), "en.toml"),
-        (with("en.toml", "tier = \"TIER\"", "tier = \"TIER\"\nmore = \"x\""), "en.toml"),
-        (with("pt-BR.toml", "tier = \"NÍVEL\"", "tier = \"PONTOS\""), "pt-BR.toml"),
-        (plus("logo.png", b"GIF89a"), "logo.png"),
-        (plus("banner.png", b""), "banner.png"),
-        (plus("logo@4x.png", b""), "logo@4x.png"),
-        (plus("notes.txt", b""), "notes.txt"),
+        (without(template), template, !here, "is missing"),
+        (without("pt-BR.toml"), "pt-BR.toml", !here, "default language"),
+        (without("icon@2x.png"), "icon@2x.png", !here, "refuses a pass without its icon"),
+        (with(template, "kind = \"loyalty\"", "kind = \"boarding\""), template, here, "kind: must be one of loyalty"),
+        (with(template, "#7a1f3d", "red"), template, here, "colors.background: must be a colour"),
+        (with(template, "#f6cfa8", "#7a1f3d"), template, here, "colors.label: cannot be read on the background"),
+        (with(template, "text:points\"", "text:nothing\""), template, here, "text:nothing is in no language file"),
+        (
+            with(template, "key = \"tier\"", "key = \"points\""),
+            template,
+            here,
+            "fields.points.key: is the key of another",
+        ),
+        (with(template, "key = \"tier\"", "key = \"a b\""), template, here, "must be 1 to 64"),
+        (with(template, "key = \"tier\"", "key = \"link1\""), template, here, "the keys of links"),
+        (with(template, "uri = \"https:", "uri = \"javascript:"), template, here, "must begin with one of https:"),
+        (
+            with(template, "name = \"clube-aurora\"", "name = \"Clube Aurora\""),
+            template,
+            here,
+            "must be 1 to 64 of a-z",
+        ),
+        (
+            with(template, "role = \"tier\"", "role = \"tier\"\nlable = \"x\""),
+            template,
+            here,
+            "fields.tier.lable: there is no such key; did you mean \"label\"?",
+        ),
+        (
+            with(template, "format = \"integer\"", "format = \"currency\""),
+            template,
+            here,
+            "fields.points.currency: is missing",
+        ),
+        (
+            with(template, "format = \"integer\"", "format = \"currency\"\ncurrency = \"BRR\""),
+            template,
+            here,
+            "no currency",
+        ),
+        (with(template, "format = \"date\"", "format = \"date\"\nzone = \"Sao Paulo\""), template, here, "is no zone"),
+        (
+            with(template, "format = \"integer\"", "format = \"integer\"\ndate_style = \"long\""),
+            template,
+            here,
+            "is for the formats",
+        ),
+        (
+            with(template, "[barcode]", "[barcode]\nformat = \"ean13\""),
+            template,
+            !here,
+            "barcodes.message: holds a character",
+        ),
+        (
+            with("pt-BR.toml", "points_changed = \"Você agora tem %@ pontos.\"", "points_changed = \"Novo saldo\""),
+            template,
+            here,
+            "must contain %@",
+        ),
+        (
+            with("pt-BR.toml", "Cartão do Clube Aurora", "Cartão de {{ customer.name }}"),
+            "pt-BR.toml",
+            here,
+            "the same on every pass",
+        ),
+        (with("en.toml", "tier = \"TIER\"", ""), "en.toml", !here, "tier is missing"),
+        (
+            with("en.toml", "tier = \"TIER\"", "tier = \"TIER\"\nmore = \"x\""),
+            "en.toml",
+            here,
+            "more is not in pt-BR.toml",
+        ),
+        (
+            with("pt-BR.toml", "tier = \"NÍVEL\"", "tier = \"PONTOS\""),
+            "pt-BR.toml",
+            here,
+            "another key has the same text",
+        ),
+        (with(template, "{{ customer.name }}", "{{ customer.name"), template, here, "fields.member.value: "),
+        (with(template, "default(0)", "defalt(0)"), template, here, "fields.points.value: "),
+        (plus("[offer]\ntitle = \"x\"\nprovider = \"y\"\n"), template, here, "offer: is for the kind coupon"),
+        (plus("[[dates]]\nat = \"2026-12-24\"\n"), template, here, "never by date"),
+        (plus("[[places]]\nlatitude = 91\nlongitude = 0\n"), template, here, "must be from -90 to 90"),
+        (plus(&"[[places]]\nlatitude = 1\nlongitude = 0\n".repeat(11)), template, here, "has over 10 entries"),
+        (plus("[[beacons]]\nuuid = \"x\"\n"), template, here, "is no UUID"),
+        (plus("[apple]\nlogotext = \"x\"\n"), template, here, "apple.logotext: there is no such key"),
+        (plus("[apple]\nserialNumber = \"x\"\n"), template, here, "is given by the service"),
+        (plus("[apple]\nlogoText = \"x\"\n"), template, here, "is given by the rest of template.toml"),
+        (plus("[apple]\nstripColor = \"blue\"\n"), template, here, "apple.stripColor: must be rgb"),
+        (plus("[apple]\nassociatedStoreIdentifiers = [\"7\", 8, 1.5]\n"), template, here, "must be a whole number"),
+        (plus("[apple]\nappLaunchURL = \"app://x\"\n"), template, here, "needs associatedStoreIdentifiers"),
+        (plus("[apple]\ngroupingIdentifier = \"x\"\n"), template, here, "is for event tickets"),
+        (plus("[apple]\nstyle = \"coupon\"\n"), template, here, "always a storeCard"),
+        (plus("[apple.nfc]\nmessage = \"x\"\n"), template, here, "encryptionPublicKey is missing"),
+        (plus("[apple.nfc]\nmessage = \"x\"\nencryptionPublicKey = \"x\"\n"), template, here, "must be base64"),
+        (plus("[apple.semantics]\neventStartDate = \"2026-12-24T19:30:00\"\n"), template, here, "must have a zone"),
+        (
+            plus("[apple.semantics]\nflightNumber = \"12\"\nseats = 5\n"),
+            template,
+            here,
+            "apple.semantics.seats: must be a list",
+        ),
+        (plus("[[apple.featuredActions]]\nidentifier = \"x\"\n"), template, here, "type is missing"),
+        (plus("[google.class]\nid = \"x\"\n"), template, here, "is given by the service"),
+        (plus("[google.class]\ncountryCode = 55\n"), template, here, "put it in quotes"),
+        (plus("[google.object]\nheroImages = \"x\"\n"), template, here, "did you mean \"heroImage\"?"),
+        (plus("[sign_up]\ndescription = \"x\"\nfields = [\"name\"]\n"), template, here, "apple.nfc only"),
+        (plus("[sample]\ncustomers = 1\n").clone(), template, here, "is not TOML"),
+        (plus("x = \n"), template, here, "is not TOML"),
+        (beside("logo.png", b"GIF89a"), "logo.png", !here, "is not a PNG image"),
+        (beside("banner.png", b""), "banner.png", !here, "is no image of a pass"),
+        (beside("background.png", b""), "background.png", !here, "is not shown by a pass of the kind loyalty"),
+        (beside("logo@4x.png", b""), "logo@4x.png", !here, "neither @2x nor @3x"),
+        (beside("fr/logo.png", b""), "fr/logo.png", !here, "is in a folder that is no language"),
+        (beside("en/logo.png", &files()["logo.png"]), "en/logo.png", !here, "is hidden by logo.png"),
+        (beside("notes.txt", b""), "notes.txt", !here, "is no file of a design"),
     ];
-    for (files, file) in cases {
-        let error = Design::parse(&files).unwrap_err();
-        assert_eq!(error.file, file, "{error}");
+    for (files, file, has_line, reason) in cases {
+        let Err(faults) = check(&files) else { panic!("{reason}: nothing is found") };
+        let found = faults.0.iter().find(|fault| fault.reason.contains(reason));
+        let Some(found) = found else { panic!("{reason} is not among\n{faults}") };
+        assert_eq!((found.file.as_str(), found.line.is_some()), (file, has_line), "{found}");
     }
-    let files = with("template.toml", "{{ customer.name }}", "{{ customer.name");
-    let error = Renderer::new(Design::parse(&files).unwrap()).err().unwrap();
-    assert_eq!(error.place, "field member");
+}
+
+#[test]
+fn all_faults_are_found_at_once() {
+    let files = with("template.toml", "#7a1f3d", "red");
+    let files = crate::sample::with(files, "template.toml", "role = \"tier\"", "role = \"rank\"");
+    let files = crate::sample::with(files, "en.toml", "tier = \"TIER\"", "");
+    let Err(faults) = check(&files) else { panic!("faults") };
+    assert_eq!(faults.0.len(), 3, "{faults}");
+    assert!(faults.to_string().contains("template.toml:15: colors.background"), "{faults}");
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_refused_for_that_pass_alone() {
+    let cases = [
+        ("{{ pass.data.points | default(0) }}", "1.5", "is not a whole number"),
+        ("{{ pass.data.points | default(0) }}", "many", "is not a number"),
+        ("{{ pass.data.points | default(0) }}", "1234567890123456", "is not a number"),
+    ];
+    for (from, to, reason) in cases {
+        let files = with("template.toml", from, &format!("{{{{ '{to}' }}}}"));
+        let renderer = renderer(&files);
+        let error = try_render(&renderer, "Ana", &json!({})).err().unwrap();
+        assert!(error.to_string().contains(reason), "{error}");
+        assert!(!error.is_design_fault);
+    }
+}
+
+#[test]
+fn an_end_that_is_a_day_includes_that_day() {
+    let files = with("template.toml", "default_locale", "expires_at = \"{{ pass.data.until }}\"\ndefault_locale");
+    let end = |until: &str| {
+        content(&renderer(&files), "Ana", &json!({ "until": until }), PassStatus::Active)
+            .expires_at
+            .unwrap()
+            .to_rfc3339()
+    };
+    assert_eq!(end("2026-12-31"), "2027-01-01T03:00:00+00:00", "midnight in São Paulo, after the day");
+    assert_eq!(end("2026-12-31T18:00:00-03:00"), "2026-12-31T21:00:00+00:00");
 }
 
 #[test]
 fn an_image_larger_than_its_place_is_refused_by_its_header() {
     let mut files = files();
     files.insert("icon.png".to_owned(), files["strip.png"].clone());
-    assert_eq!(Design::parse(&files).unwrap_err().file, "icon.png");
-}
-
-#[test]
-fn a_design_that_asks_for_what_does_not_exist_is_refused_before_it_is_used() {
-    assert_eq!(Renderer::new(Design::parse(&files()).unwrap()).unwrap().check(), Ok(()));
-    for (from, to) in [("default(0)", "defalt(0)"), ("default(0)", "default(nofunction(1))")] {
-        let design = Design::parse(&with("template.toml", from, to)).unwrap();
-        let fault = Renderer::new(design).unwrap().check().unwrap_err();
-        assert!(fault.is_design_fault, "{fault}");
-    }
+    let faults = Design::parse(&files).err().unwrap();
+    assert!(faults.to_string().starts_with("icon.png: is 375×144 pixels"), "{faults}");
 }
 
 #[test]
 fn an_expression_without_end_is_stopped() {
     let text = "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}";
     let renderer = renderer(&with("template.toml", "{{ customer.name }}", text));
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        content(&renderer, "Ana", &json!({}), PassStatus::Active)
-    }));
-    assert!(outcome.is_err(), "refused, not rendered");
+    assert!(try_render(&renderer, "Ana", &json!({})).is_err(), "refused, not rendered");
 }
 
 #[test]

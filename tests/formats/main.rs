@@ -6,6 +6,7 @@ mod bundle;
 
 mod apple;
 mod design;
-mod google_loyalty;
+mod google;
+mod pass_json;
 mod sample;
 mod schema;

@@ -11,18 +11,53 @@ use passarela::domain::pass::PassStatus;
 use passarela::domain::secret::Personal;
 use passarela::wallet::apple::{certificates, dev_ca, signer::Signer};
 use passarela::wallet::design::{Design, Files};
-use passarela::wallet::render::{Renderer, State};
+use passarela::wallet::render::{BadRender, Renderer, State};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 pub const PASS_TYPE: &str = "pass.example.formats";
 
+/// The shipped designs, one of each kind but the last.
+pub const SHIPPED: [&str; 3] = ["clube-aurora", "cafe-da-tarde", "noite-aurora"];
+
+pub fn shipped(name: &str) -> Files {
+    Design::read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("pass-templates").join(name)).unwrap()
+}
+
+/// A shipped design, or the generic one that only tests have.
+pub fn named(name: &str) -> Files {
+    if name != "generic" {
+        return shipped(name);
+    }
+    let mut files = files();
+    files.retain(|name, _| !name.starts_with("strip"));
+    let template = include_str!("generic.toml");
+    files.insert("template.toml".to_owned(), template.as_bytes().to_vec());
+    files
+}
+
 pub fn files() -> Files {
-    Design::read_folder(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/pass-templates/clube-aurora"))).unwrap()
+    shipped("clube-aurora")
+}
+
+/// The files with one text changed.
+pub fn with(files: Files, name: &str, from: &str, to: &str) -> Files {
+    let mut files = files;
+    let text = String::from_utf8(files[name].clone()).unwrap();
+    assert!(text.contains(from), "{from}");
+    files.insert(name.to_owned(), text.replacen(from, to, 1).into_bytes());
+    files
+}
+
+/// The loyalty card with more lines at the end of its template.
+pub fn plus(lines: &str) -> Files {
+    let mut files = files();
+    files.get_mut("template.toml").unwrap().extend_from_slice(lines.as_bytes());
+    files
 }
 
 pub fn renderer(files: &Files) -> Renderer {
-    Renderer::new(Design::parse(files).unwrap()).unwrap()
+    Renderer::new(Design::parse(files).unwrap()).ok().unwrap()
 }
 
 pub fn now() -> DateTime<Utc> {
@@ -40,6 +75,20 @@ pub fn render(
     status: PassStatus,
     now: DateTime<Utc>,
 ) -> (Content, Option<DateTime<Utc>>) {
+    rendered(renderer, name, data, status, now).unwrap()
+}
+
+pub fn try_render(renderer: &Renderer, name: &str, data: &Value) -> Result<Content, BadRender> {
+    rendered(renderer, name, data, PassStatus::Active, now()).map(|(content, _)| content)
+}
+
+fn rendered(
+    renderer: &Renderer,
+    name: &str,
+    data: &Value,
+    status: PassStatus,
+    now: DateTime<Utc>,
+) -> Result<(Content, Option<DateTime<Utc>>), BadRender> {
     let (name, card) = (Personal::new(name.to_owned()), Personal::new("740188352290".to_owned()));
     let state = State {
         brand_name: "Padaria Aurora",
@@ -55,9 +104,10 @@ pub fn render(
         pass_data: data.as_object().unwrap(),
         pass_created_at: now,
         pass_code: "240MBMRXY7S4XATBQHDWC3S8E6NYW7EF86298B3R28M6C2QN",
+        is_signed_up: false,
         now,
     };
-    renderer.render(&state).unwrap()
+    renderer.render(&state)
 }
 
 pub fn certs() -> PathBuf {

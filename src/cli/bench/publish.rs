@@ -15,6 +15,7 @@ use crate::store::brands::Brand;
 use crate::store::publication::Source;
 use crate::store::{passes, publication};
 use crate::wallet::apple::bundle::Bundle;
+use crate::wallet::apple::pass_json::with_token;
 use crate::wallet::keys::TOKEN_KEY_VERSION;
 
 /// Passes that change again and again.
@@ -109,7 +110,8 @@ fn sign_one(app: &App, brand: &Brand, source: &Source, template: &TemplateVersio
     let signer = bundles::usable_signer(app, &source.pass_type)?;
     let rendered = publish::render(app, brand, source, template)?;
     let token = app.master_key.apple_token(TOKEN_KEY_VERSION, brand.id, &source.pass_type, &source.serial);
-    Bundle::sign(&template.assets, &rendered.apple, &token, &signer, app.clock.now()).map_err(Problem::internal)
+    Bundle::sign(&template.assets, &with_token(&rendered.apple, &token), None, &signer, app.clock.now())
+        .map_err(Problem::internal)
 }
 
 async fn sum(mut tasks: tokio::task::JoinSet<Result<usize, Problem>>) -> Result<usize, Failure> {

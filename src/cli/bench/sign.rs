@@ -49,20 +49,34 @@ pub fn run(seconds: Duration, output: Output) -> Result<(), Failure> {
         pass_data: &data.as_object().cloned().unwrap_or_default(),
         pass_created_at: now,
         pass_code: "240MBMRXY7S4XATBQHDWC3S8E6NYW7EF86298B3R28M6C2QN",
+        is_signed_up: false,
         now,
     };
     let (content, _) = renderer.render(&state).map_err(|error| trouble(&error))?;
     let web_service_url = "https://passes.example.com/apple/k7w2m9xa";
-    let published =
-        pass_json::render(&content, pass_json::Identity { pass_type: PASS_TYPE, team: signer.team(), web_service_url });
+    let published = pass_json::render(
+        &content,
+        &renderer.design().apple,
+        pass_json::Identity { pass_type: PASS_TYPE, team: signer.team(), web_service_url: Some(web_service_url) },
+    );
     let token = "t".repeat(43);
-    let size = Bundle::sign(&assets, &published, &token, signer, now).map_err(|error| trouble(&error))?.len();
+    let size = Bundle::sign(&assets, &pass_json::with_token(&published, &token), None, signer, now)
+        .map_err(|error| trouble(&error))?
+        .len();
     let digest = Sha256::digest(&published);
     for (measure, threads) in [("sign, one core", 1), ("sign, all cores", cores())] {
         let (bundles, signatures) = compare(
             threads,
             seconds,
-            |_| drop(std::hint::black_box(Bundle::sign(&assets, &published, &token, signer, SystemClock.now()))),
+            |_| {
+                drop(std::hint::black_box(Bundle::sign(
+                    &assets,
+                    &pass_json::with_token(&published, &token),
+                    None,
+                    signer,
+                    SystemClock.now(),
+                )))
+            },
             |_| drop(std::hint::black_box(signer.sign_digest(&digest))),
         );
         let images = renderer.design().images.len();

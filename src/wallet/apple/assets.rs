@@ -7,6 +7,7 @@ use sha2::Sha256;
 use crate::wallet::apple::archive::Archive;
 use crate::wallet::apple::strings::pass_strings;
 use crate::wallet::design::Design;
+use crate::wallet::design::images::is_for_google_only;
 
 #[derive(Debug)]
 pub struct Assets {
@@ -22,9 +23,11 @@ impl Assets {
     pub fn new(design: &Design) -> Self {
         let mut archive = Archive::default();
         let mut lines = Vec::new();
-        for (name, content) in &design.images {
-            archive.deflate(name, content);
-            lines.push(manifest_line(name, content));
+        for (path, content) in design.images.iter().filter(|(path, _)| !is_for_google_only(path)) {
+            // A folder of a language is `en` in a design and `en.lproj` in a bundle.
+            let name = path.replace('/', ".lproj/");
+            archive.deflate(&name, content);
+            lines.push(manifest_line(&name, content));
         }
         for locale in &design.locales {
             let name = format!("{locale}.lproj/pass.strings");

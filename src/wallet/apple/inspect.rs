@@ -40,7 +40,7 @@ pub fn draw(report: &Report) -> String {
             lines.push(format!("  {key}: {}", plain(value)));
         }
     }
-    if let Some(signer) = &report.signer {
+    if let Some(signer) = report.signer() {
         let end = moment(signer.not_after()).map(|end| end.format("%Y-%m-%d").to_string()).unwrap_or_default();
         lines.push(format!("  signed by: {} (until {end})", safe(&readable(signer.subject_name()))));
     }

@@ -1,173 +1,67 @@
-//! Google's `LoyaltyClass` and `LoyaltyObject`, from neutral content.
+//! `LoyaltyClass` and `LoyaltyObject`.
 
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
 use serde_json::{Value as Json, json};
-use sha2::{Digest as _, Sha256};
 
-use crate::domain::content::{Content, Field, FieldRole, Text, Value};
-use crate::domain::ids::TemplateId;
-use crate::domain::locale::Locale;
-use crate::domain::pass::PassStatus;
+use crate::domain::content::{Content, Field, FieldRole, GoogleArea, Value};
+use crate::domain::shown::shown;
+use crate::wallet::google::Surroundings;
+use crate::wallet::google::parts::{self, class_id, field_in, image, localized, put, put_text, spoken};
 
-/// Whose objects these are and where Google fetches their images.
-#[derive(Debug, Clone, Copy)]
-pub struct Surroundings<'a> {
-    pub issuer_id: &'a str,
-    pub template: TemplateId,
-    /// `https://…/i/<brand>/<template>/<version>/`: images follow by name. Versioned, because Google caches.
-    pub images_url: &'a str,
-    /// The names of the design's images.
-    pub images: &'a [&'a str],
-}
-
-/// The class of a template. Names of tiers live on classes (a class-wide `rewardsTier`), so each tier has its own class.
+/// Names of tiers live on classes (a class-wide `rewardsTier`), so each tier has its own class.
 pub fn class(content: &Content, place: Surroundings<'_>) -> Json {
+    let locale = content.default_locale;
     let mut class = json!({
         "id": class_id(content, place),
-        "issuerName": content.organization.default,
-        "localizedIssuerName": localized(&content.organization, content.default_locale),
-        "programName": content.program_name.default,
-        "localizedProgramName": localized(&content.program_name, content.default_locale),
-        "programLogo": image(place, "logo", &content.organization, content.default_locale),
-        "heroImage": image(place, "strip", &content.description, content.default_locale),
+        "programLogo": image(place, &["googleLogo", "logo"], &content.organization, locale),
+        "heroImage": image(place, &["googleHero", "strip"], &content.description, locale),
         "hexBackgroundColor": content.colors.background.to_string(),
         // The only status that a class may be sent with, also after Google approved it.
         "reviewStatus": "UNDER_REVIEW",
         "multipleDevicesAndHoldersAllowedStatus": "ONE_USER_ALL_DEVICES",
     });
-    if let Some(Field { label, value: Value::Text(tier), .. }) = content.field(FieldRole::Tier) {
-        put(&mut class, "rewardsTier", json!(tier.default));
-        put(&mut class, "localizedRewardsTier", localized(tier, content.default_locale));
-        if let Some(label) = label {
-            put(&mut class, "rewardsTierLabel", json!(label.default));
-            put(&mut class, "localizedRewardsTierLabel", localized(label, content.default_locale));
-        }
+    put_text(&mut class, "issuerName", Some(&content.organization), locale);
+    put_text(&mut class, "programName", Some(&content.program_name), locale);
+    if let Some(tier) = content.field(FieldRole::Tier) {
+        put_text(&mut class, "rewardsTier", Some(&spoken(content, &tier.value)), locale);
+        put_text(&mut class, "rewardsTierLabel", tier.label.as_ref(), locale);
     }
     class
 }
 
-/// The object of a pass.
 pub fn object(content: &Content, place: Surroundings<'_>) -> Json {
-    let barcode = &content.barcode;
-    let mut object = json!({
-        "id": object_id(place.issuer_id, &content.serial),
-        "classId": class_id(content, place),
-        "state": match content.status {
-            PassStatus::Active => "ACTIVE",
-            PassStatus::Voided => "INACTIVE",
-            PassStatus::Expired => "EXPIRED",
-        },
-        "barcode": {
-            "type": "QR_CODE",
-            "value": barcode.message,
-            // Null clears what an earlier version of the pass had.
-            "alternateText": barcode.alt_text,
-        },
-        "loyaltyPoints": content.field(FieldRole::Balance).map(|field| points(field, content.default_locale)),
-        "secondaryLoyaltyPoints":
-            content.field(FieldRole::SecondaryBalance).map(|field| points(field, content.default_locale)),
-        "accountName": content.field(FieldRole::MemberName).map(|field| plain(&field.value)),
-        "accountId": content.field(FieldRole::MemberNumber).map(|field| plain(&field.value)),
-        "textModulesData": content.fields.iter().filter_map(|field| module(field, content.default_locale)).collect::<Vec<_>>(),
-        "linksModuleData": { "uris": links(content) },
-    });
-    let end = content.expires_at.map(|end| end.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
-    put(&mut object, "validTimeInterval", end.map_or(Json::Null, |end| json!({ "end": { "date": end } })));
+    let mut object = parts::object(content, place);
+    let said = |area| field_in(content, area).map(|field| shown(&field.value, content.default_locale));
+    let balance = |area| field_in(content, area).map(|field| points(content, field));
+    put(&mut object, "loyaltyPoints", json!(balance(GoogleArea::Points)));
+    put(&mut object, "secondaryLoyaltyPoints", json!(balance(GoogleArea::SecondaryPoints)));
+    put(&mut object, "accountName", json!(said(GoogleArea::AccountName)));
+    put(&mut object, "accountId", json!(said(GoogleArea::AccountId)));
     object
 }
 
-fn put(object: &mut Json, member: &str, value: Json) {
-    if let Some(object) = object.as_object_mut() {
-        object.insert(member.to_owned(), value);
-    }
-}
-
-/// `<issuer>.p.<serial>`: a serial is letters and digits, which is all that Google takes beside `.`, `_` and `-`.
-pub fn object_id(issuer_id: &str, serial: &str) -> String {
-    format!("{issuer_id}.p.{serial}")
-}
-
-fn class_id(content: &Content, place: Surroundings<'_>) -> String {
-    let template = place.template.uuid().simple();
-    match content.field(FieldRole::Tier) {
-        None => format!("{}.t.{template}", place.issuer_id),
-        Some(tier) => {
-            // Tier names hold letters that an id must not.
-            let digest = Sha256::digest(plain(&tier.value));
-            format!("{}.t.{template}.{}", place.issuer_id, hex::encode(digest.get(..4).unwrap_or_default()))
-        }
-    }
-}
-
-fn points(field: &Field, default_locale: Locale) -> Json {
-    let balance = match &field.value {
+/// A balance has one member of four; the others are nulled, or an update of another type would leave the old one behind.
+fn points(content: &Content, field: &Field) -> Json {
+    let mut balance = json!({ "int": null, "double": null, "string": null, "money": null });
+    let said = || json!(shown(&field.value, content.default_locale));
+    match &field.value {
         // int is an int32 on Google's side.
-        Value::Integer(number) => match i32::try_from(*number) {
-            Ok(number) => json!({ "int": number, "string": null }),
-            Err(_) => json!({ "int": null, "string": number.to_string() }),
+        Value::Number(number) if number.is_integer() => match number.to_i32() {
+            Some(number) => put(&mut balance, "int", json!(number)),
+            None => put(&mut balance, "string", said()),
         },
-        other => json!({ "int": null, "string": plain(other) }),
-    };
+        Value::Number(number) => put(&mut balance, "double", json!(number.to_f64())),
+        Value::Money(amount, currency) => {
+            let micros = amount.checked_mul(Decimal::from(1_000_000)).and_then(|micros| micros.round().to_i64());
+            let money = micros.map(|micros| json!({ "currencyCode": currency.code(), "micros": micros.to_string() }));
+            put(&mut balance, "money", json!(money));
+        }
+        Value::Text(_) | Value::Percent(_) | Value::Moment(_) => put(&mut balance, "string", said()),
+    }
     json!({
         "label": field.label.as_ref().map(|label| &label.default),
-        "localizedLabel": field.label.as_ref().map(|label| localized(label, default_locale)),
+        "localizedLabel": field.label.as_ref().map(|label| localized(label, content.default_locale)),
         "balance": balance,
-    })
-}
-
-/// The fields that have no place of their own on Google's card.
-fn module(field: &Field, default_locale: Locale) -> Option<Json> {
-    match field.role {
-        FieldRole::Balance | FieldRole::SecondaryBalance | FieldRole::Tier => return None,
-        FieldRole::MemberName | FieldRole::MemberNumber => return None,
-        FieldRole::NextReward | FieldRole::Expiry | FieldRole::Note | FieldRole::Info => {}
-    }
-    let mut module = json!({ "id": field.key });
-    if let Some(label) = &field.label {
-        put(&mut module, "header", json!(label.default));
-        put(&mut module, "localizedHeader", localized(label, default_locale));
-    }
-    put(&mut module, "body", json!(plain(&field.value)));
-    if let Value::Text(text) = &field.value {
-        put(&mut module, "localizedBody", localized(text, default_locale));
-    }
-    Some(module)
-}
-
-fn links(content: &Content) -> Vec<Json> {
-    let link = |(index, link): (usize, &crate::domain::content::Link)| {
-        json!({
-            "id": format!("link{}", index + 1),
-            "uri": link.uri,
-            "description": link.label.default,
-            "localizedDescription": localized(&link.label, content.default_locale),
-        })
-    };
-    content.links.iter().enumerate().map(link).collect()
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Text(text) => text.default.clone(),
-        Value::Integer(number) => number.to_string(),
-        Value::Date(moment) => moment.format("%Y-%m-%d").to_string(),
-    }
-}
-
-fn localized(text: &Text, default_locale: Locale) -> Json {
-    let translation = |language: Locale, value: &str| json!({ "language": language.as_str(), "value": value });
-    json!({
-        "defaultValue": translation(default_locale, &text.default),
-        "translatedValues":
-            text.translations.iter().map(|(locale, text)| translation(*locale, text)).collect::<Vec<_>>(),
-    })
-}
-
-/// The largest that the design has; null where it has none.
-fn image(place: Surroundings<'_>, kind: &str, description: &Text, default_locale: Locale) -> Json {
-    let names = ["@3x", "@2x", ""].map(|scale| format!("{kind}{scale}.png"));
-    let Some(name) = names.iter().find(|name| place.images.contains(&name.as_str())) else { return Json::Null };
-    json!({
-        "sourceUri": { "uri": format!("{}{name}", place.images_url) },
-        "contentDescription": localized(description, default_locale),
     })
 }

@@ -1,0 +1,131 @@
+//! Everything that can be found out about a design before a pass is made with it.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveTime, Utc};
+use serde_json::{Map, Value as Json};
+use uuid::Uuid;
+
+use crate::domain::content::Content;
+use crate::domain::ids::TemplateId;
+use crate::domain::pass::{PassKind, PassStatus};
+use crate::domain::secret::Personal;
+use crate::wallet::apple::pass_json::{self, Identity};
+use crate::wallet::apple::rules::{self, Around};
+use crate::wallet::design::{BadDesign, Design, Faults, Files, Sample};
+use crate::wallet::dictionary;
+use crate::wallet::fault::{Consequence, Fault};
+use crate::wallet::google::{self, Surroundings};
+use crate::wallet::render::{BadRender, Renderer, State};
+
+/// A design without faults.
+pub struct Checked {
+    pub renderer: Renderer,
+    /// What phones take but do not show as it was perhaps meant.
+    pub notes: Vec<Fault>,
+}
+
+/// Reads, compiles and tries a design, on the pass of its `[sample]`.
+pub fn check(files: &Files) -> Result<Checked, Faults> {
+    let renderer = Renderer::new(Design::parse(files)?)?;
+    renderer.check()?;
+    let content = render_sample(&renderer, renderer.design().sample.today).map_err(|error| whole(error.to_string()))?;
+    let mut faults = apple_faults(renderer.design(), &content);
+    faults.extend(google_faults(renderer.design(), &content));
+    let (bad, notes): (Vec<Fault>, Vec<Fault>) = faults
+        .into_iter()
+        .partition(|fault| matches!(fault.consequence, Consequence::Refused | Consequence::NotUpdated));
+    if bad.is_empty() {
+        return Ok(Checked { renderer, notes });
+    }
+    let faults = bad.iter().map(|fault| of_sample(fault.to_string())).collect();
+    Err(Faults(faults))
+}
+
+fn of_sample(reason: String) -> BadDesign {
+    BadDesign { file: "template.toml".to_owned(), line: None, reason: format!("the sample pass: {reason}") }
+}
+
+fn whole(reason: String) -> Faults {
+    Faults(vec![of_sample(reason)])
+}
+
+/// A day's noon, UTC.
+fn noon(day: chrono::NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::from_hms_opt(12, 0, 0).unwrap_or_default()).and_utc()
+}
+
+/// The pass of the design's `[sample]`.
+pub fn render_sample(renderer: &Renderer, today: chrono::NaiveDate) -> Result<Content, BadRender> {
+    let sample = &renderer.design().sample;
+    let (name, card) = (Personal::new(sample.customer_name.clone()), Personal::new(sample.card_number.clone()));
+    let state = sample_state(sample, &name, &card, noon(today));
+    renderer.render(&state).map(|(content, _)| content)
+}
+
+fn sample_state<'a>(
+    sample: &'a Sample,
+    name: &'a Personal<String>,
+    card: &'a Personal<String>,
+    now: DateTime<Utc>,
+) -> State<'a> {
+    State {
+        brand_name: &sample.brand,
+        brand_code: "k7w2m9xa",
+        program_name: &sample.program,
+        time_zone: chrono_tz::America::Sao_Paulo,
+        customer_name: Some(name),
+        customer_attributes: &sample.attributes,
+        card_number: Some(card),
+        member_since: now,
+        pass_serial: "Sample0000000000000000",
+        pass_status: PassStatus::Active,
+        pass_data: &sample.data,
+        pass_created_at: now,
+        pass_code: "240MBMRXY7S4XATBQHDWC3S8E6NYW7EF86298B3R28M6C2QN",
+        is_signed_up: false,
+        now,
+    }
+}
+
+/// Apple's rules on the pass, as far as they do not need a certificate.
+fn apple_faults(design: &Design, content: &Content) -> Vec<Fault> {
+    let identity = Identity {
+        pass_type: "pass.example",
+        team: "EXAMPLE000",
+        web_service_url: Some("https://passes.example.com/apple/k7w2m9xa"),
+    };
+    let pass = pass_json::with_token(&pass_json::render(content, &design.apple, identity), "0123456789abcdef");
+    let pass: Map<String, Json> = serde_json::from_slice(&pass).unwrap_or_default();
+    let files: BTreeSet<&str> = design.images.keys().map(String::as_str).collect();
+    rules::check(&pass, Around { files: &files, is_nfc_certificate: None })
+}
+
+/// Google's shapes on class and object.
+fn google_faults(design: &Design, content: &Content) -> Vec<Fault> {
+    use google::dictionary as keys;
+    let images: Vec<&str> = design.images.keys().map(String::as_str).collect();
+    let place = Surroundings {
+        issuer_id: "3388000000000000000",
+        template: TemplateId::new(Uuid::nil()),
+        images_url: "https://passes.example.com/i/",
+        images: &images,
+    };
+    let (class_keys, object_keys) = match content.kind {
+        PassKind::Loyalty => (keys::LOYALTY_CLASS, keys::LOYALTY_OBJECT),
+        PassKind::Coupon => (keys::OFFER_CLASS, keys::OFFER_OBJECT),
+        PassKind::Event => (keys::EVENT_TICKET_CLASS, keys::EVENT_TICKET_OBJECT),
+        PassKind::Generic => (keys::GENERIC_CLASS, keys::GENERIC_OBJECT),
+    };
+    let mut faults = Vec::new();
+    for (name, value, keys) in [
+        ("google.class", google::class(content, place), class_keys),
+        ("google.object", google::object(content, place), object_keys),
+    ] {
+        if let Json::Object(members) = value {
+            dictionary::check(keys, &members, name, &mut faults);
+        }
+    }
+    // Google answers a wrong shape with 400: nothing is shown at all.
+    faults.into_iter().map(|fault| Fault { consequence: Consequence::Refused, ..fault }).collect()
+}
