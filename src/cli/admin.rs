@@ -1,6 +1,6 @@
 //! `passarela brand`, `key`, `template`, `migrate`: what an operator sets up beside the running service.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -14,10 +14,13 @@ use crate::config::{BadConfig, Config};
 use crate::domain::ids::{KeyId, StoreId};
 use crate::domain::locale::Locale;
 use crate::domain::role::Role;
+use crate::service::rollouts::Plan;
+use crate::service::templates::Installed;
 use crate::service::{App, brands, keys, templates};
 use crate::store::{Db, brands as stored};
 use crate::wallet::check;
 use crate::wallet::design::Design;
+use crate::wallet::preview::{self, Look, Scene};
 
 #[derive(Debug, Subcommand)]
 pub enum Brand {
@@ -75,6 +78,21 @@ pub enum Key {
 pub enum Template {
     /// Check a design's folder: every fault, with its file and line.
     Check { folder: PathBuf },
+    /// Draw a design's sample pass as phones show it, as SVG or PNG.
+    Preview {
+        folder: PathBuf,
+        #[arg(short, long, value_name = "OUT.svg|OUT.png")]
+        output: PathBuf,
+        /// front, back, poster, google, or sheet for all of them.
+        #[arg(long, default_value = "sheet", value_parser = parse::<Look>)]
+        look: Look,
+        /// The reader's language; the design's own if absent.
+        #[arg(long, value_parser = parse::<Locale>)]
+        locale: Option<Locale>,
+        /// Pixels for each point, of a PNG.
+        #[arg(long, default_value_t = 2.0)]
+        scale: f32,
+    },
     /// Install a design as a template of a brand, or as its next version.
     Install {
         #[arg(long)]
@@ -82,6 +100,9 @@ pub enum Template {
         /// The pass type of its passes; the brand's only one if absent.
         #[arg(long)]
         pass_type: Option<String>,
+        /// Keep a new version for later, instead of bringing it to the passes that there are.
+        #[arg(long)]
+        no_rollout: bool,
         folder: PathBuf,
     },
 }
@@ -192,7 +213,15 @@ impl Template {
                     return Err(Failure::No(format!("{} has faults", folder.display())));
                 }
             }
-            Self::Install { brand, pass_type, folder } => {
+            Self::Preview { folder, output: out, look, locale, scale } => {
+                let bytes = draw(&folder, &out, look, locale, scale)?;
+                std::fs::write(&out, &bytes)
+                    .map_err(|error| Failure::Trouble(format!("{}: {error}", out.display())))?;
+                output.print(&json!({ "file": out, "bytes": bytes.len() }), || {
+                    format!("{}: {} bytes", out.display(), bytes.len())
+                });
+            }
+            Self::Install { brand, pass_type, no_rollout, folder } => {
                 let files = Design::read_folder(&folder)
                     .map_err(|error| Failure::Trouble(format!("{}: {error}", folder.display())))?;
                 let app = open(load()?).await?;
@@ -201,14 +230,41 @@ impl Template {
                     Some(pass_type) => pass_type,
                     None => brands::only_pass_type(&app, brand.id).await?,
                 };
-                let template = templates::install(&app, brand.id, &pass_type, &files).await?;
-                output.print(&json!({ "id": template.id, "name": template.name, "version": template.version }), || {
-                    format!("{}  {}  version {}", template.id, template.name, template.version)
-                });
+                let plan = (!no_rollout).then(Plan::default);
+                let Installed { template, rollout, notes, .. } =
+                    templates::install(&app, brand.id, &pass_type, files, plan).await?;
+                output.print(
+                    &json!({ "id": template.id, "name": template.name, "version": template.version,
+                    "rollout_id": rollout.map(|rollout| rollout.id), "notes": notes }),
+                    || format!("{}  {}  version {}", template.id, template.name, template.version),
+                );
             }
         }
         Ok(())
     }
+}
+
+/// The picture in the form that the file's name asks for.
+fn draw(folder: &Path, out: &Path, look: Look, locale: Option<Locale>, scale: f32) -> Result<Vec<u8>, Failure> {
+    let is_png = match out.extension().and_then(|extension| extension.to_str()) {
+        Some("png") => true,
+        Some("svg") => false,
+        _ => return Err(Failure::Usage(format!("{} must end in .svg or .png", out.display()))),
+    };
+    if !(0.1..=8.0).contains(&scale) {
+        return Err(Failure::Usage("--scale is from 0.1 to 8".to_owned()));
+    }
+    let files =
+        Design::read_folder(folder).map_err(|error| Failure::Trouble(format!("{}: {error}", folder.display())))?;
+    let checked = check::check(&files).map_err(|faults| Failure::No(faults.to_string()))?;
+    let design = checked.renderer.design();
+    let content = check::render_sample(&checked.renderer, design.sample.today)
+        .map_err(|error| Failure::No(format!("{}: {error}", folder.display())))?;
+    let svg = preview::draw(Scene::new(&content, design, locale), look);
+    if !is_png {
+        return Ok(svg.into_bytes());
+    }
+    preview::rasterize(&svg, scale).map_err(|error| Failure::Trouble(error.to_string()))
 }
 
 /// Needs only the database, not the master key.

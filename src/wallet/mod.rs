@@ -7,4 +7,6 @@ pub mod dictionary;
 pub mod fault;
 pub mod google;
 pub mod keys;
+pub mod preview;
 pub mod render;
+mod zips;

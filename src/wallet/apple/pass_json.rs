@@ -13,6 +13,7 @@ use crate::domain::content::{
     AppleArea, Barcode, Beacon, Content, Field, FieldRole, Moment, MomentStyle, Occasion, Place, Text, Value,
 };
 use crate::domain::pass::PassKind;
+use crate::wallet::apple::dictionary::AREAS;
 use crate::wallet::apple::semantics;
 use crate::wallet::design::{AppleDesign, AppleStyle};
 
@@ -136,11 +137,6 @@ impl Pass<'_> {
         }
         self.content.event.as_ref().and_then(|event| event.starts_at).map(Occasion::At).into_iter().collect()
     }
-
-    fn is_poster_event(&self) -> bool {
-        let schemes = self.content.extras.apple.get("preferredStyleSchemes").and_then(Json::as_array);
-        schemes.is_some_and(|schemes| schemes.iter().any(|scheme| scheme == "posterEventTicket"))
-    }
 }
 
 fn default(text: &Text) -> &str {
@@ -245,38 +241,18 @@ const POSTER_PRIMARY_MAX: usize = 4;
 
 impl Serialize for Style<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut areas: [(&'static str, Vec<FieldJson<'_>>); 7] = [
-            "headerFields",
-            "primaryFields",
-            "secondaryFields",
-            "auxiliaryFields",
-            "backFields",
-            "additionalInfoFields",
-            "footerFields",
-        ]
-        .map(|name| (name, Vec::new()));
+        let mut areas = AREAS.map(|name| (name, Vec::new()));
         let mut put = |area: &str, field| {
             if let Some((_, fields)) = areas.iter_mut().find(|(name, _)| *name == area) {
                 fields.push(field);
             }
         };
-        let mut primary = 0;
-        for field in &self.pass.content.fields {
-            let area = field.apple_area.unwrap_or_else(|| area_of(field.role));
-            let Some(mut area) = self.area(area) else { continue };
-            if area == "primaryFields" {
-                primary += 1;
-                if self.is_poster && primary > POSTER_PRIMARY_MAX {
-                    area = "additionalInfoFields";
-                }
-            }
+        for (area, field) in placed(self.pass.content, self.is_poster) {
             put(area, FieldJson::new(field, self.key(&field.key)));
         }
         for (index, link) in self.pass.content.links.iter().enumerate() {
-            let address =
-                link.uri.strip_prefix("tel:").or_else(|| link.uri.strip_prefix("mailto:")).unwrap_or(&link.uri);
             let key = format!("link{}", index + 1);
-            put("backFields", FieldJson::link(self.key(&key).into_owned(), default(&link.label), address));
+            put("backFields", FieldJson::link(self.key(&key).into_owned(), default(&link.label), address(&link.uri)));
         }
         let mut style = serializer.serialize_map(None)?;
         if let (AppleStyle::BoardingPass, Some(transit_type)) = (self.pass.design.style, &self.pass.design.transit_type)
@@ -290,23 +266,53 @@ impl Serialize for Style<'_> {
     }
 }
 
-impl Style<'_> {
-    /// Where an area of ours is in this style; `None` for what it does not show.
-    fn area(&self, area: AppleArea) -> Option<&'static str> {
-        let name = match (area, self.is_poster) {
-            (AppleArea::Hidden, _) => return None,
-            (AppleArea::Header, _) => "headerFields",
-            (AppleArea::Primary, _) | (AppleArea::Secondary, true) => "primaryFields",
-            (AppleArea::Secondary, false) => "secondaryFields",
-            (AppleArea::Footer, true) => "footerFields",
-            (AppleArea::Auxiliary | AppleArea::Footer, false) => "auxiliaryFields",
-            (AppleArea::Auxiliary | AppleArea::AdditionalInfo, true) => "additionalInfoFields",
-            (AppleArea::AdditionalInfo, false) if self.pass.is_poster_event() => "additionalInfoFields",
-            (AppleArea::Back, _) | (AppleArea::AdditionalInfo, false) => "backFields",
-        };
-        Some(name)
-    }
+/// A link as the back of a pass shows it: a phone finds numbers and mail addresses by itself.
+pub fn address(uri: &str) -> &str {
+    uri.strip_prefix("tel:").or_else(|| uri.strip_prefix("mailto:")).unwrap_or(uri)
+}
 
+/// The fields with the area that each is in, of the classic style or of a generic poster.
+pub fn placed(content: &Content, is_poster: bool) -> Vec<(&'static str, &Field)> {
+    let is_poster_event = is_poster_event(content);
+    let mut primary = 0;
+    let mut placed = Vec::with_capacity(content.fields.len());
+    for field in &content.fields {
+        let area = field.apple_area.unwrap_or_else(|| area_of(field.role));
+        let Some(mut name) = area_name(area, is_poster, is_poster_event) else { continue };
+        if name == "primaryFields" {
+            primary += 1;
+            if is_poster && primary > POSTER_PRIMARY_MAX {
+                name = "additionalInfoFields";
+            }
+        }
+        placed.push((name, field));
+    }
+    placed
+}
+
+/// Whether the pass asks for the poster look of an event ticket.
+pub fn is_poster_event(content: &Content) -> bool {
+    let schemes = content.extras.apple.get("preferredStyleSchemes").and_then(Json::as_array);
+    schemes.is_some_and(|schemes| schemes.iter().any(|scheme| scheme == "posterEventTicket"))
+}
+
+/// Where an area of ours is in a style; `None` for what is not shown.
+const fn area_name(area: AppleArea, is_poster: bool, is_poster_event: bool) -> Option<&'static str> {
+    let name = match (area, is_poster) {
+        (AppleArea::Hidden, _) => return None,
+        (AppleArea::Header, _) => "headerFields",
+        (AppleArea::Primary, _) | (AppleArea::Secondary, true) => "primaryFields",
+        (AppleArea::Secondary, false) => "secondaryFields",
+        (AppleArea::Footer, true) => "footerFields",
+        (AppleArea::Auxiliary | AppleArea::Footer, false) => "auxiliaryFields",
+        (AppleArea::Auxiliary | AppleArea::AdditionalInfo, true) => "additionalInfoFields",
+        (AppleArea::AdditionalInfo, false) if is_poster_event => "additionalInfoFields",
+        (AppleArea::Back, _) | (AppleArea::AdditionalInfo, false) => "backFields",
+    };
+    Some(name)
+}
+
+impl Style<'_> {
     /// Keys are unique in the whole pass, and a poster repeats the fields of the classic style beside it.
     fn key<'k>(&self, key: &'k str) -> Cow<'k, str> {
         if self.is_poster { Cow::Owned(format!("poster_{key}")) } else { Cow::Borrowed(key) }

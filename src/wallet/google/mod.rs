@@ -9,7 +9,7 @@ mod parts;
 
 use serde_json::{Map, Value as Json};
 
-pub use self::parts::object_id;
+pub use self::parts::{field_in, object_id};
 
 use crate::domain::content::Content;
 use crate::domain::ids::TemplateId;
