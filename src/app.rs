@@ -145,8 +145,8 @@ pub fn start(app: App, role: Role, metrics: Option<PrometheusHandle>) -> Result<
         });
     }
     if role != Role::Api {
-        let (one, two, three) = (app.clone(), app.clone(), app.clone());
-        let (stop1, stop2, stop3) = (stop.clone(), stop.clone(), stop.clone());
+        let (one, two, three, four) = (app.clone(), app.clone(), app.clone(), app.clone());
+        let (stop1, stop2, stop3, stop4) = (stop.clone(), stop.clone(), stop.clone(), stop.clone());
         tasks.spawn(async move {
             worker::publisher::run(one, stop1).await;
             "publisher"
@@ -158,6 +158,10 @@ pub fn start(app: App, role: Role, metrics: Option<PrometheusHandle>) -> Result<
         tasks.spawn(async move {
             worker::sweeper::run(three, stop3).await;
             "sweeper"
+        });
+        tasks.spawn(async move {
+            worker::roller::run(four, stop4).await;
+            "roller"
         });
     }
     Ok(Running { app, address, stop, server, tasks })

@@ -188,7 +188,7 @@ async fn seed(app: &App) -> Result<(Brand, Pass), Failure> {
         }
     };
     let files: Files = DESIGN.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect();
-    let template = templates::install(app, brand.id, PASS_TYPE, &files).await?;
+    let template = templates::install(app, brand.id, PASS_TYPE, files, None).await?.template;
     let program = ensure_program(app, brand.id).await?;
     let data = json!({ "points": 120, "tier": "Prata", "next_reward": "Pão de queijo · 200 pontos" });
     let order = Order {

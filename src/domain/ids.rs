@@ -77,6 +77,7 @@ id!(/** A phone or watch that registered for updates of a pass type. */ DeviceId
 id!(/** An API key (not its secret). */ KeyId, "key");
 id!(/** An entry of the timeline. */ EventId, "evt");
 id!(/** One thing to be told to one destination. */ DeliveryId, "dlv");
+id!(/** A new template version on its way to the passes of the template. */ RolloutId, "rol");
 id!(/** A shop of a brand. */ StoreId, "sto");
 
 #[cfg(test)]

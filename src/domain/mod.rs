@@ -9,6 +9,7 @@ pub mod ids;
 pub mod locale;
 pub mod pass;
 pub mod role;
+pub mod rollout;
 pub mod secret;
 pub mod shown;
 pub mod tag;

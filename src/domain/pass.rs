@@ -35,6 +35,16 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// In which order destinations are told.
+    pub enum Lane {
+        /// Somebody did something and looks at the phone.
+        Interactive = "interactive",
+        /// A roll-out; nobody waits.
+        Bulk = "bulk",
+    }
+}
+
 /// Whether this can be a pass type identifier: `pass.` and a reverse-DNS name.
 pub fn is_pass_type(text: &str) -> bool {
     let label =

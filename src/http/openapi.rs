@@ -11,7 +11,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
-use crate::http::{customers, events, keys, passes, programs, templates};
+use crate::http::{customers, events, keys, passes, programs, rollouts, templates};
 use crate::service::Problem;
 
 #[derive(OpenApi)]
@@ -24,10 +24,11 @@ use crate::service::Problem;
     ),
     paths(
         programs::create, programs::list, programs::read, programs::update,
-        templates::list, templates::read,
+        templates::list, templates::read, templates::upload, templates::preview,
+        rollouts::start, rollouts::list, rollouts::read, rollouts::pause, rollouts::resume, rollouts::abort,
         customers::create, customers::list, customers::read, customers::update,
         passes::issue, passes::list, passes::read, passes::patch, passes::void, passes::expire, passes::reissue,
-        passes::devices,
+        passes::devices, passes::preview,
         events::list,
         keys::create, keys::list, keys::revoke,
     ),

@@ -17,9 +17,10 @@ use crate::http::auth::Allow;
 use crate::http::auth::role::{Admin, Issuer, Marketing, Reader};
 use crate::http::extract::{Body, IdempotencyKey, IfMatch, Query, id, reply};
 use crate::http::page::{Page, after, limit};
+use crate::http::preview::Asked;
 use crate::service::customers::{Details, Selector};
 use crate::service::issue_pass::{self, Order, TemplateRef};
-use crate::service::{App, Problem, change_pass, read_pass, reissue_pass};
+use crate::service::{App, Problem, change_pass, preview, read_pass, reissue_pass};
 use crate::store::logs::Message;
 use crate::store::passes::{Filter, Pass};
 
@@ -467,4 +468,25 @@ pub async fn devices(
     };
     let (data, log) = (holders.into_iter().map(device).collect(), of(None));
     Ok(HttpResponse::Ok().json(Devices { data, log }))
+}
+
+/// See a pass
+///
+/// As it would be published now, the way phones show it.
+#[utoipa::path(get, path = "/api/v1/passes/{id}/preview", tag = "passes", params(("id" = String, Path, example = "pas_0197e3a2c5b87d1e9f00a1b2c3d4e5f6"), Asked),
+    responses((status = 200, description = "The picture", content((String = "image/svg+xml"), (Vec<u8> = "image/png")))))]
+pub async fn preview(
+    allow: Allow<(Reader, Issuer, Admin)>,
+    app: Data<App>,
+    path: Path<String>,
+    query: Query<Asked>,
+) -> Result<HttpResponse, Problem> {
+    let (brand, pass) = (allow.caller.brand.id, id(&path, "pass")?);
+    let Query(asked) = query;
+    if asked.version.is_some() {
+        return Err(Problem::invalid("", "query: version: a pass has the version that it is made with"));
+    }
+    let wanted = asked.wanted();
+    let picture = app.run(async move |app| preview::of_pass(&app, brand, pass, wanted).await).await?;
+    Ok(asked.answer(picture))
 }

@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use crate::service::Problem;
+use crate::wallet::design::BadDesign;
 
 /// The body of a problem: `application/problem+json`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -27,6 +28,28 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/customer/cpf")]
     pub pointer: Option<String>,
+    /// Everything that is wrong with an uploaded design.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultBody>,
+}
+
+/// One fault of a design.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = DesignFault)]
+pub struct FaultBody {
+    #[schema(example = "template.toml")]
+    file: String,
+    /// From 1; null where the whole file is meant.
+    line: Option<usize>,
+    #[schema(example = "fields.points.format: must be one of text, integer")]
+    reason: String,
+}
+
+impl From<&BadDesign> for FaultBody {
+    fn from(fault: &BadDesign) -> Self {
+        let BadDesign { file, line, reason } = fault.clone();
+        Self { file, line, reason }
+    }
 }
 
 /// Status and stable code of each problem. No `_ =>`: a new problem must choose.
@@ -52,8 +75,12 @@ const fn row(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
         Problem::InFlight => (StatusCode::CONFLICT, "in-flight"),
         Problem::TemplateRefused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "template-refused"),
+        Problem::NotAZip => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-a-zip"),
+        Problem::DesignRefused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "design-refused"),
+        Problem::RolloutOver { .. } => (StatusCode::CONFLICT, "rollout-over"),
         Problem::NoSigner { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no-signer"),
         Problem::PassTypeTaken => (StatusCode::CONFLICT, "pass-type-taken"),
+        Problem::KindFixed { .. } => (StatusCode::CONFLICT, "kind-fixed"),
         Problem::PassTypeFixed { .. } => (StatusCode::CONFLICT, "pass-type-fixed"),
         Problem::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         Problem::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
@@ -102,12 +129,17 @@ impl ResponseError for Problem {
             Self::Invalid { pointer, .. } => Some(pointer.clone().into_owned()),
             _ => None,
         };
+        let faults = match self {
+            Self::DesignRefused { faults } => faults.0.iter().map(FaultBody::from).collect(),
+            _ => Vec::new(),
+        };
         let body = ProblemBody {
             r#type: format!("/problems/{code}"),
             title,
             status: status.as_u16(),
             detail: self.to_string(),
             pointer,
+            faults,
         };
         response.content_type("application/problem+json").body(serde_json::to_string(&body).unwrap_or_default())
     }

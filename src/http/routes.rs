@@ -6,7 +6,8 @@ use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, g
 use crate::domain::role::Role;
 use crate::http::auth::{Allow, Roles, admit};
 use crate::http::{
-    add_page, apple_web_service, badges, customers, events, health, images, keys, openapi, passes, programs, templates,
+    add_page, apple_web_service, badges, customers, events, health, images, keys, openapi, passes, programs, rollouts,
+    templates,
 };
 use crate::service::Problem;
 
@@ -82,7 +83,15 @@ pub fn doors() -> Vec<Door> {
         api(GET, "/api/v1/programs/{id}", programs::read),
         api(PATCH, "/api/v1/programs/{id}", programs::update),
         api(GET, "/api/v1/templates", templates::list),
+        api(POST, "/api/v1/templates", templates::upload),
         api(GET, "/api/v1/templates/{id}", templates::read),
+        api(GET, "/api/v1/templates/{id}/preview", templates::preview),
+        api(POST, "/api/v1/rollouts", rollouts::start),
+        api(GET, "/api/v1/rollouts", rollouts::list),
+        api(GET, "/api/v1/rollouts/{id}", rollouts::read),
+        api(POST, "/api/v1/rollouts/{id}/pause", rollouts::pause),
+        api(POST, "/api/v1/rollouts/{id}/resume", rollouts::resume),
+        api(POST, "/api/v1/rollouts/{id}/abort", rollouts::abort),
         api(POST, "/api/v1/customers", customers::create),
         api(GET, "/api/v1/customers", customers::list),
         api(GET, "/api/v1/customers/{id}", customers::read),
@@ -95,6 +104,7 @@ pub fn doors() -> Vec<Door> {
         api(POST, "/api/v1/passes/{id}/expire", passes::expire),
         api(POST, "/api/v1/passes/{id}/reissue", passes::reissue),
         api(GET, "/api/v1/passes/{id}/devices", passes::devices),
+        api(GET, "/api/v1/passes/{id}/preview", passes::preview),
         api(GET, "/api/v1/events", events::list),
         api(POST, "/api/v1/keys", keys::create),
         api(GET, "/api/v1/keys", keys::list),
@@ -106,8 +116,8 @@ pub fn doors() -> Vec<Door> {
         open(GET, "/p/{link}/apple.pkpass", add_page::bundle),
         open(HEAD, "/p/{link}/apple.pkpass", add_page::bundle),
         open(GET, "/p/{link}/google", add_page::google),
-        open(GET, "/i/{brand}/{template}/{version}/{name}", images::image),
-        open(HEAD, "/i/{brand}/{template}/{version}/{name}", images::image),
+        open(GET, "/i/{brand}/{template}/{version}/{name:.*}", images::image),
+        open(HEAD, "/i/{brand}/{template}/{version}/{name:.*}", images::image),
         open(GET, "/badges/{file}", badges::badge),
         open(GET, "/healthz", health::live),
         open(HEAD, "/healthz", health::live),

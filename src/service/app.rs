@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::service::Problem;
 use crate::service::bundles::Bundles;
+use crate::service::preview::Previews;
 use crate::service::reads::Reads;
 use crate::service::templates::Templates;
 use crate::store::brands::Brand;
@@ -31,10 +32,13 @@ pub struct Parts {
     pub templates: Templates,
     pub bundles: Bundles,
     pub reads: Reads,
+    pub previews: Previews,
     /// Brands by code. A code never changes and a brand is never removed, so an entry is right for ever.
     pub(super) brands: RwLock<HashMap<String, Brand>>,
     /// Wakes the publisher of this process at once; others find the work by their poll.
     pub changed: Notify,
+    /// Wakes what makes the steps of roll-outs, likewise.
+    pub rolled: Notify,
     runtime: Handle,
     tasks: TaskTracker,
 }
@@ -67,8 +71,10 @@ impl App {
             templates: Templates::default(),
             bundles,
             reads: Reads::default(),
+            previews: Previews::default(),
             brands: RwLock::default(),
             changed: Notify::new(),
+            rolled: Notify::new(),
             runtime,
             tasks: TaskTracker::new(),
         }))

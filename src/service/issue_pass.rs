@@ -80,7 +80,7 @@ async fn try_issue(
     body: fn(&App, &Pass, i64) -> Vec<u8>,
 ) -> Result<Reply, Problem> {
     let (template, program) = find_design(app, brand, order).await?;
-    let version = ready_templates::load(app, brand.id, template.id, template.version).await?;
+    let version = ready_templates::load(app, brand.id, template.id, template.live_version).await?;
     let mut tx = app.db.begin().await?;
     if let Some(kept) = once::begin(&mut tx.conn(), brand.id, once, app.clock.now()).await? {
         return replay(app, &mut tx.conn(), brand, &kept, body).await;
@@ -110,7 +110,7 @@ async fn try_issue(
     record(app, &mut tx.conn(), brand, "pass.issued", &pass).await?;
     // Kept is the id alone: the answer carries the link, and whoever has the link has the pass.
     once::end(&mut tx.conn(), brand.id, once, 201, pass.id.to_string().into_bytes()).await?;
-    if !insert(app, &mut tx.conn(), brand, &pass, template.version, rendered).await? {
+    if !insert(app, &mut tx.conn(), brand, &pass, template.live_version, rendered).await? {
         drop(tx);
         let mut reader = app.db.read().await?;
         let first = find_first(app, &mut reader.conn(), brand, order, external_id, body).await?;
@@ -241,12 +241,13 @@ impl Behind<'_> {
             serial: pass.serial.clone(),
             code_id: pass.code_id.clone(),
             template_id: self.template.id,
-            template_version: self.template.version,
+            template_version: self.template.live_version,
             program_id: self.program.id,
             status: pass.status,
             data: Json(pass.data.reveal().clone()),
             created_at: pass.created_at,
             change_no: pass.change_no,
+            bulk_no: 0,
             apple_hash: Vec::new(),
             google_hash: Vec::new(),
             customer_name: self.customer.name.clone(),

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
+use crate::domain::pass::PassKind;
+use crate::domain::rollout::RolloutState;
 use crate::domain::text::BadText;
+use crate::wallet::design::Faults;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
@@ -46,12 +49,20 @@ pub enum Problem {
     InFlight,
     #[error("the template cannot show this pass: {detail}")]
     TemplateRefused { detail: String },
+    #[error("the body must be a zip, sent as application/zip")]
+    NotAZip,
+    #[error("the design has faults:\n{faults}")]
+    DesignRefused { faults: Faults },
+    #[error("the roll-out is {state}")]
+    RolloutOver { state: RolloutState },
     #[error("there is no usable signing certificate for the pass type {pass_type}")]
     NoSigner { pass_type: String },
     #[error("the pass type is bound to another brand, or to this one already")]
     PassTypeTaken,
     #[error("this template's passes are of the pass type {pass_type}, and stay so")]
     PassTypeFixed { pass_type: String },
+    #[error("this template makes passes of the kind {kind}, and stays so; give the design another name")]
+    KindFixed { kind: PassKind },
     #[error("too much to do at this moment")]
     Busy,
     #[error("the database does not answer")]

@@ -8,8 +8,9 @@ use chrono_tz::Tz;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::code::CODE_ID_LEN;
+use crate::domain::content::Content;
 use crate::domain::ids::{BrandId, DeliveryId, DeviceId, PassId};
-use crate::domain::pass::next_last_modified;
+use crate::domain::pass::{Lane, next_last_modified};
 use crate::service::templates::{self, TemplateVersion};
 use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
@@ -40,10 +41,13 @@ pub struct Rendered {
     pub render_at: Option<DateTime<Utc>>,
 }
 
-/// Renders one pass for every wallet. Pure computation.
-pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVersion) -> Result<Rendered, Problem> {
-    let team = app.certificates.signer(&source.pass_type).map(|signer| signer.team());
-    let team = team.ok_or_else(|| Problem::NoSigner { pass_type: source.pass_type.clone() })?;
+/// What a pass says, and when it will say something else for no other reason than the day.
+pub fn content_of(
+    app: &App,
+    brand: &Brand,
+    source: &Source,
+    template: &TemplateVersion,
+) -> Result<(Content, Option<DateTime<Utc>>), Problem> {
     let zone = source.customer_time_zone.as_deref().unwrap_or(&source.program_time_zone);
     let code_id: [u8; CODE_ID_LEN] = source.code_id.as_slice().try_into().map_err(Problem::internal)?;
     let code = app.master_key.pass_code(brand.id, code_id);
@@ -64,8 +68,14 @@ pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVers
         is_signed_up: source.signed_up_at.is_some(),
         now: app.clock.now(),
     };
-    let (content, render_at) =
-        template.renderer.render(&state).map_err(|error| Problem::TemplateRefused { detail: error.to_string() })?;
+    template.renderer.render(&state).map_err(|error| Problem::TemplateRefused { detail: error.to_string() })
+}
+
+/// Renders one pass for every wallet. Pure computation.
+pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVersion) -> Result<Rendered, Problem> {
+    let team = app.certificates.signer(&source.pass_type).map(|signer| signer.team());
+    let team = team.ok_or_else(|| Problem::NoSigner { pass_type: source.pass_type.clone() })?;
+    let (content, render_at) = content_of(app, brand, source, template)?;
     let web_service_url = app.config.web_service_url(&brand.code);
     let identity = pass_json::Identity { pass_type: &source.pass_type, team, web_service_url: Some(&web_service_url) };
     let apple = pass_json::render(&content, &template.renderer.design().apple, identity);
@@ -201,7 +211,8 @@ async fn store(
     let mut tx = app.db.begin().await?;
     let held = publication::lock(&mut tx.conn(), brand, &ids).await?;
     let held: HashMap<PassId, _> = held.into_iter().map(|row| (row.pass_id, row)).collect();
-    let (mut changed, mut unchanged, mut skipped, mut visible) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut changed, mut unchanged, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+    let mut visible: Vec<(PassId, Lane)> = Vec::new();
     for (source, rendered) in passes {
         let pass = source.pass_id;
         let Some(row) = held.get(&pass) else {
@@ -217,7 +228,8 @@ async fn store(
             continue;
         }
         if is_visible {
-            visible.push(pass);
+            let is_bulk = source.change_no == source.bulk_no;
+            visible.push((pass, if is_bulk { Lane::Bulk } else { Lane::Interactive }));
         }
         changed.push(Published {
             pass,
@@ -236,13 +248,21 @@ async fn store(
             google_hash: rendered.google_hash,
         });
     }
-    let mut queued = queue_holders(app, &mut tx.conn(), brand, &visible, None).await?;
-    batch.devices_queued += queued.rows;
+    let of_lane = |lane: Lane| -> Vec<PassId> {
+        visible.iter().filter(|(_, known)| *known == lane).map(|(pass, _)| *pass).collect()
+    };
+    let mut lanes = Vec::new();
+    for lane in [Lane::Interactive, Lane::Bulk] {
+        let passes = of_lane(lane);
+        let queued = queue_holders(app, &mut tx.conn(), brand, lane, &passes, None).await?;
+        batch.devices_queued += queued.rows;
+        lanes.push((lane, passes, queued));
+    }
     publication::settle_unchanged(&mut tx.conn(), brand, &unchanged, now).await?;
     if !visible.is_empty() {
         let count = i64::try_from(visible.len()).map_err(Problem::internal)?;
         let last = brands::take_tags(&mut tx.conn(), brand, pass_type, count).await?;
-        let visible: std::collections::HashSet<PassId> = visible.iter().copied().collect();
+        let visible: std::collections::HashSet<PassId> = visible.iter().map(|(pass, _)| *pass).collect();
         let new = changed.iter_mut().filter(|published| visible.contains(&published.pass));
         for (published, tag_n) in new.zip(last.n - count + 1..) {
             published.tag_n = tag_n;
@@ -253,11 +273,13 @@ async fn store(
     tx.commit().await?;
     batch.published.extend(changed.iter().map(|published| published.pass));
     batch.unchanged += unchanged.len();
-    while queued.is_more {
-        let mut tx = app.db.begin().await?;
-        queued = queue_holders(app, &mut tx.conn(), brand, &visible, queued.last).await?;
-        tx.commit().await?;
-        batch.devices_queued += queued.rows;
+    for (lane, passes, mut queued) in lanes {
+        while queued.is_more {
+            let mut tx = app.db.begin().await?;
+            queued = queue_holders(app, &mut tx.conn(), brand, lane, &passes, queued.last).await?;
+            tx.commit().await?;
+            batch.devices_queued += queued.rows;
+        }
     }
     if !skipped.is_empty() {
         let mut tx = app.db.begin().await?;
@@ -278,13 +300,14 @@ async fn queue_holders(
     app: &App,
     conn: &mut Conn<'_>,
     brand: BrandId,
+    lane: Lane,
     passes: &[PassId],
     after: Option<DeviceId>,
 ) -> Result<Queued, Problem> {
     let now = app.clock.now();
     let devices = deliveries::list_holding_devices(conn, brand, passes, after, DEVICES_MAX).await?;
     let rows: Vec<_> = devices.iter().map(|device| (DeliveryId::new(app.clock.new_id()), *device)).collect();
-    let queued = deliveries::enqueue(conn, brand, &rows, "interactive", now, now).await?;
+    let queued = deliveries::enqueue(conn, brand, &rows, lane.as_str(), now, now).await?;
     let is_more = i64::try_from(devices.len()).is_ok_and(|count| count == DEVICES_MAX);
     Ok(Queued { rows: queued, last: devices.last().copied(), is_more })
 }

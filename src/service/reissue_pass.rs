@@ -17,7 +17,7 @@ pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Prob
         let known = passes::find(&mut reader.conn(), brand.id, old).await?.ok_or_else(missing)?;
         templates::find(&mut reader.conn(), brand.id, known.template_id).await?.ok_or_else(missing)?
     };
-    let version = ready_templates::load(app, brand.id, template.id, template.version).await?;
+    let version = ready_templates::load(app, brand.id, template.id, template.live_version).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let successor = PassId::new(app.clock.new_id());
@@ -50,7 +50,7 @@ pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Prob
     passes::release_external_id(&mut tx.conn(), brand.id, old.id).await?;
     record(app, &mut tx.conn(), brand, "pass.voided", &old).await?;
     record(app, &mut tx.conn(), brand, "pass.reissued", &pass).await?;
-    if !insert(app, &mut tx.conn(), brand, &pass, template.version, rendered).await? {
+    if !insert(app, &mut tx.conn(), brand, &pass, template.live_version, rendered).await? {
         return Err(Problem::ExternalIdTaken);
     }
     tx.commit().await?;

@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use crate::domain::ids::{BrandId, TemplateId};
+use crate::service::rollouts::{Plan, start_in};
+use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::publication;
+use crate::store::rollouts::{self, Rollout};
 use crate::store::templates::{self, Template};
 use crate::wallet::apple::assets::Assets;
 use crate::wallet::apple::sign_up;
-use crate::wallet::check;
-use crate::wallet::design::{Design, Files};
+use crate::wallet::check::{self, Checked};
+use crate::wallet::design::{BadDesign, Design, Faults, Files, archive};
+use crate::wallet::fault::Fault;
 use crate::wallet::render::Renderer;
 
 /// One version of a template with everything that is computed once: expressions, hashes, compressed images.
@@ -32,22 +38,50 @@ impl Default for Templates {
     }
 }
 
-/// Stores a design as a template of the brand, or as the next version of the one with its name. The same files as the
-/// newest version change nothing.
-pub async fn install(app: &App, brand: BrandId, pass_type: &str, files: &Files) -> Result<Template, Problem> {
-    let refused = |detail: String| Problem::TemplateRefused { detail };
-    let checked = check::check(files).map_err(|faults| refused(faults.to_string()))?;
+/// What installing a design came to.
+pub struct Installed {
+    pub template: Template,
+    /// Whether there is a version that was not there before.
+    pub is_new: bool,
+    pub rollout: Option<Rollout>,
+    /// What phones take but do not show as it was perhaps meant.
+    pub notes: Vec<Fault>,
+}
+
+/// Stores a design as a template of the brand, or as the next version of the one with its name, and begins to bring it to
+/// the template's passes (`plan`; `None`: not yet). The same files as the newest version change nothing.
+pub async fn install(
+    app: &App,
+    brand: BrandId,
+    pass_type: &str,
+    files: Files,
+    plan: Option<Plan>,
+) -> Result<Installed, Problem> {
+    let (files, checked) = check_design(files).await?;
     let design = checked.renderer.design();
-    let (name, kind) = (design.name.clone(), design.kind);
+    let (name, kind, notes) = (design.name.clone(), design.kind, checked.notes);
+    if design.apple.keys.iter().any(|(key, _)| *key == "nfc") && !allows_nfc(app, pass_type) {
+        let reason = "apple.nfc: the pass type's certificate does not allow NFC (its name would say so)".to_owned();
+        let file = "template.toml".to_owned();
+        return Err(Problem::DesignRefused { faults: Faults(vec![BadDesign { file, line: None, reason }]) });
+    }
     let now = app.clock.now();
+    let known = templates::find_by_name(&mut app.db.read().await?.conn(), brand, &name).await?;
+    let total = match &known {
+        Some(known) => rollouts::count_passes(&mut app.db.read().await?.conn(), brand, known.id).await?,
+        None => 0,
+    };
     let mut tx = app.db.begin().await?;
     if let Some(newest) = templates::find_by_name(&mut tx.conn(), brand, &name).await? {
         if newest.pass_type != pass_type {
             return Err(Problem::PassTypeFixed { pass_type: newest.pass_type });
         }
+        if newest.kind != kind {
+            return Err(Problem::KindFixed { kind: newest.kind });
+        }
         let stored = templates::list_files(&mut tx.conn(), brand, newest.id, newest.version).await?;
-        if stored.into_iter().collect::<Files>() == *files {
-            return Ok(newest);
+        if stored.into_iter().collect::<Files>() == files {
+            return Ok(Installed { template: newest, is_new: false, rollout: None, notes });
         }
     }
     let template = Template {
@@ -56,16 +90,48 @@ pub async fn install(app: &App, brand: BrandId, pass_type: &str, files: &Files) 
         kind,
         pass_type: pass_type.to_owned(),
         version: 1,
+        live_version: 1,
         created_at: now,
         updated_at: now,
     };
     let template = templates::next_version(&mut tx.conn(), brand, &template).await?;
-    for (name, content) in files {
+    for (name, content) in &files {
         templates::insert_file(&mut tx.conn(), brand, template.id, template.version, name, content).await?;
     }
+    let rollout = match plan.filter(|_| template.version > 1) {
+        Some(plan) => Some(start_in(app, &mut tx.conn(), brand, template.id, None, plan.check()?, total).await?),
+        None => None,
+    };
+    let about = About { subject: template.id.uuid(), ..About::default() };
+    let data = json!({ "template_id": template.id, "version": template.version });
+    timeline::record(app, &mut tx.conn(), brand, "template.installed", about, data).await?;
     tx.commit().await?;
-    retry_refused(app, brand, template.id).await?;
-    Ok(template)
+    app.rolled.notify_one();
+    if rollout.is_some() {
+        retry_refused(app, brand, template.id, template.version).await?;
+    }
+    Ok(Installed { template, is_new: true, rollout, notes })
+}
+
+/// The design in a zip, off the runtime's threads.
+pub async fn unpack(zip: bytes::Bytes) -> Result<Files, Problem> {
+    let job = tokio::task::spawn_blocking(move || archive::unpack(&zip));
+    let unpacked = job.await.map_err(Problem::internal)?;
+    unpacked.map_err(|fault| Problem::DesignRefused { faults: Faults(vec![fault]) })
+}
+
+/// Looks at all of it, off the runtime's threads: pictures are decoded.
+async fn check_design(files: Files) -> Result<(Files, Checked), Problem> {
+    let job = tokio::task::spawn_blocking(move || {
+        let checked = check::check(&files).map_err(|faults| Problem::DesignRefused { faults })?;
+        Ok((files, checked))
+    });
+    job.await.map_err(Problem::internal)?
+}
+
+/// Whether passes of this type may speak NFC; what has no certificate yet is judged when it has.
+fn allows_nfc(app: &App, pass_type: &str) -> bool {
+    app.certificates.signer(pass_type).is_none_or(|signer| signer.allows_nfc())
 }
 
 /// Passes that one transaction lets be tried again.
@@ -73,11 +139,11 @@ const RETRY_BATCH: i64 = 500;
 
 /// Lets the passes that the last version could not show be tried with this one at once. Whatever this does not come to is
 /// tried when its rest is over.
-async fn retry_refused(app: &App, brand: BrandId, template: TemplateId) -> Result<(), Problem> {
+async fn retry_refused(app: &App, brand: BrandId, template: TemplateId, version: i64) -> Result<(), Problem> {
     loop {
         let mut tx = app.db.begin().await?;
         let now = app.clock.now();
-        let retried = publication::retry_refused(&mut tx.conn(), brand, template, now, RETRY_BATCH).await?;
+        let retried = publication::retry_refused(&mut tx.conn(), brand, template, version, now, RETRY_BATCH).await?;
         tx.commit().await?;
         if retried > 0 {
             app.changed.notify_one();

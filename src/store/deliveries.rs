@@ -32,7 +32,7 @@ pub async fn list_holding_devices(
 }
 
 /// One pending row per device; a device that has one keeps it, because what is told ("come and fetch") is the same.
-/// Each device comes with the id that its new row would have. The number of new rows.
+/// Each device comes with the id that its new row would have. The number of rows that are new or go out earlier.
 pub async fn enqueue(
     conn: &mut Conn<'_>,
     brand: BrandId,
@@ -58,7 +58,12 @@ pub async fn enqueue(
                 .push_bind(not_before)
                 .push_bind(now);
         });
-        query.push(" ON CONFLICT DO NOTHING");
+        // Somebody waits now for a device that only a roll-out had something for.
+        query.push(
+            " ON CONFLICT (brand_id, channel, device_id) WHERE state = 'pending'
+              DO UPDATE SET lane = excluded.lane, not_before = excluded.not_before
+              WHERE deliveries.lane = 'bulk' AND excluded.lane = 'interactive'",
+        );
         query.build().execute(c).await.map(|done| done.rows_affected())
     })
 }

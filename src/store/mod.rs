@@ -16,6 +16,7 @@ pub mod members;
 pub mod passes;
 pub mod programs;
 pub mod publication;
+pub mod rollouts;
 pub mod templates;
 
 pub use db::{Conn, Db, Tx};

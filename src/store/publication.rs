@@ -100,6 +100,8 @@ pub struct Source {
     pub data: Json<Map<String, Value>>,
     pub created_at: DateTime<Utc>,
     pub change_no: i64,
+    /// The last change that a roll-out made.
+    pub bulk_no: i64,
     pub apple_hash: Vec<u8>,
     pub google_hash: Vec<u8>,
     pub customer_name: Option<Personal<String>>,
@@ -117,8 +119,9 @@ pub struct Source {
 /// The sources of `passes`, in no particular order.
 pub async fn load_sources(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]) -> sqlx::Result<Vec<Source>> {
     const SQL: &str = "
-        SELECT p.pass_id, p.pass_type, p.serial, p.code_id, p.template_id, t.version AS template_version, p.program_id,
-               p.status, p.data, p.created_at, p.signed_up_at, p.change_no, p.apple_hash, p.google_hash,
+        SELECT p.pass_id, p.pass_type, p.serial, p.code_id, p.template_id, 
+               CASE WHEN p.wanted_version > 0 THEN p.wanted_version ELSE t.live_version END AS template_version, p.program_id,
+               p.status, p.data, p.created_at, p.signed_up_at, p.change_no, p.bulk_no, p.apple_hash, p.google_hash,
                c.name AS customer_name, c.locale AS customer_locale, c.time_zone AS customer_time_zone,
                c.attributes AS customer_attributes,
                (SELECT MIN(i.value) FROM customer_identifiers i
@@ -292,16 +295,17 @@ pub async fn refuse(
         .map(|_| ()))
 }
 
-/// Lets up to `limit` of the passes that a template could not show be tried again now, because it has a new version.
+/// Lets up to `limit` of the passes that a template could not show be tried again now, with its new version.
 pub async fn retry_refused(
     conn: &mut Conn<'_>,
     brand: BrandId,
     template: TemplateId,
+    version: i64,
     now: DateTime<Utc>,
     limit: i64,
 ) -> sqlx::Result<u64> {
     const SQL: &str = "
-        UPDATE passes SET publish_after = $3, lease_until = $3, refused = NULL
+        UPDATE passes SET publish_after = $3, lease_until = $3, refused = NULL, wanted_version = $5
         WHERE brand_id = $1 AND pass_id IN (
             SELECT pass_id FROM passes
             WHERE brand_id = $1 AND template_id = $2 AND refused IS NOT NULL ORDER BY pass_id LIMIT $4)";
@@ -310,6 +314,7 @@ pub async fn retry_refused(
         .bind(template)
         .bind(now)
         .bind(limit)
+        .bind(version)
         .execute(c)
         .await
         .map(|done| done.rows_affected()))

@@ -17,20 +17,22 @@ pub struct Template {
     pub pass_type: String,
     /// The newest version; versions are 1, 2, 3 …
     pub version: i64,
+    /// The version that passes are made with; a roll-out brings it to the newest.
+    pub live_version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
 
 pub async fn find(conn: &mut Conn<'_>, brand: BrandId, template: TemplateId) -> sqlx::Result<Option<Template>> {
     const SQL: &str = "
-        SELECT template_id, name, kind, pass_type, version, created_at, updated_at
+        SELECT template_id, name, kind, pass_type, version, live_version, created_at, updated_at
         FROM templates WHERE brand_id = $1 AND template_id = $2";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(template).fetch_optional(c).await)
 }
 
 pub async fn find_by_name(conn: &mut Conn<'_>, brand: BrandId, name: &str) -> sqlx::Result<Option<Template>> {
     const SQL: &str = "
-        SELECT template_id, name, kind, pass_type, version, created_at, updated_at
+        SELECT template_id, name, kind, pass_type, version, live_version, created_at, updated_at
         FROM templates WHERE brand_id = $1 AND name = $2";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(name).fetch_optional(c).await)
 }
@@ -42,7 +44,7 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<Template>> {
     const SQL: &str = "
-        SELECT template_id, name, kind, pass_type, version, created_at, updated_at
+        SELECT template_id, name, kind, pass_type, version, live_version, created_at, updated_at
         FROM templates WHERE brand_id = $1 AND template_id > $2 ORDER BY template_id LIMIT $3";
     on!(conn, |c| sqlx::query_as(SQL)
         .bind(brand)
@@ -58,7 +60,7 @@ pub async fn next_version(conn: &mut Conn<'_>, brand: BrandId, template: &Templa
         INSERT INTO templates (brand_id, template_id, name, kind, pass_type, version, created_at, updated_at)
         VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
         ON CONFLICT (brand_id, name) DO UPDATE SET version = templates.version + 1, updated_at = excluded.updated_at
-        RETURNING template_id, name, kind, pass_type, version, created_at, updated_at";
+        RETURNING template_id, name, kind, pass_type, version, live_version, created_at, updated_at";
     on!(conn, |c| sqlx::query_as(SQL)
         .bind(brand)
         .bind(template.id)
@@ -68,6 +70,26 @@ pub async fn next_version(conn: &mut Conn<'_>, brand: BrandId, template: &Templa
         .bind(template.updated_at)
         .fetch_one(c)
         .await)
+}
+
+/// Makes a version the one that passes are made with, if `seen` still is.
+pub async fn set_live(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    template: TemplateId,
+    seen: i64,
+    version: i64,
+) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE templates SET live_version = $4 WHERE brand_id = $1 AND template_id = $2 AND live_version = $3";
+    on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(template)
+        .bind(seen)
+        .bind(version)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected() == 1))
 }
 
 pub async fn insert_file(

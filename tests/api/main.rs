@@ -22,3 +22,4 @@ mod race;
 mod roles;
 #[path = "../store/mod.rs"]
 mod store;
+mod templates;

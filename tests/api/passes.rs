@@ -181,7 +181,7 @@ on_both_engines! {
         app.work().await;
         let (_, page) = app.get("/api/v1/events?limit=200", &app.one.key).await;
         let seqs: Vec<i64> = page["data"].as_array().unwrap().iter().map(|event| event["seq"].as_i64().unwrap()).collect();
-        assert_eq!(seqs, (1..=25).collect::<Vec<_>>(), "a program, 12 customers, 12 passes");
+        assert_eq!(seqs, (1..=26).collect::<Vec<_>>(), "a template, a program, 12 customers, 12 passes");
     }
 
     async fn what_is_wrong_is_named(engine) {

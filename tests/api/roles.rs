@@ -41,12 +41,15 @@ on_both_engines! {
         let pass = app.issue("ana").await;
         let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
         let (_, keys) = app.get("/api/v1/keys", &app.one.key).await;
+        let start = json!({ "template_id": view["template_id"] });
+        let (_, rollout) = app.post("/api/v1/rollouts", &app.one.key, &start).await;
         let ours = [
             ("programs", app.one.program_id.clone()),
             ("templates", view["template_id"].as_str().unwrap().to_owned()),
             ("customers", view["customer_id"].as_str().unwrap().to_owned()),
             ("passes", pass.id.clone()),
             ("keys", keys["data"][0]["id"].as_str().unwrap().to_owned()),
+            ("rollouts", rollout["id"].as_str().unwrap().to_owned()),
         ];
         let mut walked = HashSet::new();
         for door in doors().into_iter().filter(|door| is_api(door.path) && door.path.contains("{id}")) {

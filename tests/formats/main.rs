@@ -5,6 +5,7 @@
 mod bundle;
 
 mod apple;
+mod archive;
 mod design;
 mod google;
 mod pass_json;

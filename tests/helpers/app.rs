@@ -149,6 +149,7 @@ impl TestApp {
     pub async fn work(&self) {
         let never = CancellationToken::new();
         worker::sweeper::calendar(self.app()).await.unwrap();
+        worker::roller::round(self.app(), &never).await.unwrap();
         worker::publisher::round(self.app(), &never).await.unwrap();
         worker::sequencer::round(self.app(), &never).await.unwrap();
     }
@@ -235,7 +236,7 @@ async fn brand(app: &App, name: &str, pass_type: &str) -> TestBrand {
     let pass_types = [pass_type.to_owned()];
     let brand = brands::create(app, name, Locale::PtBr, "America/Sao_Paulo", &pass_types).await.unwrap();
     let files = Design::read_folder(&shipped_design()).unwrap();
-    templates::install(app, brand.id, pass_type, &files).await.unwrap();
+    templates::install(app, brand.id, pass_type, files, None).await.map_err(|problem| problem.to_string()).unwrap();
     let (_, secret) = keys::create(app, &brand, KeyRole::Admin, None, "test", None).await.unwrap();
     TestBrand { brand, key: secret.reveal().clone(), program_id: String::new() }
 }

@@ -8,6 +8,7 @@ mod engines;
 mod passes;
 mod phones;
 mod publication;
+mod rollouts;
 mod timeline;
 mod world;
 

@@ -89,9 +89,9 @@ on_both_engines! {
         assert!(claim(&w, 5, 6, 9).await.is_empty());
         change(&w, pass).await;
         refuse(5).await;
-        assert_eq!(w.write(async |c| publication::retry_refused(c, w.two.brand, w.one.template, w.now, 9).await).await, 0);
+        assert_eq!(w.write(async |c| publication::retry_refused(c, w.two.brand, w.one.template, 2, w.now, 9).await).await, 0);
         assert!(claim(&w, 9, 10, 9).await.is_empty());
-        assert_eq!(w.write(async |c| publication::retry_refused(c, one, w.one.template, w.after(9), 9).await).await, 1);
+        assert_eq!(w.write(async |c| publication::retry_refused(c, one, w.one.template, 2, w.after(9), 9).await).await, 1);
         assert_eq!((claim(&w, 9, 10, 9).await.len(), refused().await), (1, (0, None)));
     }
 

@@ -185,6 +185,7 @@ async fn tenant(db: &Db, code: &str, pass_type: &str, now: DateTime<Utc>) -> Ten
         kind: PassKind::Loyalty,
         pass_type: pass_type.to_owned(),
         version: 1,
+        live_version: 1,
         created_at: now,
         updated_at: now,
     };

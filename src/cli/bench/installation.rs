@@ -60,7 +60,7 @@ impl Installation {
         }
         let pass_types = [PASS_TYPE.to_owned()];
         let brand = brands::create(&app, "Padaria Aurora", Locale::PtBr, "America/Sao_Paulo", &pass_types).await?;
-        let template = templates::install(&app, brand.id, PASS_TYPE, &design_files()).await?;
+        let template = templates::install(&app, brand.id, PASS_TYPE, design_files(), None).await?.template;
         let new = NewProgram {
             name: "Clube Aurora".to_owned(),
             external_id: None,

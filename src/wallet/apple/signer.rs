@@ -154,6 +154,11 @@ impl Signer {
         &self.team
     }
 
+    /// Whether its passes may speak NFC: such certificates are granted apart, and say so in their names.
+    pub fn allows_nfc(&self) -> bool {
+        allows_nfc(&self.leaf)
+    }
+
     pub const fn id(&self) -> &[u8; 32] {
         &self.id
     }
@@ -183,6 +188,11 @@ fn issuer_of(leaf: &X509, intermediates: &[X509]) -> Result<X509, BadSigner> {
         }
     }
     Err(BadSigner::NoIntermediate { issuer: readable(leaf.issuer_name()) })
+}
+
+/// Whether a certificate allows NFC. The extension that marks it is not documented; the name is what is seen.
+pub fn allows_nfc(leaf: &X509) -> bool {
+    name_entry(leaf.subject_name(), Nid::COMMONNAME).is_some_and(|name| name.starts_with("Pass Type ID with NFC"))
 }
 
 /// The first entry of a kind in a name, as text.

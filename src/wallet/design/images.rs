@@ -159,7 +159,6 @@ type Decoder<'a> = image::codecs::png::PngDecoder<Cursor<&'a [u8]>>;
 
 fn decoder(content: &[u8]) -> Result<Decoder<'_>, String> {
     let mut limits = image::Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(SIDE_MAX), Some(SIDE_MAX));
     limits.max_alloc = Some(DECODE_MAX_BYTES);
     let decoder = Decoder::with_limits(Cursor::new(content), limits);
     let decoder = decoder.map_err(|error| format!("is not a PNG image: {error}"))?;

@@ -1,5 +1,6 @@
 //! A pass design: a folder with `template.toml`, its texts per language, and images. Read once per version.
 
+pub mod archive;
 mod catalog;
 pub mod extras;
 pub mod images;

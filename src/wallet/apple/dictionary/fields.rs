@@ -6,7 +6,7 @@ use crate::wallet::dictionary::Shape::{Bool, Integer, List, Localized, Object, S
 use crate::wallet::dictionary::{Key, key};
 
 /// The lists of fields that a style may have.
-pub const AREAS: &[&str] = &[
+pub const AREAS: [&str; 7] = [
     "headerFields",
     "primaryFields",
     "secondaryFields",

@@ -9,7 +9,7 @@ use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509, X509VerifyResult};
 use serde_json::{Map, Value};
 
-use crate::wallet::apple::signer::{moment, name_entry, readable};
+use crate::wallet::apple::signer::{allows_nfc, moment, name_entry, readable};
 use crate::wallet::apple::verify::{Report, der};
 use crate::wallet::fault::Fault;
 
@@ -97,8 +97,7 @@ fn read_time(text: &str) -> Option<DateTime<Utc>> {
 impl Signature {
     /// Whether the certificate's name says that its passes may speak NFC.
     pub fn allows_nfc(&self) -> bool {
-        name_entry(self.signer.subject_name(), Nid::COMMONNAME)
-            .is_some_and(|name| name.starts_with("Pass Type ID with NFC"))
+        allows_nfc(&self.signer)
     }
 
     /// The pass type and the team that the certificate is for.

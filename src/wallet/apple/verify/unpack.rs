@@ -6,6 +6,7 @@ use zip::CompressionMethod;
 
 use crate::wallet::apple::verify::Contents;
 use crate::wallet::fault::Fault;
+use crate::wallet::zips::entries_said;
 
 const FILES_MAX: usize = 200;
 const UNPACKED_MAX: u64 = 30 * 1024 * 1024;
@@ -60,6 +61,9 @@ fn open(file: &[u8]) -> Result<zip::ZipArchive<Cursor<&[u8]>>, Fault> {
     if archive.len() > FILES_MAX {
         return Err(Fault::refused("zip", format!("{} files; at most {FILES_MAX} are read", archive.len())));
     }
+    if entries_said(file) != Some(archive.len()) {
+        return Err(Fault::refused("zip-twice", "several entries have one name"));
+    }
     Ok(archive)
 }
 
@@ -92,9 +96,7 @@ pub fn unpack_pass(bundle: &[u8]) -> Result<(Contents, Vec<Fault>), Fault> {
         let read = entry.take(left + 1).read_to_end(&mut content);
         let read = read.map_err(|error| Fault::refused("zip", format!("{name}: {error}")))? as u64;
         left = left.checked_sub(read).ok_or_else(|| Fault::refused("zip", "over 30 MiB unpacked"))?;
-        if files.insert(name.clone(), content).is_some() {
-            return Err(Fault::refused("zip", format!("{name} occurs twice")));
-        }
+        files.insert(name, content);
     }
     if !files.contains_key("pass.json")
         && let Some(path) = files.keys().find(|path| path.ends_with("/pass.json"))

@@ -1,0 +1,265 @@
+//! Roll-outs of template versions, and the passes that they mark.
+
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, QueryBuilder};
+
+use super::db::{Conn, PerEngine, on};
+use crate::domain::ids::{BrandId, PassId, RolloutId, TemplateId};
+use crate::domain::rollout::{RolloutState, Stage};
+
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Rollout {
+    #[sqlx(rename = "rollout_id")]
+    pub id: RolloutId,
+    pub template_id: TemplateId,
+    pub from_version: i64,
+    pub to_version: i64,
+    #[sqlx(try_from = "String")]
+    pub state: RolloutState,
+    #[sqlx(try_from = "String")]
+    pub stage: Stage,
+    /// Why it was paused.
+    pub reason: Option<String>,
+    /// Passes of the canary.
+    pub canary: i64,
+    pub hold_secs: i64,
+    pub per_minute: Option<i64>,
+    /// Passes of the template when it began.
+    pub total: i64,
+    /// Passes looked at so far.
+    pub touched: i64,
+    /// The last of them.
+    pub touched_to: PassId,
+    pub next_at: DateTime<Utc>,
+    pub stage_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Stores a new roll-out; false when the template has one that runs or is paused.
+pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, rollout: &Rollout) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        INSERT INTO rollouts (brand_id, rollout_id, template_id, from_version, to_version, state, stage, reason, canary,
+            hold_secs, per_minute, total, touched, touched_to, next_at, stage_at, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)
+        ON CONFLICT DO NOTHING";
+    on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(rollout.id)
+        .bind(rollout.template_id)
+        .bind(rollout.from_version)
+        .bind(rollout.to_version)
+        .bind(rollout.state.as_str())
+        .bind(rollout.stage.as_str())
+        .bind(&rollout.reason)
+        .bind(rollout.canary)
+        .bind(rollout.hold_secs)
+        .bind(rollout.per_minute)
+        .bind(rollout.total)
+        .bind(rollout.touched)
+        .bind(rollout.touched_to)
+        .bind(rollout.next_at)
+        .bind(rollout.stage_at)
+        .bind(rollout.created_at)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected() == 1))
+}
+
+pub async fn find(conn: &mut Conn<'_>, brand: BrandId, rollout: RolloutId) -> sqlx::Result<Option<Rollout>> {
+    const SQL: &str = "
+        SELECT rollout_id, template_id, from_version, to_version, state, stage, reason, canary, hold_secs, per_minute, total,
+               touched, touched_to, next_at, stage_at, created_at, updated_at
+        FROM rollouts WHERE brand_id = $1 AND rollout_id = $2";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(rollout).fetch_optional(c).await)
+}
+
+pub async fn list(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    after: Option<RolloutId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Rollout>> {
+    const SQL: &str = "
+        SELECT rollout_id, template_id, from_version, to_version, state, stage, reason, canary, hold_secs, per_minute, total,
+               touched, touched_to, next_at, stage_at, created_at, updated_at
+        FROM rollouts WHERE brand_id = $1 AND rollout_id > $2 ORDER BY rollout_id LIMIT $3";
+    on!(conn, |c| sqlx::query_as(SQL)
+        .bind(brand)
+        .bind(after.unwrap_or(RolloutId::FIRST))
+        .bind(limit)
+        .fetch_all(c)
+        .await)
+}
+
+/// Ends the template's roll-out that runs or is paused, if there is one, because a newer one takes its place.
+pub async fn supersede(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    template: TemplateId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    const SQL: &str = "
+        UPDATE rollouts SET state = 'superseded', updated_at = $3
+        WHERE brand_id = $1 AND template_id = $2 AND state IN ('running', 'paused')";
+    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(template).bind(now).execute(c).await.map(|_| ()))
+}
+
+/// Changes the state, if it is `seen` still.
+pub async fn set_state(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    rollout: RolloutId,
+    seen: RolloutState,
+    state: RolloutState,
+    reason: Option<&str>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE rollouts SET state = $4, reason = $5, next_at = $6, updated_at = $6
+        WHERE brand_id = $1 AND rollout_id = $2 AND state = $3";
+    on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(rollout)
+        .bind(seen.as_str())
+        .bind(state.as_str())
+        .bind(reason)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected() == 1))
+}
+
+/// The brand after `after` (in order of id) with a roll-out that has a step to make now.
+pub async fn next_due_brand(
+    conn: &mut Conn<'_>,
+    after: Option<BrandId>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<BrandId>> {
+    const SQL: &str = "
+        SELECT b.brand_id FROM brands b
+        WHERE b.brand_id > $1 AND EXISTS (
+            SELECT 1 FROM rollouts r WHERE r.brand_id = b.brand_id AND r.state = 'running' AND r.next_at <= $2)
+        ORDER BY b.brand_id LIMIT 1";
+    let after = after.unwrap_or(BrandId::FIRST);
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(after).bind(now).fetch_optional(c).await)
+}
+
+/// One of the brand's that has a step to make, held until the transaction ends; one that another process holds is left out.
+pub async fn lock_due(conn: &mut Conn<'_>, brand: BrandId, now: DateTime<Utc>) -> sqlx::Result<Option<Rollout>> {
+    const SQL: PerEngine = PerEngine {
+        sqlite: "
+            SELECT rollout_id, template_id, from_version, to_version, state, stage, reason, canary, hold_secs, per_minute,
+                   total, touched, touched_to, next_at, stage_at, created_at, updated_at
+            FROM rollouts WHERE brand_id = $1 AND state = 'running' AND next_at <= $2 ORDER BY next_at LIMIT 1",
+        postgres: "
+            SELECT rollout_id, template_id, from_version, to_version, state, stage, reason, canary, hold_secs, per_minute,
+                   total, touched, touched_to, next_at, stage_at, created_at, updated_at
+            FROM rollouts WHERE brand_id = $1 AND state = 'running' AND next_at <= $2 ORDER BY next_at LIMIT 1
+            FOR NO KEY UPDATE SKIP LOCKED",
+    };
+    let sql = conn.text(&SQL);
+    on!(conn, |c| sqlx::query_as(sql).bind(brand).bind(now).fetch_optional(c).await)
+}
+
+/// Notes how far a locked roll-out is.
+pub async fn advance(conn: &mut Conn<'_>, brand: BrandId, rollout: &Rollout) -> sqlx::Result<()> {
+    const SQL: &str = "
+        UPDATE rollouts SET state = $3, stage = $4, reason = $5, touched = $6, touched_to = $7, next_at = $8, stage_at = $9,
+            updated_at = $10
+        WHERE brand_id = $1 AND rollout_id = $2";
+    on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(rollout.id)
+        .bind(rollout.state.as_str())
+        .bind(rollout.stage.as_str())
+        .bind(&rollout.reason)
+        .bind(rollout.touched)
+        .bind(rollout.touched_to)
+        .bind(rollout.next_at)
+        .bind(rollout.stage_at)
+        .bind(rollout.updated_at)
+        .execute(c)
+        .await
+        .map(|_| ()))
+}
+
+/// Passes of a template.
+pub async fn count_passes(conn: &mut Conn<'_>, brand: BrandId, template: TemplateId) -> sqlx::Result<i64> {
+    const SQL: &str = "SELECT COUNT(*) FROM passes WHERE brand_id = $1 AND template_id = $2";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(template).fetch_one(c).await)
+}
+
+/// Marked passes of a template that wait to be published, counted up to `limit`.
+pub async fn count_waiting(conn: &mut Conn<'_>, brand: BrandId, template: TemplateId, limit: i64) -> sqlx::Result<i64> {
+    const SQL: &str = "
+        SELECT COUNT(*) FROM (
+            SELECT 1 AS one FROM passes
+            WHERE brand_id = $1 AND template_id = $2 AND bulk_no > published_no AND refused IS NULL LIMIT $3) AS waiting";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(template).bind(limit).fetch_one(c).await)
+}
+
+/// Passes that a template's version could not show, counted up to `limit`.
+pub async fn count_refused(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    template: TemplateId,
+    version: i64,
+    limit: i64,
+) -> sqlx::Result<i64> {
+    const SQL: &str = "
+        SELECT COUNT(*) FROM (
+            SELECT 1 AS one FROM passes
+            WHERE brand_id = $1 AND template_id = $2 AND refused IS NOT NULL AND wanted_version = $3 LIMIT $4) AS refused";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(template).bind(version).bind(limit).fetch_one(c).await)
+}
+
+/// The next passes of a template after one, in order of id, held until the transaction ends.
+pub async fn lock_passes(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    template: TemplateId,
+    after: PassId,
+    limit: i64,
+) -> sqlx::Result<Vec<PassId>> {
+    const SQL: PerEngine = PerEngine {
+        sqlite: "
+            SELECT pass_id FROM passes
+            WHERE brand_id = $1 AND template_id = $2 AND pass_id > $3 ORDER BY pass_id LIMIT $4",
+        postgres: "
+            SELECT pass_id FROM passes
+            WHERE brand_id = $1 AND template_id = $2 AND pass_id > $3 ORDER BY pass_id LIMIT $4 FOR NO KEY UPDATE",
+    };
+    let sql = conn.text(&SQL);
+    on!(conn, |c| sqlx::query_scalar(sql).bind(brand).bind(template).bind(after).bind(limit).fetch_all(c).await)
+}
+
+/// Wants a version for locked passes. Those that are published with another are due, behind every change that somebody is
+/// waiting for: their place in the queue is now, and a change that waits already keeps its own.
+pub async fn want_version(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    passes: &[PassId],
+    version: i64,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    if passes.is_empty() {
+        return Ok(());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new("UPDATE passes SET wanted_version = ");
+        query.push_bind(version);
+        query.push(", bulk_no = CASE WHEN template_version <> ").push_bind(version);
+        query.push(" AND change_no = published_no THEN change_no + 1 ELSE bulk_no END");
+        query.push(", publish_after = CASE WHEN change_no = published_no AND publish_after < ").push_bind(now);
+        query.push(" THEN ").push_bind(now).push(" ELSE publish_after END");
+        query.push(", change_no = CASE WHEN template_version <> ").push_bind(version);
+        query.push(" THEN change_no + 1 ELSE change_no END WHERE brand_id = ").push_bind(brand);
+        query.push(" AND pass_id IN (");
+        let mut list = query.separated(", ");
+        for pass in passes {
+            list.push_bind(*pass);
+        }
+        query.push(")").build().execute(c).await.map(|_| ())
+    })
+}
