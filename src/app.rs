@@ -113,9 +113,14 @@ pub struct Running {
 pub fn start(app: App, role: Role, metrics: Option<PrometheusHandle>) -> Result<Running, StartError> {
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    for (pass_type, fault) in &app.certificates.faults {
+    for (pass_type, fault) in &app.certificates().faults {
         tracing::error!("passes of {pass_type} cannot be signed: {fault}");
     }
+    let (keeper, stop0) = (app.clone(), stop.clone());
+    tasks.spawn(async move {
+        worker::keyring::run(keeper, stop0).await;
+        "keyring"
+    });
     if let Some(metrics) = metrics.clone() {
         let stop = stop.clone();
         tasks.spawn(async move {

@@ -11,6 +11,8 @@ UPDATE templates SET live_version = version;
 ALTER TABLE passes ADD COLUMN wanted_version BIGINT NOT NULL DEFAULT 0;
 -- The last change that a roll-out made: while it is the newest, nobody is waiting for it.
 ALTER TABLE passes ADD COLUMN bulk_no BIGINT NOT NULL DEFAULT 0;
+-- The last change that is published even if the pass looks the same: it is to be signed again.
+ALTER TABLE passes ADD COLUMN forced_no BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX passes_in_bulk ON passes (brand_id, template_id) WHERE bulk_no > published_no;
 
 CREATE TABLE rollouts (
@@ -19,6 +21,7 @@ CREATE TABLE rollouts (
     template_id UUID NOT NULL,
     from_version BIGINT NOT NULL,
     to_version BIGINT NOT NULL,
+    resigns BOOLEAN NOT NULL,
     state TEXT NOT NULL,
     stage TEXT NOT NULL,
     reason TEXT,

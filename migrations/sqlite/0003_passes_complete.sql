@@ -11,6 +11,8 @@ UPDATE templates SET live_version = version;
 ALTER TABLE passes ADD COLUMN wanted_version INTEGER NOT NULL DEFAULT 0;
 -- The last change that a roll-out made: while it is the newest, nobody is waiting for it.
 ALTER TABLE passes ADD COLUMN bulk_no INTEGER NOT NULL DEFAULT 0;
+-- The last change that is published even if the pass looks the same: it is to be signed again.
+ALTER TABLE passes ADD COLUMN forced_no INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX passes_in_bulk ON passes (brand_id, template_id) WHERE bulk_no > published_no;
 
 CREATE TABLE rollouts (
@@ -19,6 +21,7 @@ CREATE TABLE rollouts (
     template_id BLOB NOT NULL,
     from_version INTEGER NOT NULL,
     to_version INTEGER NOT NULL,
+    resigns INTEGER NOT NULL,
     state TEXT NOT NULL,
     stage TEXT NOT NULL,
     reason TEXT,

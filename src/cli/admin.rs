@@ -115,7 +115,7 @@ async fn open(config: Config) -> Result<App, Failure> {
     Ok(app::open(config, Arc::new(SystemClock)).await?)
 }
 
-async fn brand_of(app: &App, code: &str) -> Result<stored::Brand, Failure> {
+pub(super) async fn brand_of(app: &App, code: &str) -> Result<stored::Brand, Failure> {
     let found = brands::find_by_code(app, code).await?;
     found.ok_or_else(|| {
         Failure::No(format!("there is no brand with the code {code}; `passarela brand list` shows them"))

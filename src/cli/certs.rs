@@ -1,12 +1,19 @@
 //! `passarela certs`: what signs passes, and a development authority that plays Apple's.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use clap::Subcommand;
 use serde_json::json;
 
+use super::admin::brand_of;
 use super::{Failure, Output};
+use crate::app;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::pass::is_pass_type;
+use crate::service::rollouts::{self, Plan};
+use crate::wallet::apple::renewal::{self, BadRenewal};
 use crate::wallet::apple::signer::{fingerprint, readable};
 use crate::wallet::apple::{certificates, dev_ca};
 
@@ -18,33 +25,129 @@ pub enum Certs {
     Dev {
         /// Such as pass.com.example.loyalty
         pass_type: String,
+        /// One that allows NFC, as Apple grants it on request.
+        #[arg(long)]
+        nfc: bool,
+    },
+    /// Make a key and a request (CSR) for a pass type's certificate, to be given to Apple's developer portal.
+    Csr {
+        pass_type: String,
+        /// Apple's portal replaces it; some people want it there.
+        #[arg(long)]
+        email: Option<String>,
+    },
+    /// Put the certificate that Apple issued for a request (`pass.cer`) in its place.
+    Import { file: PathBuf },
+    /// Put the certificate and key of a .p12 in their place; also of the old kind that Keychain writes.
+    ImportP12 {
+        file: PathBuf,
+        /// A file with the password on its first line; asked for nowhere else, because arguments are seen by others.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Sign and publish the live passes of a brand again, at a pace: phones come for them. (A new certificate alone pushes
+    /// nobody; passes are signed with it when they are asked for.)
+    Rollout {
+        /// The brand's code.
+        #[arg(long)]
+        brand: String,
+        /// Only the passes of this type.
+        #[arg(long)]
+        pass_type: Option<String>,
+        /// Passes a minute at most.
+        #[arg(long)]
+        per_minute: Option<i64>,
     },
 }
 
 impl Certs {
-    pub fn run(self, config: &Config, output: Output) -> Result<(), Failure> {
+    pub async fn run(self, config: Config, output: Output) -> Result<(), Failure> {
+        let certs_dir = &config.apple.certs_dir;
+        let refused = |error: BadRenewal| Failure::No(error.to_string());
         match self {
-            Self::Status => status(config, output),
-            Self::Dev { pass_type } => {
-                if !is_pass_type(&pass_type) {
-                    return Err(Failure::Usage(format!(
-                        "{pass_type} is no pass type: pass. and a name like com.example.card"
-                    )));
-                }
-                ensure_dev(config, &pass_type)?;
-                let folder = config.apple.certs_dir.join(&pass_type);
+            Self::Status => status(&config, output),
+            Self::Dev { pass_type, nfc } => {
+                check_pass_type(&pass_type)?;
+                ensure_dev(&config, &pass_type, nfc)?;
+                let folder = certs_dir.join(&pass_type);
                 output.print(&json!({ "pass_type": pass_type, "folder": folder }), || format!("{}", folder.display()));
                 Ok(())
+            }
+            Self::Csr { pass_type, email } => {
+                check_pass_type(&pass_type)?;
+                let made = renewal::request(certs_dir, &pass_type, email.as_deref()).map_err(refused)?;
+                output.print(&json!({ "pass_type": pass_type, "csr": made.csr, "key": made.key }), || {
+                    format!(
+                        "{}\nGive it to developer.apple.com (Certificates, Pass Type ID Certificate), then: passarela certs import pass.cer",
+                        made.csr.display()
+                    )
+                });
+                Ok(())
+            }
+            Self::Import { file } => {
+                let pass_type = renewal::import_certificate(certs_dir, &file, SystemClock.now()).map_err(refused)?;
+                output.print(&json!({ "pass_type": pass_type }), || imported(&pass_type));
+                Ok(())
+            }
+            Self::ImportP12 { file, password_file } => {
+                let password = match &password_file {
+                    None => String::new(),
+                    Some(path) => std::fs::read_to_string(path)
+                        .map_err(|error| Failure::Trouble(format!("{}: {error}", path.display())))?,
+                };
+                let password = password.lines().next().unwrap_or_default();
+                let pass_type = renewal::import_p12(certs_dir, &file, password, SystemClock.now()).map_err(refused)?;
+                output.print(&json!({ "pass_type": pass_type }), || imported(&pass_type));
+                Ok(())
+            }
+            Self::Rollout { brand, pass_type, per_minute } => {
+                rollout(config, &brand, pass_type.as_deref(), per_minute, output).await
             }
         }
     }
 }
 
-pub fn ensure_dev(config: &Config, pass_type: &str) -> Result<(), Failure> {
+fn check_pass_type(pass_type: &str) -> Result<(), Failure> {
+    if is_pass_type(pass_type) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("{pass_type} is no pass type: pass. and a name like com.example.card")))
+}
+
+fn imported(pass_type: &str) -> String {
+    format!(
+        "{pass_type} can be signed. A service that runs notices by itself; doctor says how long the certificate is good."
+    )
+}
+
+async fn rollout(
+    config: Config,
+    code: &str,
+    pass_type: Option<&str>,
+    per_minute: Option<i64>,
+    output: Output,
+) -> Result<(), Failure> {
+    let app = app::open(config, Arc::new(SystemClock)).await?;
+    let brand = brand_of(&app, code).await?;
+    let plan = Plan { canary_percent: None, per_minute, ..Plan::default() };
+    let started = rollouts::start_resigning(&app, brand.id, pass_type, plan).await?;
+    let lines =
+        started.iter().map(|rollout| format!("{}  {}  {} passes", rollout.id, rollout.template_id, rollout.total));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let rows: Vec<_> = started
+        .iter()
+        .map(|rollout| json!({ "id": rollout.id, "template_id": rollout.template_id, "total": rollout.total }))
+        .collect();
+    output.print(&json!({ "rollouts": rows }), || if text.is_empty() { "no passes".to_owned() } else { text });
+    Ok(())
+}
+
+pub fn ensure_dev(config: &Config, pass_type: &str, nfc: bool) -> Result<(), Failure> {
     let clock = SystemClock;
     let mut serials = [[0u8; 8]; 2];
     serials.iter_mut().for_each(|serial| clock.random(serial));
-    dev_ca::ensure(&config.apple.certs_dir, pass_type, serials.map(u64::from_be_bytes), clock.now())
+    let ensure = if nfc { dev_ca::ensure_with_nfc } else { dev_ca::ensure };
+    ensure(&config.apple.certs_dir, pass_type, serials.map(u64::from_be_bytes), clock.now())
         .map_err(|error| Failure::Trouble(error.to_string()))
 }
 
@@ -59,11 +162,15 @@ fn status(config: &Config, output: Output) -> Result<(), Failure> {
         let issuer = readable(signer.intermediate().subject_name());
         let print = fingerprint(signer.leaf()).unwrap_or_default();
         lines.push(format!(
-            "{pass_type}  team {}  {days} days left  issued by {issuer}\n  SHA-256 {print}",
-            signer.team()
+            "{pass_type}  signs passes{} and speaks to APNs for team {}  {days} days left{}  issued by {issuer}\n  SHA-256 {print}",
+            if signer.allows_nfc() { " (with NFC)" } else { "" },
+            signer.team(),
+            if days <= 30 { ", renew it" } else { "" },
         ));
-        rows.push(json!({ "pass_type": pass_type, "team": signer.team(), "days_left": days,
-            "not_after": signer.not_after(), "issuer": issuer, "sha256": print, "fault": null }));
+        rows.push(
+            json!({ "pass_type": pass_type, "team": signer.team(), "days_left": days, "nfc": signer.allows_nfc(),
+            "not_after": signer.not_after(), "issuer": issuer, "sha256": print, "fault": null }),
+        );
     }
     for (pass_type, fault) in &found.faults {
         lines.push(format!("{pass_type}  cannot sign: {fault}"));

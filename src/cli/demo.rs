@@ -92,7 +92,7 @@ impl Demo {
         }
         telemetry::start_logging(&config.log);
         ensure_master_key(&config.secrets.master_key_file)?;
-        certs::ensure_dev(&config, PASS_TYPE)?;
+        certs::ensure_dev(&config, PASS_TYPE, false)?;
         // Bind first: a port of 0 must be known before it is burned into passes.
         if self.public_url.is_none() && config.server.public_url == defaults.server.public_url {
             let listener = std::net::TcpListener::bind(&config.server.listen)

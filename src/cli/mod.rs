@@ -184,7 +184,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Serve { role } => serve::run(load()?, role).await,
         Command::Pass(pass) => pass.run(output),
         Command::Template(template) => template.run(load, output).await,
-        Command::Certs(certs) => certs.run(&load()?, output),
+        Command::Certs(certs) => certs.run(load()?, output).await,
         Command::Brand(brand) => brand.run(load()?, output).await,
         Command::Key(key) => key.run(load()?, output).await,
         Command::Backup(backup) => backup.run(load()?, output).await,

@@ -6,19 +6,21 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::secret::Secret;
+use crate::domain::secret::{Personal, Secret};
 use crate::http::auth::{Failures, LogBudget};
 use crate::http::bundle_body::{if_modified_since, not_modified, respond};
 use crate::http::extract::read;
 use crate::service::apple_devices::{self, Fetched, PassRef, Registered};
 use crate::service::brands::find_by_code;
+use crate::service::sign_up::{self, Answers};
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::devices::NewDevice;
 
-/// Bytes of a registration and of a log call at most.
+/// Bytes of a registration, of a log call and of a sign-up at most.
 const REGISTRATION_MAX: usize = 4 * 1024;
 const LOG_MAX: usize = 64 * 1024;
+const SIGN_UP_MAX: usize = 8 * 1024;
 
 /// Characters of a device library identifier and a push token at most; both are opaque.
 const OPAQUE_MAX: usize = 512;
@@ -201,6 +203,66 @@ pub async fn fetch(request: HttpRequest, app: Data<App>, path: Path<PassPath>) -
     match fetched.await {
         Ok((Fetched::Pass(served), serial)) => respond(&served, &serial),
         Ok((Fetched::NotModified { last_modified, apple_hash }, _)) => not_modified(last_modified, &apple_hash),
+        Err(problem) => refuse(&request, problem),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Personalization {
+    personalization_token: Secret<String>,
+    #[serde(default)]
+    required_personalization_info: Info,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Info {
+    full_name: Option<Personal<String>>,
+    given_name: Option<Personal<String>>,
+    family_name: Option<Personal<String>>,
+    email_address: Option<Personal<String>>,
+    phone_number: Option<Personal<String>>,
+    postal_code: Option<Personal<String>>,
+    #[serde(rename = "ISOCountryCode")]
+    country: Option<Personal<String>>,
+}
+
+/// `POST /passes/{type}/{serial}/personalize`: 200 with a detached signature over the token, made as a pass's is; 401; 404
+/// for a pass without a form.
+pub async fn personalize(request: HttpRequest, app: Data<App>, path: Path<PassPath>, payload: Payload) -> HttpResponse {
+    let signed = async {
+        let token = authorization(&request).map(|(_, token)| token);
+        let body = read(&request, payload.into_inner(), SIGN_UP_MAX).await?;
+        let bad = |_| Problem::BadJson { detail: "a personalizationToken is wanted".to_owned() };
+        let body: Personalization = serde_json::from_slice(&body).map_err(bad)?;
+        let path = path.into_inner();
+        names_something(&[&path.pass_type, &path.serial])?;
+        let info = body.required_personalization_info;
+        let answers = Answers {
+            full_name: info.full_name,
+            given_name: info.given_name,
+            family_name: info.family_name,
+            email: info.email_address,
+            phone: info.phone_number,
+            postal_code: info.postal_code,
+            country: info.country,
+        };
+        app.run(async move |app| {
+            let brand = brand(&app, &path.brand).await?;
+            let has_token = token.is_some();
+            let token = token.unwrap_or_else(|| Secret::new(String::new()));
+            let pass = PassRef { pass_type: path.pass_type, serial: path.serial, token };
+            let to_sign = body.personalization_token;
+            sign_up::sign_up(&app, &brand, &pass, has_token, to_sign.reveal().as_bytes(), &answers).await
+        })
+        .await
+    };
+    match signed.await {
+        Ok(signature) => HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .content_type("application/octet-stream")
+            .body(signature),
         Err(problem) => refuse(&request, problem),
     }
 }

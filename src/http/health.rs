@@ -29,13 +29,14 @@ struct Ready {
 pub async fn ready(app: Data<App>) -> HttpResponse {
     let answered = app.run(async |app| brands::list_unsigned(&app).await).await;
     let now = app.clock.now();
-    let usable = app.certificates.signers.iter().filter(|(_, signer)| signer.check_time(now).is_ok());
+    let certificates = app.certificates();
+    let usable = certificates.signers.iter().filter(|(_, signer)| signer.check_time(now).is_ok());
     let is_up = answered.is_ok();
     let body = Ready {
         ready: is_up,
         database: if is_up { app.db.engine() } else { "does not answer" },
         pass_types: usable.map(|(pass_type, _)| pass_type.clone()).collect(),
-        certificate_faults: app.certificates.faults.iter().map(|(_, fault)| fault.to_string()).collect(),
+        certificate_faults: certificates.faults.iter().map(|(_, fault)| fault.to_string()).collect(),
         unsigned_pass_types: answered.unwrap_or_default(),
         channels: app.config.channels().into(),
     };

@@ -23,6 +23,8 @@ pub struct RolloutView {
     template_id: TemplateId,
     from_version: i64,
     to_version: i64,
+    /// Whether live passes are signed and published again, whatever they look like (`passarela certs rollout`).
+    resigns: bool,
     /// running, paused, finished, aborted, superseded
     #[schema(value_type = String, example = "running")]
     state: RolloutState,
@@ -46,13 +48,14 @@ pub struct RolloutView {
 }
 
 pub fn view(rollout: Rollout, waiting: Option<i64>) -> RolloutView {
-    let Rollout { id, template_id, from_version, to_version, state, stage, reason, canary, .. } = rollout;
+    let Rollout { id, template_id, from_version, to_version, resigns, state, stage, reason, canary, .. } = rollout;
     let Rollout { hold_secs, per_minute, total, touched, created_at, updated_at, .. } = rollout;
     RolloutView {
         id,
         template_id,
         from_version,
         to_version,
+        resigns,
         state,
         stage,
         reason,

@@ -77,6 +77,7 @@ pub fn doors() -> Vec<Door> {
         open(GET, "/apple/{brand}/v1/devices/{device}/registrations/{pass_type}", apple_web_service::list),
         open(GET, PASS, apple_web_service::fetch),
         open(HEAD, PASS, apple_web_service::fetch),
+        open(POST, "/apple/{brand}/v1/passes/{pass_type}/{serial}/personalize", apple_web_service::personalize),
         open(POST, "/apple/{brand}/v1/log", apple_web_service::log),
         api(POST, "/api/v1/programs", programs::create),
         api(GET, "/api/v1/programs", programs::list),

@@ -13,6 +13,7 @@ use crate::service::Problem;
 use crate::service::bundles::Bundles;
 use crate::service::preview::Previews;
 use crate::service::reads::Reads;
+use crate::service::signers::Signers;
 use crate::service::templates::Templates;
 use crate::store::brands::Brand;
 use crate::store::{Db, installation};
@@ -28,7 +29,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub config: Config,
     pub master_key: MasterKey,
-    pub certificates: Certificates,
+    pub(super) signers: Signers,
     pub templates: Templates,
     pub bundles: Bundles,
     pub reads: Reads,
@@ -67,7 +68,7 @@ impl App {
             clock,
             config,
             master_key,
-            certificates,
+            signers: Signers::new(certificates),
             templates: Templates::default(),
             bundles,
             reads: Reads::default(),

@@ -24,7 +24,7 @@ pub struct PassRef {
 
 /// The row behind the pass if the token is its own. A wrong token and an unknown serial are the same to the caller,
 /// in answer and in work.
-async fn authenticate(app: &App, brand: &Brand, pass: &PassRef) -> Result<ServedState, Problem> {
+pub(super) async fn authenticate(app: &App, brand: &Brand, pass: &PassRef) -> Result<ServedState, Problem> {
     let served = app.reads.served.read(app, brand.id, (pass.pass_type.clone(), pass.serial.clone())).await?;
     let version = served.as_ref().map_or(crate::wallet::keys::TOKEN_KEY_VERSION, |served| served.token_key_version);
     let expected = app.master_key.apple_token(version, brand.id, &pass.pass_type, &pass.serial);

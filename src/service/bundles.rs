@@ -84,8 +84,10 @@ pub async fn load(app: &App, brand: BrandId, pass: PassId) -> Result<SignedPass,
 
 /// The signer of a pass type, if it may sign now.
 pub fn usable_signer(app: &App, pass_type: &str) -> Result<Arc<Signer>, Problem> {
-    let signer = app.certificates.signer(pass_type).filter(|signer| signer.check_time(app.clock.now()).is_ok());
-    signer.cloned().ok_or_else(|| Problem::NoSigner { pass_type: pass_type.to_owned() })
+    let signer = app.certificates().signer(pass_type).cloned();
+    signer
+        .filter(|signer| signer.check_time(app.clock.now()).is_ok())
+        .ok_or_else(|| Problem::NoSigner { pass_type: pass_type.to_owned() })
 }
 
 async fn sign(app: &App, brand: BrandId, content: AppleContent) -> Result<Bundle, Problem> {

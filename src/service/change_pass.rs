@@ -15,7 +15,7 @@ use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
 use crate::store::passes::{self, Pass};
-use crate::store::{publication, templates as stored};
+use crate::store::publication;
 
 /// Times a merge is tried again when another request changed the pass in between.
 const ATTEMPTS: usize = 10;
@@ -63,11 +63,11 @@ pub async fn patch(
 async fn prepare(app: &App, brand: BrandId, pass: PassId) -> Result<(Brand, Arc<TemplateVersion>), Problem> {
     let missing = || Problem::NotFound { what: "pass" };
     let mut reader = app.db.read().await?;
-    let known = passes::find(&mut reader.conn(), brand, pass).await?.ok_or_else(missing)?;
-    let template = stored::find(&mut reader.conn(), brand, known.template_id).await?.ok_or_else(missing)?;
+    let sources = publication::load_sources(&mut reader.conn(), brand, &[pass]).await?;
+    let source = sources.into_iter().next().ok_or_else(missing)?;
     let owner = brands::load(&mut reader.conn(), brand).await?;
     drop(reader);
-    Ok((owner, templates::load(app, brand, template.id, template.version).await?))
+    Ok((owner, templates::load(app, brand, source.template_id, source.template_version).await?))
 }
 
 /// Takes a pass back. A pass that is voided stays as it is.

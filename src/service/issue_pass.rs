@@ -248,6 +248,8 @@ impl Behind<'_> {
             created_at: pass.created_at,
             change_no: pass.change_no,
             bulk_no: 0,
+            forced_no: 0,
+            published_no: 0,
             apple_hash: Vec::new(),
             google_hash: Vec::new(),
             customer_name: self.customer.name.clone(),

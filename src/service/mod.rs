@@ -19,6 +19,8 @@ pub mod reads;
 pub mod reissue_pass;
 pub mod rollouts;
 pub mod sequence;
+pub mod sign_up;
+pub mod signers;
 pub mod sweep;
 pub mod templates;
 pub mod timeline;

@@ -73,8 +73,9 @@ pub fn content_of(
 
 /// Renders one pass for every wallet. Pure computation.
 pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVersion) -> Result<Rendered, Problem> {
-    let team = app.certificates.signer(&source.pass_type).map(|signer| signer.team());
-    let team = team.ok_or_else(|| Problem::NoSigner { pass_type: source.pass_type.clone() })?;
+    let signer = app.certificates().signer(&source.pass_type).cloned();
+    let signer = signer.ok_or_else(|| Problem::NoSigner { pass_type: source.pass_type.clone() })?;
+    let team = signer.team();
     let (content, render_at) = content_of(app, brand, source, template)?;
     let web_service_url = app.config.web_service_url(&brand.code);
     let identity = pass_json::Identity { pass_type: &source.pass_type, team, web_service_url: Some(&web_service_url) };
@@ -222,7 +223,9 @@ async fn store(
         if claims.get(&pass).is_none_or(|claim| claim.lease_no != row.lease_no) {
             continue; // the lease ran out and another publisher has it
         }
-        let is_visible = rendered.apple_hash != source.apple_hash;
+        // One that is to be signed again looks the same, but phones must come for it.
+        let is_forced = source.forced_no > source.published_no;
+        let is_visible = is_forced || rendered.apple_hash != source.apple_hash;
         if !is_visible && rendered.google_hash == source.google_hash {
             unchanged.push((pass, source.change_no, rendered.render_at));
             continue;

@@ -7,8 +7,9 @@ use crate::domain::ids::{BrandId, PassId, RolloutId, TemplateId};
 use crate::domain::rollout::{Progress, RolloutState, STEP_MAX, Seen, Stage, Step, WAITING_MAX, next, tail_from};
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
+use crate::store::Conn;
 use crate::store::rollouts::{self, Rollout};
-use crate::store::{Conn, templates};
+use crate::store::templates::{self, Template};
 
 /// How a version goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,32 @@ pub async fn start(
     Ok(rollout)
 }
 
+/// Begins to sign and publish the live passes of a brand again, template by template: with a new certificate, for instance.
+/// A template whose roll-out of a version is under way is left out: that one does the same.
+pub async fn start_resigning(
+    app: &App,
+    brand: BrandId,
+    pass_type: Option<&str>,
+    plan: Plan,
+) -> Result<Vec<Rollout>, Problem> {
+    let plan = plan.check()?;
+    let templates_found = rollouts::list_with_passes(&mut app.db.read().await?.conn(), brand, pass_type).await?;
+    let mut started = Vec::new();
+    for (template, total) in templates_found {
+        let mut tx = app.db.begin().await?;
+        let found = templates::find(&mut tx.conn(), brand, template).await?;
+        let Some(found) = found else { continue };
+        let rollout = Rollout { resigns: true, ..fresh(app, &found, found.live_version, plan, total) };
+        if rollouts::insert(&mut tx.conn(), brand, &rollout).await? {
+            record(app, &mut tx.conn(), brand, "rollout.started", &rollout).await?;
+            tx.commit().await?;
+            started.push(rollout);
+        }
+    }
+    app.rolled.notify_one();
+    Ok(started)
+}
+
 /// The same in a transaction of the caller's.
 pub(super) async fn start_in(
     app: &App,
@@ -79,13 +106,25 @@ pub(super) async fn start_in(
     if !(1..=found.version).contains(&to_version) {
         return Err(Problem::invalid("/version", format!("must be from 1 to {}", found.version)));
     }
+    let rollout = fresh(app, &found, to_version, plan, total);
+    rollouts::supersede(conn, brand, template, rollout.created_at).await?;
+    if !rollouts::insert(conn, brand, &rollout).await? {
+        return Err(Problem::Busy); // another began in the same moment
+    }
+    record(app, conn, brand, "rollout.started", &rollout).await?;
+    Ok(rollout)
+}
+
+/// A roll-out that has not begun.
+fn fresh(app: &App, template: &Template, to_version: i64, plan: Plan, total: i64) -> Rollout {
     let now = app.clock.now();
     let canary = plan.canary(total);
-    let rollout = Rollout {
+    Rollout {
         id: RolloutId::new(app.clock.new_id()),
-        template_id: template,
-        from_version: found.live_version,
+        template_id: template.id,
+        from_version: template.live_version,
         to_version,
+        resigns: false,
         state: RolloutState::Running,
         stage: Stage::Canary,
         reason: None,
@@ -99,13 +138,7 @@ pub(super) async fn start_in(
         stage_at: now,
         created_at: now,
         updated_at: now,
-    };
-    rollouts::supersede(conn, brand, template, now).await?;
-    if !rollouts::insert(conn, brand, &rollout).await? {
-        return Err(Problem::Busy); // another began in the same moment
     }
-    record(app, conn, brand, "rollout.started", &rollout).await?;
-    Ok(rollout)
 }
 
 pub async fn read(app: &App, brand: BrandId, rollout: RolloutId) -> Result<(Rollout, i64), Problem> {
@@ -192,7 +225,7 @@ pub async fn step(app: &App, brand: BrandId) -> Result<bool, Problem> {
         Step::Enter(stage) => enter(&mut tx.conn(), brand, &mut rollout, stage, now).await?,
         Step::Touch { limit, again_at } => {
             let passes = rollouts::lock_passes(&mut tx.conn(), brand, template, rollout.touched_to, limit).await?;
-            rollouts::want_version(&mut tx.conn(), brand, &passes, version, now).await?;
+            rollouts::want_version(&mut tx.conn(), brand, &passes, version, rollout.resigns, now).await?;
             let count = i64::try_from(passes.len()).unwrap_or(STEP_MAX);
             rollout.touched_to = passes.last().copied().unwrap_or(rollout.touched_to);
             if rollout.stage != Stage::Tail {
@@ -236,11 +269,12 @@ async fn over(
 ) -> Result<(), Problem> {
     match rollout.stage {
         Stage::Canary => rollout.canary = rollout.touched, // fewer than were counted
-        Stage::Rest => {
+        // Passes that were issued meanwhile are signed with what signs now.
+        Stage::Rest if !rollout.resigns => {
             rollout.touched_to = PassId::new(tail_from(rollout.stage_at));
             enter(conn, brand, rollout, Stage::Tail, now).await?;
         }
-        Stage::Hold | Stage::Tail => {
+        Stage::Rest | Stage::Hold | Stage::Tail => {
             rollout.state = RolloutState::Finished;
             rollout.total = rollout.touched;
             record(app, conn, brand, "rollout.finished", rollout).await?;

@@ -131,7 +131,7 @@ async fn check_design(files: Files) -> Result<(Files, Checked), Problem> {
 
 /// Whether passes of this type may speak NFC; what has no certificate yet is judged when it has.
 fn allows_nfc(app: &App, pass_type: &str) -> bool {
-    app.certificates.signer(pass_type).is_none_or(|signer| signer.allows_nfc())
+    app.certificates().signer(pass_type).is_none_or(|signer| signer.allows_nfc())
 }
 
 /// Passes that one transaction lets be tried again.

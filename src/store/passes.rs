@@ -317,6 +317,25 @@ pub async fn release_external_id(conn: &mut Conn<'_>, brand: BrandId, pass: Pass
     on!(conn, |c| sqlx::query(SQL).bind(brand).bind(pass).execute(c).await.map(|_| ()))
 }
 
+/// Notes that the holder answered the phone's sign-up form, if nobody did yet; the pass is due without the form.
+pub async fn set_signed_up(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass: PassId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE passes SET signed_up_at = $3, change_no = change_no + 1, updated_at = $3
+        WHERE brand_id = $1 AND pass_id = $2 AND signed_up_at IS NULL";
+    on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(pass)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected() == 1))
+}
+
 /// Marks every pass of a customer to be published, because what it shows of the customer changed.
 pub async fn touch_customer(
     conn: &mut Conn<'_>,

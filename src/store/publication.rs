@@ -102,6 +102,9 @@ pub struct Source {
     pub change_no: i64,
     /// The last change that a roll-out made.
     pub bulk_no: i64,
+    /// The last change that is published even if the pass looks the same.
+    pub forced_no: i64,
+    pub published_no: i64,
     pub apple_hash: Vec<u8>,
     pub google_hash: Vec<u8>,
     pub customer_name: Option<Personal<String>>,
@@ -121,7 +124,7 @@ pub async fn load_sources(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]
     const SQL: &str = "
         SELECT p.pass_id, p.pass_type, p.serial, p.code_id, p.template_id, 
                CASE WHEN p.wanted_version > 0 THEN p.wanted_version ELSE t.live_version END AS template_version, p.program_id,
-               p.status, p.data, p.created_at, p.signed_up_at, p.change_no, p.bulk_no, p.apple_hash, p.google_hash,
+               p.status, p.data, p.created_at, p.signed_up_at, p.change_no, p.bulk_no, p.forced_no, p.published_no, p.apple_hash, p.google_hash,
                c.name AS customer_name, c.locale AS customer_locale, c.time_zone AS customer_time_zone,
                c.attributes AS customer_attributes,
                (SELECT MIN(i.value) FROM customer_identifiers i

@@ -14,6 +14,8 @@ pub struct Rollout {
     pub template_id: TemplateId,
     pub from_version: i64,
     pub to_version: i64,
+    /// Whether live passes are signed and published again, whatever they look like.
+    pub resigns: bool,
     #[sqlx(try_from = "String")]
     pub state: RolloutState,
     #[sqlx(try_from = "String")]
@@ -40,8 +42,8 @@ pub struct Rollout {
 pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, rollout: &Rollout) -> sqlx::Result<bool> {
     const SQL: &str = "
         INSERT INTO rollouts (brand_id, rollout_id, template_id, from_version, to_version, state, stage, reason, canary,
-            hold_secs, per_minute, total, touched, touched_to, next_at, stage_at, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)
+            hold_secs, per_minute, total, touched, touched_to, next_at, stage_at, created_at, updated_at, resigns)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18)
         ON CONFLICT DO NOTHING";
     on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
@@ -61,6 +63,7 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, rollout: &Rollout) -> s
         .bind(rollout.next_at)
         .bind(rollout.stage_at)
         .bind(rollout.created_at)
+        .bind(rollout.resigns)
         .execute(c)
         .await
         .map(|done| done.rows_affected() == 1))
@@ -68,7 +71,8 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, rollout: &Rollout) -> s
 
 pub async fn find(conn: &mut Conn<'_>, brand: BrandId, rollout: RolloutId) -> sqlx::Result<Option<Rollout>> {
     const SQL: &str = "
-        SELECT rollout_id, template_id, from_version, to_version, state, stage, reason, canary, hold_secs, per_minute, total,
+        SELECT rollout_id, template_id, from_version, to_version, resigns, state, stage, reason, canary, hold_secs,
+               per_minute, total,
                touched, touched_to, next_at, stage_at, created_at, updated_at
         FROM rollouts WHERE brand_id = $1 AND rollout_id = $2";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(rollout).fetch_optional(c).await)
@@ -81,7 +85,8 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<Rollout>> {
     const SQL: &str = "
-        SELECT rollout_id, template_id, from_version, to_version, state, stage, reason, canary, hold_secs, per_minute, total,
+        SELECT rollout_id, template_id, from_version, to_version, resigns, state, stage, reason, canary, hold_secs,
+               per_minute, total,
                touched, touched_to, next_at, stage_at, created_at, updated_at
         FROM rollouts WHERE brand_id = $1 AND rollout_id > $2 ORDER BY rollout_id LIMIT $3";
     on!(conn, |c| sqlx::query_as(SQL)
@@ -149,11 +154,13 @@ pub async fn next_due_brand(
 pub async fn lock_due(conn: &mut Conn<'_>, brand: BrandId, now: DateTime<Utc>) -> sqlx::Result<Option<Rollout>> {
     const SQL: PerEngine = PerEngine {
         sqlite: "
-            SELECT rollout_id, template_id, from_version, to_version, state, stage, reason, canary, hold_secs, per_minute,
+            SELECT rollout_id, template_id, from_version, to_version, resigns, state, stage, reason, canary, hold_secs,
+               per_minute,
                    total, touched, touched_to, next_at, stage_at, created_at, updated_at
             FROM rollouts WHERE brand_id = $1 AND state = 'running' AND next_at <= $2 ORDER BY next_at LIMIT 1",
         postgres: "
-            SELECT rollout_id, template_id, from_version, to_version, state, stage, reason, canary, hold_secs, per_minute,
+            SELECT rollout_id, template_id, from_version, to_version, resigns, state, stage, reason, canary, hold_secs,
+               per_minute,
                    total, touched, touched_to, next_at, stage_at, created_at, updated_at
             FROM rollouts WHERE brand_id = $1 AND state = 'running' AND next_at <= $2 ORDER BY next_at LIMIT 1
             FOR NO KEY UPDATE SKIP LOCKED",
@@ -234,13 +241,15 @@ pub async fn lock_passes(
     on!(conn, |c| sqlx::query_scalar(sql).bind(brand).bind(template).bind(after).bind(limit).fetch_all(c).await)
 }
 
-/// Wants a version for locked passes. Those that are published with another are due, behind every change that somebody is
-/// waiting for: their place in the queue is now, and a change that waits already keeps its own.
+/// Wants a version for locked passes. Those that are published with another are due (with `resigns`: all that are live),
+/// behind every change that somebody is waiting for: their place in the queue is now, and a change that waits already keeps
+/// its own.
 pub async fn want_version(
     conn: &mut Conn<'_>,
     brand: BrandId,
     passes: &[PassId],
     version: i64,
+    resigns: bool,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     if passes.is_empty() {
@@ -249,11 +258,23 @@ pub async fn want_version(
     on!(conn, |c| {
         let mut query = QueryBuilder::new("UPDATE passes SET wanted_version = ");
         query.push_bind(version);
-        query.push(", bulk_no = CASE WHEN template_version <> ").push_bind(version);
-        query.push(" AND change_no = published_no THEN change_no + 1 ELSE bulk_no END");
+        let due = |query: &mut QueryBuilder<_>| {
+            if resigns {
+                query.push("status = 'active'");
+            } else {
+                query.push("template_version <> ").push_bind(version);
+            }
+        };
+        query.push(", bulk_no = CASE WHEN change_no = published_no AND ");
+        due(&mut query);
+        query.push(" THEN change_no + 1 ELSE bulk_no END");
+        if resigns {
+            query.push(", forced_no = CASE WHEN status = 'active' THEN change_no + 1 ELSE forced_no END");
+        }
         query.push(", publish_after = CASE WHEN change_no = published_no AND publish_after < ").push_bind(now);
         query.push(" THEN ").push_bind(now).push(" ELSE publish_after END");
-        query.push(", change_no = CASE WHEN template_version <> ").push_bind(version);
+        query.push(", change_no = CASE WHEN ");
+        due(&mut query);
         query.push(" THEN change_no + 1 ELSE change_no END WHERE brand_id = ").push_bind(brand);
         query.push(" AND pass_id IN (");
         let mut list = query.separated(", ");
@@ -262,4 +283,18 @@ pub async fn want_version(
         }
         query.push(")").build().execute(c).await.map(|_| ())
     })
+}
+
+/// The brand's templates of a pass type (of every type if absent) that have passes, with the passes of each.
+pub async fn list_with_passes(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass_type: Option<&str>,
+) -> sqlx::Result<Vec<(TemplateId, i64)>> {
+    const SQL: &str = "
+        SELECT t.template_id, COUNT(*) FROM templates t
+        JOIN passes p ON p.brand_id = t.brand_id AND p.template_id = t.template_id
+        WHERE t.brand_id = $1 AND ($2 IS NULL OR t.pass_type = $2)
+        GROUP BY t.template_id ORDER BY t.template_id";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass_type).fetch_all(c).await)
 }

@@ -11,6 +11,7 @@ mod engine;
 mod add_page;
 mod apple_web_service;
 mod bodies;
+mod certificates;
 mod customers;
 mod demo;
 mod idempotency;

@@ -40,7 +40,7 @@ async fn schema(db: &Db) -> BTreeSet<String> {
                     (column.get(0), column.get(1), column.get(2), column.get(3));
                 let kind = match kind.as_str() {
                     "uuid" | "bytea" => "BLOB",
-                    "bigint" => "INTEGER",
+                    "bigint" | "boolean" => "INTEGER",
                     "text" | "jsonb" | "timestamp with time zone" => "TEXT",
                     other => panic!("{table}.{name}: {other}"),
                 };

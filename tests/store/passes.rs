@@ -91,6 +91,16 @@ on_both_engines! {
         assert_eq!(w.read(async |c| passes::find(c, one, old).await).await.unwrap().status, PassStatus::Voided);
     }
 
+    async fn a_form_is_answered_once(engine) {
+        let w = World::new(engine).await;
+        let (one, pass) = (w.one.brand, w.pass(&w.one, None).await.id);
+        assert!(!w.write(async |c| passes::set_signed_up(c, w.two.brand, pass, w.now).await).await);
+        assert!(w.write(async |c| passes::set_signed_up(c, one, pass, w.now).await).await);
+        assert!(!w.write(async |c| passes::set_signed_up(c, one, pass, w.after(1)).await).await);
+        let changed = w.read(async |c| passes::find(c, one, pass).await).await.unwrap();
+        assert_eq!((changed.change_no, changed.updated_at), (2, w.now), "due without the form");
+    }
+
     async fn what_a_pass_shows_of_others_marks_it_to_be_published(engine) {
         let w = World::new(engine).await;
         let one = w.one.brand;

@@ -14,6 +14,7 @@ fn rollout(w: &World, tenant: &Tenant) -> Rollout {
         template_id: tenant.template,
         from_version: 1,
         to_version: 2,
+        resigns: false,
         state: RolloutState::Running,
         stage: Stage::Canary,
         reason: None,
@@ -89,7 +90,7 @@ on_both_engines! {
         assert_eq!(rest, passes[2..]);
 
         let now = w.after(100);
-        w.write(async |c| rollouts::want_version(c, one, &[passes[0], passes[1], theirs], 2, now).await).await;
+        w.write(async |c| rollouts::want_version(c, one, &[passes[0], passes[1], theirs], 2, false, now).await).await;
         let sources = w.read(async |c| publication::load_sources(c, one, &passes).await).await;
         for source in sources {
             let is_marked = source.pass_id != passes[2];
@@ -100,13 +101,22 @@ on_both_engines! {
         let waiting = async |limit| w.read(async |c| rollouts::count_waiting(c, one, template, limit).await).await;
         assert_eq!((waiting(9).await, waiting(1).await), (2, 1));
 
+        let templates = w.read(async |c| rollouts::list_with_passes(c, one, None).await).await;
+        assert_eq!(templates, [(template, 3)]);
+        assert!(w.read(async |c| rollouts::list_with_passes(c, one, Some("pass.other")).await).await.is_empty());
+
         // What already has the version is wanted with it, and not due.
-        w.write(async |c| rollouts::want_version(c, one, &passes[2..], 1, now).await).await;
+        w.write(async |c| rollouts::want_version(c, one, &passes[2..], 1, false, now).await).await;
         assert_eq!(waiting(9).await, 2);
         let claims = w.write(async |c| publication::claim(c, one, now, w.after(101), 1).await).await;
         w.write(async |c| publication::refuse(c, one, claims[0], "no", w.after(400)).await).await;
         let refused = async |version| w.read(async |c| rollouts::count_refused(c, one, template, version, 9).await).await;
         assert_eq!((refused(2).await, refused(1).await), (1, 0));
+
+        // Signed again: due, although it has the version.
+        w.write(async |c| rollouts::want_version(c, one, &passes[2..], 1, true, now).await).await;
+        let sources = w.read(async |c| publication::load_sources(c, one, &passes[2..]).await).await;
+        assert!(sources[0].forced_no > sources[0].published_no && sources[0].forced_no == sources[0].change_no);
 
         let live = async |seen, to| w.write(async |c| templates::set_live(c, one, template, seen, to).await).await;
         assert!(live(1, 2).await);

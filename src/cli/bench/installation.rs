@@ -53,7 +53,7 @@ impl Installation {
         config.secrets.master_key_file = folder.join("master.key");
         config.server.listen = "127.0.0.1:0".to_owned();
         demo::ensure_master_key(&config.secrets.master_key_file)?;
-        certs::ensure_dev(&config, PASS_TYPE)?;
+        certs::ensure_dev(&config, PASS_TYPE, false)?;
         let app = app::open(config, Arc::new(SystemClock)).await?;
         if !brands::list(&app).await?.is_empty() {
             return Err(Failure::Usage("the database is not empty: a measure wants one of its own".to_owned()));

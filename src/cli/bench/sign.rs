@@ -24,7 +24,7 @@ pub fn run(seconds: Duration, output: Output) -> Result<(), Failure> {
     let folder = std::env::temp_dir().join(format!("passarela-bench-{}", random_alphanumeric(&SystemClock, 12)));
     let mut config = Config::defaults();
     config.apple.certs_dir = folder.clone();
-    certs::ensure_dev(&config, PASS_TYPE)?;
+    certs::ensure_dev(&config, PASS_TYPE, false)?;
     let now = SystemClock.now();
     let found = certificates::read(&folder, now).map_err(|error| trouble(&error))?;
     drop(std::fs::remove_dir_all(&folder));

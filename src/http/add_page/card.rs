@@ -1,9 +1,15 @@
 //! The front of a card as HTML shows it, read from the published `pass.json`.
 
+use iso_currency::Currency;
+use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::domain::content::{Moment, MomentStyle};
 use crate::domain::locale::Locale;
+use crate::domain::shown;
+use crate::wallet::apple::rules::classic_style;
+use crate::wallet::dictionary::read_moment;
 
 #[derive(Clone, Serialize)]
 pub struct Shown {
@@ -42,21 +48,19 @@ pub fn draw(
     locale: Locale,
 ) -> Card {
     let text = |key: &str| pass.get(key).and_then(Value::as_str).unwrap_or_default();
-    let image =
-        |name: &str| if images.iter().any(|known| known == name) { format!("{base}{name}") } else { String::new() };
-    let fields = |area: &str| {
-        let list = pass.get("storeCard").and_then(|card| card.get(area)).and_then(Value::as_array);
-        let list = list.cloned().unwrap_or_default();
-        list.iter()
-            .map(|field| Shown {
-                label: translate(field.get("label").and_then(Value::as_str).unwrap_or_default()),
-                value: match field.get("value") {
-                    Some(Value::String(text)) => translate(text),
-                    Some(Value::Number(number)) => grouped(&number.to_string(), locale),
-                    _ => String::new(),
-                },
-            })
-            .collect::<Vec<_>>()
+    let image = |name: &str| {
+        let local = format!("{locale}/{name}");
+        let found = images.iter().find(|known| **known == local || *known == name);
+        found.map(|path| format!("{base}{path}")).unwrap_or_default()
+    };
+    let style = classic_style(pass).map(|(_, style)| style);
+    let fields = |area: &str| -> Vec<Shown> {
+        let list = style.and_then(|style| style.get(area)).and_then(Value::as_array);
+        let field = |field: &Value| Shown {
+            label: translate(field.get("label").and_then(Value::as_str).unwrap_or_default()),
+            value: value(field, &translate, locale),
+        };
+        list.into_iter().flatten().map(field).collect()
     };
     let title = if text("logoText").is_empty() { text("organizationName") } else { text("logoText") };
     Card {
@@ -72,31 +76,55 @@ pub fn draw(
     }
 }
 
-/// `12345` as `12.345` or `12,345`.
-fn grouped(number: &str, locale: Locale) -> String {
-    let separator = match locale {
-        Locale::PtBr | Locale::Es => '.',
-        Locale::En => ',',
-    };
-    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
-    let mut text = String::from(sign);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            text.push(separator);
+/// What a phone makes of a field's value and its formats.
+fn value(field: &Value, translate: &impl Fn(&str) -> String, locale: Locale) -> String {
+    let format = |key: &str| field.get(key).and_then(Value::as_str).unwrap_or_default();
+    match field.get("value") {
+        Some(Value::Number(number)) => {
+            let Ok(number) = number.to_string().parse::<Decimal>() else { return number.to_string() };
+            match (Currency::from_code(format("currencyCode")), format("numberStyle")) {
+                (Some(currency), _) => shown::money(number, currency, locale),
+                (None, "PKNumberStylePercent") => shown::percent(number, locale),
+                _ => shown::number(number, locale),
+            }
         }
-        text.push(digit);
+        Some(Value::String(text)) => {
+            let at = read_moment(text).filter(|_| !format("dateStyle").is_empty() || !format("timeStyle").is_empty());
+            let Some(at) = at else { return translate(text) };
+            let (date, time) = (style(format("dateStyle")), style(format("timeStyle")));
+            shown::moment(&Moment { at, date, time, in_own_zone: true, is_relative: false }, locale)
+        }
+        _ => String::new(),
     }
-    text
+}
+
+/// `PKDateStyleMedium` as ours.
+fn style(name: &str) -> MomentStyle {
+    name.trim_start_matches("PKDateStyle").to_ascii_lowercase().parse().unwrap_or(MomentStyle::None)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn numbers_are_grouped_as_the_language_does() {
-        assert_eq!(grouped("1234567", Locale::PtBr), "1.234.567");
-        assert_eq!(grouped("-1234", Locale::En), "-1,234");
-        assert_eq!(grouped("999", Locale::Es), "999");
+    fn values_read_as_a_phone_would_show_them() {
+        let cases = [
+            (json!({ "value": 1240, "numberStyle": "PKNumberStyleDecimal" }), "1.240"),
+            (json!({ "value": 12.5, "currencyCode": "BRL" }), "R$\u{a0}12,50"),
+            (json!({ "value": 0.2, "numberStyle": "PKNumberStylePercent" }), "20%"),
+            (
+                json!({ "value": "2026-12-24T19:30:00-03:00", "dateStyle": "PKDateStyleShort", "timeStyle": "PKDateStyleShort" }),
+                "24/12/2026 19:30",
+            ),
+            (json!({ "value": "2026-12-24T19:30:00-03:00" }), "2026-12-24T19:30:00-03:00"),
+            (json!({ "value": "Ouro" }), "OURO"),
+            (json!({}), ""),
+        ];
+        for (field, wanted) in cases {
+            assert_eq!(value(&field, &|text| text.replace("Ouro", "OURO"), Locale::PtBr), wanted, "{field}");
+        }
     }
 }

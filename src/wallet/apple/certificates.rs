@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use openssl::error::ErrorStack;
 use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
+use sha2::{Digest as _, Sha256};
 
 use crate::wallet::apple::signer::{BadSigner, Signer};
 
@@ -62,6 +64,25 @@ pub fn read(folder: &Path, now: DateTime<Utc>) -> Result<Certificates, BadCertif
         }
     }
     Ok(certificates)
+}
+
+/// What the folder's files look like from outside: names, sizes, times. Differs when one of them was replaced.
+pub fn look(folder: &Path) -> Result<Vec<u8>, BadCertificates> {
+    let mut look = Sha256::new();
+    if folder.exists() {
+        for path in entries(folder)? {
+            let inner = if path.is_dir() { entries(&path)? } else { vec![path] };
+            for path in inner {
+                // One that is gone again by now will be noticed the next time.
+                let Ok(metadata) = fs::metadata(&path) else { continue };
+                let changed = metadata.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+                look.update(path.as_os_str().as_encoded_bytes());
+                look.update(metadata.len().to_be_bytes());
+                look.update(changed.unwrap_or_default().as_nanos().to_be_bytes());
+            }
+        }
+    }
+    Ok(look.finalize().to_vec())
 }
 
 /// Every `.pem` and `.cer` (DER) certificate in `wwdr/`.
@@ -130,16 +151,33 @@ fn read_p12(path: &Path) -> Result<(X509, PKey<Private>), BadCertificates> {
     } else {
         String::new()
     };
-    let parsed = Pkcs12::from_der(&read_file(path)?).and_then(|file| file.parse2(&password)).map_err(|error| {
-        unreadable(format!(
-            "cannot be opened ({error}). Is the password in {} right? A file from Keychain may also be encrypted with \
-             RC2, which OpenSSL 3 refuses; rewrite it: openssl pkcs12 -legacy -in pass.p12 -nodes | openssl pkcs12 -export -out new.p12",
-            password_path.display()
-        ))
+    open_p12(&read_file(path)?, &password).map_err(|error| match error {
+        BadP12::Legacy => unreadable(format!("{error}; passarela certs import-p12 rewrites it")),
+        error => unreadable(format!("{error} (the password is read from {})", password_path.display())),
+    })
+}
+
+/// Why a `.p12` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadP12 {
+    #[error("is encrypted with RC2, as Keychain does it, which OpenSSL 3 refuses")]
+    Legacy,
+    #[error("cannot be opened; is the password right? ({0})")]
+    Unreadable(ErrorStack),
+    #[error("must hold a certificate and its private key")]
+    Incomplete,
+}
+
+/// The certificate and key of a `.p12`.
+pub fn open_p12(file: &[u8], password: &str) -> Result<(X509, PKey<Private>), BadP12> {
+    let parsed = Pkcs12::from_der(file).and_then(|file| file.parse2(password)).map_err(|error| {
+        // What OpenSSL 3 says of a cipher that it no longer brings along.
+        let is_legacy = error.errors().iter().any(|error| error.to_string().contains("unsupported"));
+        if is_legacy { BadP12::Legacy } else { BadP12::Unreadable(error) }
     })?;
     match (parsed.cert, parsed.pkey) {
         (Some(leaf), Some(key)) => Ok((leaf, key)),
-        _ => Err(unreadable("must hold a certificate and its private key".to_owned())),
+        _ => Err(BadP12::Incomplete),
     }
 }
 

@@ -35,6 +35,20 @@ pub enum DevCaError {
 /// Makes what is missing under `folder`: `wwdr/dev-root.pem`, `wwdr/dev-wwdr.pem`, both in `dev-ca.pem`, and `<pass_type>/{pass,key}.pem`.
 /// `serials` are two fresh random numbers for the certificates.
 pub fn ensure(folder: &Path, pass_type: &str, serials: [u64; 2], now: DateTime<Utc>) -> Result<(), DevCaError> {
+    make(folder, pass_type, "Pass Type ID", serials, now)
+}
+
+/// The same with a certificate that allows NFC.
+pub fn ensure_with_nfc(
+    folder: &Path,
+    pass_type: &str,
+    serials: [u64; 2],
+    now: DateTime<Utc>,
+) -> Result<(), DevCaError> {
+    make(folder, pass_type, "Pass Type ID with NFC", serials, now)
+}
+
+fn make(folder: &Path, pass_type: &str, kind: &str, serials: [u64; 2], now: DateTime<Utc>) -> Result<(), DevCaError> {
     let (wwdr, leaf) = (folder.join("wwdr"), folder.join(pass_type));
     if leaf.join("pass.pem").exists() || leaf.join("pass.p12").exists() {
         return Ok(());
@@ -43,7 +57,7 @@ pub fn ensure(folder: &Path, pass_type: &str, serials: [u64; 2], now: DateTime<U
     fs::create_dir_all(&leaf)?;
     let authority = Authority::ensure(&wwdr, serials[0], now)?;
     let key = PKey::from_rsa(Rsa::generate(2048)?)?;
-    let certificate = authority.issue_leaf(pass_type, &key, serials[1], now)?;
+    let certificate = authority.issue_leaf(pass_type, kind, &key, serials[1], now)?;
     write_private(&leaf.join("key.pem"), &key.private_key_to_pem_pkcs8()?)?;
     fs::write(leaf.join("pass.pem"), certificate.to_pem()?)?;
     Ok(())
@@ -94,13 +108,14 @@ impl Authority {
     fn issue_leaf(
         &self,
         pass_type: &str,
+        kind: &str,
         key: &PKey<Private>,
         serial: u64,
         now: DateTime<Utc>,
     ) -> Result<X509, ErrorStack> {
         let subject = name(&[
             (Nid::USERID, pass_type),
-            (Nid::COMMONNAME, &format!("Pass Type ID: {pass_type}")),
+            (Nid::COMMONNAME, &format!("{kind}: {pass_type}")),
             (Nid::ORGANIZATIONALUNITNAME, DEV_TEAM),
             (Nid::ORGANIZATIONNAME, "Passarela Development"),
             (Nid::COUNTRYNAME, "BR"),

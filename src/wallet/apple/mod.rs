@@ -10,6 +10,7 @@ pub mod dictionary;
 pub mod inspect;
 pub mod nfc;
 pub mod pass_json;
+pub mod renewal;
 pub mod rules;
 mod semantics;
 pub mod sign_up;
