@@ -128,8 +128,14 @@ fn both_engines_have_the_same_migrations_in_the_same_order() {
 /// The two texts of a migration differ in types and in nothing else.
 #[test]
 fn migrations_differ_only_in_types() {
-    const TYPES: &[(&str, &str)] =
-        &[("UUID", "BLOB"), ("BYTEA", "BLOB"), ("TIMESTAMPTZ", "TEXT"), ("JSONB", "TEXT"), ("BIGINT", "INTEGER")];
+    const TYPES: &[(&str, &str)] = &[
+        ("UUID", "BLOB"),
+        ("BYTEA", "BLOB"),
+        ("TIMESTAMPTZ", "TEXT"),
+        ("JSONB", "TEXT"),
+        ("BIGINT", "INTEGER"),
+        ("BOOLEAN", "INTEGER"),
+    ];
     for name in passarela::store::db::migration_names() {
         let read =
             |engine: &str| std::fs::read_to_string(root().join(format!("migrations/{engine}/{name}.sql"))).unwrap();

@@ -12,6 +12,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::wallet::apple::assets::Assets;
 use crate::wallet::apple::bundle::Bundle;
 use crate::wallet::apple::pass_json::{self, Identity};
+use crate::wallet::apple::several::put_together;
 use crate::wallet::apple::verify::{self, Contents, Report, Unpacked};
 use crate::wallet::apple::{certificates, inspect};
 use crate::wallet::check;
@@ -38,6 +39,13 @@ pub enum Pass {
         /// The serial number; one by chance if absent.
         #[arg(long)]
         serial: Option<String>,
+    },
+    /// Put up to 10 passes into one .pkpasses, which a phone adds with one tap.
+    Bundle {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        #[arg(short, long, value_name = "OUT.pkpasses")]
+        output: PathBuf,
     },
     /// Draw the card: its fields, its back, when and where it shows up, its signer, its files.
     Inspect { file: PathBuf },
@@ -104,6 +112,24 @@ impl Pass {
                     &json!({ "file": out, "bytes": bytes, "pass_type": made.pass_type, "serial": made.serial }),
                     || format!("{}: {bytes} bytes, {} {}", out.display(), made.pass_type, made.serial),
                 );
+                Ok(())
+            }
+            Self::Bundle { files, output: out } => {
+                let passes = files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+                let now = SystemClock.now();
+                for (file, pass) in files.iter().zip(&passes) {
+                    let report = verify::verify(pass, &[], now);
+                    if let Some(fault) = report.faults.first().filter(|_| !report.is_accepted()) {
+                        return Err(Failure::No(format!("{}: {fault}", file.display())));
+                    }
+                }
+                let together = put_together(&passes).map_err(|error| Failure::Usage(error.to_string()))?;
+                std::fs::write(&out, &together)
+                    .map_err(|error| Failure::Trouble(format!("{}: {error}", out.display())))?;
+                let (count, bytes) = (passes.len(), together.len());
+                output.print(&json!({ "file": out, "bytes": bytes, "passes": count }), || {
+                    format!("{}: {count} passes, {bytes} bytes", out.display())
+                });
                 Ok(())
             }
             Self::Inspect { file } => {

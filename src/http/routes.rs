@@ -116,6 +116,7 @@ pub fn doors() -> Vec<Door> {
         open(HEAD, "/p/{link}", add_page::page),
         open(GET, "/p/{link}/apple.pkpass", add_page::bundle),
         open(HEAD, "/p/{link}/apple.pkpass", add_page::bundle),
+        open(GET, "/p/{links}/apple.pkpasses", add_page::several),
         open(GET, "/p/{link}/google", add_page::google),
         open(GET, "/i/{brand}/{template}/{version}/{name:.*}", images::image),
         open(HEAD, "/i/{brand}/{template}/{version}/{name:.*}", images::image),

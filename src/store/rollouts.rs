@@ -256,8 +256,11 @@ pub async fn want_version(
         return Ok(());
     }
     on!(conn, |c| {
-        let mut query = QueryBuilder::new("UPDATE passes SET wanted_version = ");
-        query.push_bind(version);
+        let mut query = QueryBuilder::new("WITH v (brand_id, pass_id) AS (");
+        query.push_values(passes, |mut row, pass| {
+            row.push_bind(brand).push_bind(*pass);
+        });
+        query.push(") UPDATE passes SET wanted_version = ").push_bind(version);
         let due = |query: &mut QueryBuilder<_>| {
             if resigns {
                 query.push("status = 'active'");
@@ -272,16 +275,11 @@ pub async fn want_version(
             query.push(", forced_no = CASE WHEN status = 'active' THEN change_no + 1 ELSE forced_no END");
         }
         query.push(", publish_after = CASE WHEN change_no = published_no AND publish_after < ").push_bind(now);
-        query.push(" THEN ").push_bind(now).push(" ELSE publish_after END");
-        query.push(", change_no = CASE WHEN ");
+        query.push(" THEN ").push_bind(now).push(" ELSE publish_after END, change_no = CASE WHEN ");
         due(&mut query);
-        query.push(" THEN change_no + 1 ELSE change_no END WHERE brand_id = ").push_bind(brand);
-        query.push(" AND pass_id IN (");
-        let mut list = query.separated(", ");
-        for pass in passes {
-            list.push_bind(*pass);
-        }
-        query.push(")").build().execute(c).await.map(|_| ())
+        query.push(" THEN change_no + 1 ELSE change_no END");
+        query.push(" FROM v WHERE passes.brand_id = v.brand_id AND passes.pass_id = v.pass_id");
+        query.build().execute(c).await.map(|_| ())
     })
 }
 

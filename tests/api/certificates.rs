@@ -98,7 +98,7 @@ on_both_engines! {
             app.work().await;
             app.clock.advance(TimeDelta::seconds(1));
         }
-        assert_eq!(phone.list(&pass).await, [pass.serial.clone()]);
+        assert_eq!(phone.list(&pass).await, std::slice::from_ref(&pass.serial));
         let (_, view) = app.get(&format!("/api/v1/rollouts/{}", started[0].id), &app.one.key).await;
         assert_eq!((view["state"].as_str(), view["resigns"].as_bool()), (Some("finished"), Some(true)), "{view}");
     }

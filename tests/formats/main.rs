@@ -7,6 +7,7 @@ mod bundle;
 mod apple;
 mod archive;
 mod design;
+mod foreign;
 mod google;
 mod pass_json;
 mod sample;

@@ -7,8 +7,8 @@ mod words;
 use std::sync::LazyLock;
 
 use actix_web::http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, IF_NONE_MATCH, LOCATION, REFERRER_POLICY, RETRY_AFTER,
-    USER_AGENT,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, IF_NONE_MATCH, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, USER_AGENT,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path};
@@ -25,6 +25,7 @@ use crate::http::badges::Badges;
 use crate::http::bundle_body::{etag, if_modified_since, not_modified, respond};
 use crate::service::{App, Problem, bundles, read_pass, templates};
 use crate::store::passes::Pass;
+use crate::wallet::apple::several::{PASSES_MAX, PKPASSES, put_together};
 
 use card::{Card, draw};
 use words::{Words, words};
@@ -227,6 +228,36 @@ pub async fn bundle(request: HttpRequest, app: Data<App>, path: Path<String>) ->
         }
         // The page says why.
         Ok(None) => see_page(&request),
+        Err(problem) => explain(&request, &problem),
+    }
+}
+
+/// `GET /p/{link},{link}…/apple.pkpasses`: up to 10 passes of one brand, which a phone adds with one tap. Each link opens its
+/// own pass; those that are over are left out.
+pub async fn several(request: HttpRequest, app: Data<App>, path: Path<String>) -> HttpResponse {
+    let links: Vec<String> = path.into_inner().split(',').map(ToOwned::to_owned).collect();
+    let loaded = app.run(async move |app| {
+        if links.len() > PASSES_MAX {
+            return Err(Problem::invalid("", format!("at most {PASSES_MAX} passes")));
+        }
+        let mut passes = Vec::with_capacity(links.len());
+        for link in &links {
+            let (brand, pass) = read_pass::find_by_link(&app, link).await?;
+            if pass.status.is_good() {
+                passes.push(bundles::load(&app, brand.id, pass.id).await?.bundle.to_vec());
+            }
+        }
+        if passes.is_empty() {
+            return Err(Problem::NotFound { what: "pass" });
+        }
+        put_together(&passes).map_err(|error| Problem::invalid("", error.to_string()))
+    });
+    match loaded.await {
+        Ok(together) => HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "private, no-store"))
+            .insert_header((CONTENT_DISPOSITION, "inline; filename=\"passes.pkpasses\""))
+            .content_type(PKPASSES)
+            .body(together),
         Err(problem) => explain(&request, &problem),
     }
 }

@@ -14,7 +14,7 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
-use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
+use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectKeyIdentifier};
 use openssl::x509::{X509, X509Builder, X509Extension, X509Name, X509NameBuilder};
 
 /// The team that development certificates belong to.
@@ -123,6 +123,8 @@ impl Authority {
         let mut leaf = builder(&subject, self.certificate.subject_name(), key, serial, LEAF_DAYS, now)?;
         leaf.append_extension(BasicConstraints::new().critical().build()?)?;
         leaf.append_extension(KeyUsage::new().critical().digital_signature().build()?)?;
+        let key_id = SubjectKeyIdentifier::new().build(&leaf.x509v3_context(None, None))?;
+        leaf.append_extension(key_id)?;
         leaf.append_extension(ExtendedKeyUsage::new().client_auth().other("1.2.840.113635.100.4.14").build()?)?;
         let text = u8::try_from(pass_type.len()).unwrap_or(u8::MAX);
         leaf.append_extension(marker("1.2.840.113635.100.6.1.16", &[&[0x0c, text], pass_type.as_bytes()].concat())?)?;

@@ -2,7 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use crate::domain::locale::Locale;
 use crate::domain::text::is_control;
+use crate::wallet::apple::dictionary::{EVENT_LINKS, STYLES};
+use crate::wallet::apple::field_text::value;
+use crate::wallet::apple::rules::classic_style;
 use crate::wallet::apple::signer::{moment, readable};
 use crate::wallet::apple::verify::Report;
 
@@ -32,17 +36,18 @@ pub fn draw(report: &Report) -> String {
         lines.push(row(format.trim_start_matches("PKBarcodeFormat"), &text(code, "altText").unwrap_or_default()));
     }
     lines.push(rule('└', '┘'));
-    for (label, value) in fields(pass, "backFields") {
-        lines.push(format!("  {label}: {value}"));
+    for area in ["backFields", "additionalInfoFields"] {
+        lines.extend(fields(pass, area).map(|(label, value)| format!("  {label}: {value}")));
     }
-    for key in ["passTypeIdentifier", "teamIdentifier", "serialNumber", "webServiceURL", "expirationDate", "voided"] {
-        if let Some(value) = pass.get(key) {
-            lines.push(format!("  {key}: {}", plain(value)));
-        }
+    lines.extend(about(pass));
+    if let Some(signature) = &report.signature {
+        let end = moment(signature.signer.not_after()).map(|end| end.format("%Y-%m-%d").to_string());
+        let signer = safe(&readable(signature.signer.subject_name()));
+        lines.push(format!("  signed by: {signer} (until {})", end.unwrap_or_default()));
+        lines.extend(signature.signed_at.map(|at| format!("  signed at: {at}")));
     }
-    if let Some(signer) = report.signer() {
-        let end = moment(signer.not_after()).map(|end| end.format("%Y-%m-%d").to_string()).unwrap_or_default();
-        lines.push(format!("  signed by: {} (until {end})", safe(&readable(signer.subject_name()))));
+    for (language, strings) in &report.strings {
+        lines.push(format!("  language: {} ({} texts)", safe(language), strings.len()));
     }
     for (name, content) in &report.files {
         lines.push(format!("  {:>8} bytes  {}", content.len(), safe(name)));
@@ -50,15 +55,61 @@ pub fn draw(report: &Report) -> String {
     lines.join("\n")
 }
 
-fn style(pass: &Map<String, Value>) -> Option<&Value> {
-    ["storeCard", "coupon", "eventTicket", "generic", "boardingPass"].iter().find_map(|style| pass.get(*style))
+/// Keys that say who, until when, and where to, in the order in which they are asked after.
+const TOLD: &[&str] = &[
+    "passTypeIdentifier",
+    "teamIdentifier",
+    "serialNumber",
+    "webServiceURL",
+    "expirationDate",
+    "voided",
+    "relevantDate",
+    "groupingIdentifier",
+    "sharingProhibited",
+    "appLaunchURL",
+    "preferredStyleSchemes",
+];
+
+/// Dates, places, beacons, links and tags.
+fn about(pass: &Map<String, Value>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let style = STYLES.iter().filter(|style| pass.contains_key(**style)).copied().collect::<Vec<_>>().join(", ");
+    lines.push(format!("  style: {style}"));
+    lines.extend(TOLD.iter().filter_map(|key| Some(format!("  {key}: {}", plain(pass.get(*key)?)))));
+    let list = |key: &str| pass.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
+    for date in list("relevantDates") {
+        let dates = ["date", "relevantDate", "startDate", "endDate"].iter().filter_map(|key| text(date, key));
+        let mut dates: Vec<String> = dates.collect();
+        dates.dedup();
+        lines.push(format!("  relevant: {}", dates.join(" to ")));
+    }
+    for place in list("locations") {
+        let part = |key| text(place, key).unwrap_or_default();
+        lines.push(format!("  place: {}, {}  {}", part("latitude"), part("longitude"), part("relevantText")));
+    }
+    for beacon in list("beacons") {
+        let part = |key| text(beacon, key).unwrap_or_default();
+        let (major, minor) = (part("major"), part("minor"));
+        lines.push(format!("  beacon: {} {major} {minor}  {}", part("proximityUUID"), part("relevantText")));
+    }
+    for key in EVENT_LINKS.iter().filter_map(|key| Some((key.name, pass.get(key.name)?))) {
+        lines.push(format!("  {}: {}", key.0, plain(key.1)));
+    }
+    if let Some(nfc) = pass.get("nfc").and_then(Value::as_object) {
+        lines.push(format!("  nfc: {}", text(nfc, "message").unwrap_or_default()));
+    }
+    for (tag, value) in pass.get("semantics").and_then(Value::as_object).into_iter().flatten() {
+        lines.push(format!("  {}: {}", safe(tag), plain(value)));
+    }
+    lines
 }
 
 fn fields<'a>(pass: &'a Map<String, Value>, area: &str) -> impl Iterator<Item = (String, String)> + 'a {
-    let list = style(pass).and_then(|style| style.get(area)).and_then(Value::as_array);
+    let style = classic_style(pass).map(|(_, style)| style);
+    let list = style.and_then(|style| style.get(area)).and_then(Value::as_array);
     list.into_iter().flatten().map(|field| {
-        let part = |key| field.get(key).map(plain).unwrap_or_default();
-        (part("label"), part("value"))
+        let label = field.get("label").map(plain).unwrap_or_default();
+        (label, safe(&value(field, &ToOwned::to_owned, Locale::En)))
     })
 }
 
@@ -69,7 +120,7 @@ fn text(object: &Map<String, Value>, key: &str) -> Option<String> {
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => safe(text),
-        other => other.to_string(),
+        other => safe(&other.to_string()),
     }
 }
 
