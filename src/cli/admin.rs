@@ -18,9 +18,9 @@ use crate::service::rollouts::Plan;
 use crate::service::templates::Installed;
 use crate::service::{App, brands, keys, templates};
 use crate::store::{Db, brands as stored};
-use crate::wallet::check;
 use crate::wallet::design::Design;
 use crate::wallet::preview::{self, Look, Scene};
+use crate::wallet::{check, key_tables};
 
 #[derive(Debug, Subcommand)]
 pub enum Brand {
@@ -78,6 +78,8 @@ pub enum Key {
 pub enum Template {
     /// Check a design's folder: every fault, with its file and line.
     Check { folder: PathBuf },
+    /// Print every key that a pass can have, and who gives it (docs/pass-keys.md).
+    Keys,
     /// Draw a design's sample pass as phones show it, as SVG or PNG.
     Preview {
         folder: PathBuf,
@@ -212,6 +214,9 @@ impl Template {
                 if checked.is_err() {
                     return Err(Failure::No(format!("{} has faults", folder.display())));
                 }
+            }
+            Self::Keys => {
+                output.print(&json!({ "markdown": key_tables::page() }), || key_tables::page().trim_end().to_owned())
             }
             Self::Preview { folder, output: out, look, locale, scale } => {
                 let bytes = draw(&folder, &out, look, locale, scale)?;

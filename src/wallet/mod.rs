@@ -6,6 +6,7 @@ pub mod design;
 pub mod dictionary;
 pub mod fault;
 pub mod google;
+pub mod key_tables;
 pub mod keys;
 pub mod preview;
 pub mod render;

@@ -9,6 +9,7 @@ mod archive;
 mod design;
 mod foreign;
 mod google;
+mod guide;
 mod pass_json;
 mod sample;
 mod schema;

@@ -3,6 +3,9 @@
 //! (`pass verify`), and the designer's guide.
 
 mod check;
+mod table;
+
+pub use table::table;
 
 pub use check::{check, coerce, is_moment, read_moment};
 
