@@ -6,6 +6,7 @@ mod bundle;
 
 mod apple;
 mod archive;
+mod corpus;
 mod design;
 mod foreign;
 mod google;

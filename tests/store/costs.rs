@@ -12,7 +12,7 @@ use passarela::domain::secret::Secret;
 use passarela::store::devices::AskedSince;
 use passarela::store::passes::{self, Filter};
 use passarela::store::publication::Published;
-use passarela::store::{Conn, Db, Tx, customers, deliveries, devices, events, programs, publication};
+use passarela::store::{Conn, Db, Tx, customers, deliveries, devices, events, programs, publication, rollouts};
 
 use crate::app::{PASS_TYPE, TestApp};
 use crate::apple_web_service::Phone;
@@ -123,6 +123,23 @@ async fn costs(app: &TestApp, ids: &[PassId]) -> BTreeMap<&'static str, usize> {
         "touch_program, late",
         instructions(db, async |c| passes::touch_program(c, brand, program, late, 500).await).await.1,
     );
+    let template = first.template_id;
+    let (page, cost) =
+        instructions(db, async |c| rollouts::lock_passes(c, brand, template, PassId::FIRST, 50).await).await;
+    assert_eq!(page.len(), 50);
+    costs.insert("lock_passes", cost);
+    let wanted = instructions(db, async |c| rollouts::want_version(c, brand, held, 1, false, now).await).await;
+    costs.insert("want_version", wanted.1);
+    costs.insert(
+        "count_waiting",
+        instructions(db, async |c| rollouts::count_waiting(c, brand, template, 1_000).await).await.1,
+    );
+    costs.insert(
+        "count_refused",
+        instructions(db, async |c| rollouts::count_refused(c, brand, template, 1, 100).await).await.1,
+    );
+    let due = instructions(db, async |c| rollouts::next_due_brand(c, None, now).await).await;
+    costs.insert("next_due_brand of roll-outs", due.1);
     let late = DeviceId::new(uuid::Uuid::max());
     costs.insert(
         "list_forgotten, late",
