@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Failure, Output, certs, serve};
+use super::{Failure, Output, certs, designs, serve};
 use crate::app::{self, Role};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -21,11 +21,11 @@ use crate::domain::secret::Personal;
 use crate::service::customers::{Details, Selector};
 use crate::service::issue_pass::{self, Order, TemplateRef};
 use crate::service::programs::{self, NewProgram};
+use crate::service::rollouts::Plan;
 use crate::service::{App, brands, keys, read_pass, templates};
 use crate::store::brands::Brand;
 use crate::store::passes::Pass;
 use crate::telemetry;
-use crate::wallet::design::Files;
 
 #[derive(Debug, Args)]
 pub struct Demo {
@@ -41,18 +41,6 @@ pub struct Demo {
 }
 
 const PASS_TYPE: &str = "pass.example.padaria-aurora";
-
-/// The design of the demo's brand, inside the program: `demo` needs no other file.
-macro_rules! design {
-    ($($name:literal)+) => {
-        [$(($name, include_bytes!(concat!("../../pass-templates/clube-aurora/", $name)).as_slice())),+]
-    };
-}
-pub const DESIGN: [(&str, &[u8]); 13] = design!(
-    "template.toml" "pt-BR.toml" "en.toml" "es.toml"
-    "icon.png" "icon@2x.png" "icon@3x.png" "logo.png" "logo@2x.png" "logo@3x.png"
-    "strip.png" "strip@2x.png" "strip@3x.png"
-);
 
 /// What `--json` prints when the demo is ready to serve; null for what does not exist yet.
 #[derive(Serialize)]
@@ -187,8 +175,13 @@ async fn seed(app: &App) -> Result<(Brand, Pass), Failure> {
             brands::create(app, "Padaria Aurora", Locale::PtBr, "America/Sao_Paulo", &pass_types).await?
         }
     };
-    let files: Files = DESIGN.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect();
-    let template = templates::install(app, brand.id, PASS_TYPE, files, None).await?.template;
+    let mut card = None;
+    for files in designs::shipped() {
+        // An older version of the demo may have made passes: they follow.
+        let installed = templates::install(app, brand.id, PASS_TYPE, files, Some(Plan::default())).await?;
+        card.get_or_insert(installed.template);
+    }
+    let template = card.ok_or_else(|| Failure::Trouble("no design is shipped".to_owned()))?;
     let program = ensure_program(app, brand.id).await?;
     let data = json!({ "points": 120, "tier": "Prata", "next_reward": "Pão de queijo · 200 pontos" });
     let order = Order {

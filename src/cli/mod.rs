@@ -5,6 +5,7 @@ mod backup;
 mod bench;
 mod certs;
 mod demo;
+mod designs;
 mod doctor;
 mod pass;
 mod serve;

@@ -11,6 +11,7 @@ mod design;
 mod foreign;
 mod google;
 mod guide;
+mod literal;
 mod pass_json;
 mod sample;
 mod schema;

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Map, Value};
 
-use super::super::demo::{self, DESIGN};
-use super::super::{Failure, certs};
+use super::super::{Failure, certs, demo, designs};
 use crate::app;
 use crate::clock::{SystemClock, random_alphanumeric};
 use crate::config::Config;
@@ -21,7 +20,7 @@ use crate::service::{App, brands, templates};
 use crate::store::brands::Brand;
 use crate::store::passes::Pass;
 use crate::store::templates::Template;
-use crate::wallet::design::Files;
+use crate::wallet::design::Design;
 
 pub const PASS_TYPE: &str = "pass.example.bench";
 
@@ -29,7 +28,8 @@ pub struct Installation {
     folder: PathBuf,
     pub app: App,
     pub brand: Brand,
-    pub template: Template,
+    /// The shipped designs as templates, the loyalty card first, each with the data of its sample.
+    pub templates: Vec<(Template, Map<String, Value>)>,
     pub program: ProgramId,
 }
 
@@ -37,10 +37,6 @@ impl Drop for Installation {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.folder));
     }
-}
-
-pub fn design_files() -> Files {
-    DESIGN.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect()
 }
 
 impl Installation {
@@ -60,7 +56,12 @@ impl Installation {
         }
         let pass_types = [PASS_TYPE.to_owned()];
         let brand = brands::create(&app, "Padaria Aurora", Locale::PtBr, "America/Sao_Paulo", &pass_types).await?;
-        let template = templates::install(&app, brand.id, PASS_TYPE, design_files(), None).await?.template;
+        let mut installed = Vec::new();
+        for files in designs::shipped() {
+            let design = Design::parse(&files).map_err(|faults| Failure::Trouble(faults.to_string()))?;
+            let template = templates::install(&app, brand.id, PASS_TYPE, files, None).await?.template;
+            installed.push((template, design.sample.data));
+        }
         let new = NewProgram {
             name: "Clube Aurora".to_owned(),
             external_id: None,
@@ -69,21 +70,25 @@ impl Installation {
         let reply = programs::create(&app, brand.id, new, None, |program| program.id.to_string().into_bytes()).await?;
         let program =
             String::from_utf8_lossy(&reply.body).parse().map_err(|_| Failure::Trouble("no program".to_owned()))?;
-        Ok(Self { folder, app, brand, template, program })
+        Ok(Self { folder, app, brand, templates: installed, program })
     }
 
-    /// Issues passes as the API does; their ids.
-    pub async fn issue(&self, count: usize) -> Result<Vec<PassId>, Failure> {
+    /// Issues passes as the API does, of each of the first `kinds` templates in turn; their ids.
+    pub async fn issue(&self, count: usize, kinds: usize) -> Result<Vec<PassId>, Failure> {
         let mut passes = Vec::with_capacity(count);
         for number in 0..count {
-            let data = json!({ "points": number, "tier": "Prata", "next_reward": "Pão de queijo" });
+            let Some((template, sample)) = self.templates.get(number % kinds.clamp(1, self.templates.len())) else {
+                break;
+            };
+            let mut data = sample.clone();
+            data.insert("points".to_owned(), number.into());
             let order = Order {
-                template: TemplateRef::Id(self.template.id),
+                template: TemplateRef::Id(template.id),
                 program: self.program,
                 customer: Selector::Identifier(IdentifierKind::CardNumber, Personal::new(format!("7401{number:08}"))),
                 details: Details { name: Some(Some(Personal::new("Ana Souza".to_owned()))), ..Details::default() },
                 external_id: None,
-                data: Personal::new(data.as_object().cloned().unwrap_or_default()),
+                data: Personal::new(data),
                 hash: [0; 32],
             };
             let body = |_: &App, pass: &Pass, _| pass.id.to_string().into_bytes();

@@ -4,6 +4,7 @@ mod installation;
 mod publish;
 mod serve;
 mod sign;
+mod verify;
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub struct Bench {
 enum What {
     /// Published content to bundle, against bare RSA signatures of the same OpenSSL.
     Sign,
+    /// Looking at a bundle as a phone does, on one core.
+    Verify,
     /// Database to content to bundle, against bare RSA signatures of the same OpenSSL.
     Publish,
     /// Apple's web service over real sockets with a million registrations, against a handler that answers the same
@@ -80,6 +83,7 @@ impl Bench {
         let seconds = Duration::from_secs(self.seconds.max(1));
         match self.what {
             What::Sign => sign::run(seconds, output),
+            What::Verify => verify::run(seconds, output),
             What::Publish => publish::run(seconds, self.database_url, output).await,
             What::Serve { registrations } => serve::run(seconds, self.database_url, registrations, output).await,
         }

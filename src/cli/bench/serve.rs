@@ -60,7 +60,7 @@ pub async fn run(
         return Ok(());
     }
     let place = Installation::new(database_url).await?;
-    let passes = place.issue(PASSES).await?;
+    let passes = place.issue(PASSES, 1).await?;
     register(&place, &passes, registrations).await?;
     let mut samples = Vec::with_capacity(passes.len());
     for pass in &passes {

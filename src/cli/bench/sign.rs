@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
 
+use super::super::designs;
 use super::super::{Failure, Output, certs};
-use super::installation::{PASS_TYPE, design_files};
+use super::installation::PASS_TYPE;
 use super::{Measure, compare, cores};
 use crate::clock::{Clock as _, SystemClock, random_alphanumeric};
 use crate::config::Config;
@@ -30,7 +31,7 @@ pub fn run(seconds: Duration, output: Output) -> Result<(), Failure> {
     drop(std::fs::remove_dir_all(&folder));
     let signer = found.signer(PASS_TYPE).ok_or_else(|| trouble(&"no signer"))?;
 
-    let design = Design::parse(&design_files()).map_err(|error| trouble(&error))?;
+    let design = Design::parse(&designs::card()).map_err(|error| trouble(&error))?;
     let renderer = Renderer::new(design).map_err(|error| trouble(&error))?;
     let assets = Arc::new(Assets::new(renderer.design()));
     let name = Personal::new("Ana Souza".to_owned());

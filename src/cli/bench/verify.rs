@@ -1,0 +1,46 @@
+//! Looking at a bundle as a phone does, on one core.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::{Failure, Output, certs, designs};
+use super::installation::PASS_TYPE;
+use super::{Measure, slice};
+use crate::clock::{Clock as _, SystemClock, random_alphanumeric};
+use crate::config::Config;
+use crate::wallet::apple::assets::Assets;
+use crate::wallet::apple::bundle::Bundle;
+use crate::wallet::apple::pass_json::{self, Identity};
+use crate::wallet::apple::{certificates, verify};
+use crate::wallet::check;
+
+pub fn run(seconds: Duration, output: Output) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    let folder = std::env::temp_dir().join(format!("passarela-bench-{}", random_alphanumeric(&SystemClock, 12)));
+    let mut config = Config::defaults();
+    config.apple.certs_dir = folder.clone();
+    let trouble = |error: &dyn std::fmt::Display| Failure::Trouble(error.to_string());
+    certs::ensure_dev(&config, PASS_TYPE, false)?;
+    let found = certificates::read(&folder, now).map_err(|error| trouble(&error))?;
+    drop(std::fs::remove_dir_all(&folder));
+    let signer = found.signer(PASS_TYPE).ok_or_else(|| trouble(&"no signer"))?;
+    let roots = [signer.intermediate().clone()];
+    for files in designs::shipped() {
+        let renderer = check::check(&files).map_err(|faults| trouble(&faults))?.renderer;
+        let design = renderer.design();
+        let content = check::render_sample(&renderer, design.sample.today).map_err(|error| trouble(&error))?;
+        let identity = Identity { pass_type: PASS_TYPE, team: signer.team(), web_service_url: None };
+        let pass = pass_json::render(&content, &design.apple, identity);
+        let bundle = Bundle::sign(&Arc::new(Assets::new(design)), &pass, None, signer, now);
+        let bundle = bundle.map_err(|error| trouble(&error))?.to_vec();
+        if let Some(fault) = verify::verify(&bundle, &roots, now).faults.first() {
+            return Err(trouble(fault));
+        }
+        let look = |_| drop(std::hint::black_box(verify::verify(&bundle, &roots, now)));
+        let (count, time) = slice(1, seconds, &look);
+        let note = format!("{}: {} bytes, with the chain; no limit: it is its own work", design.name, bundle.len());
+        let rate = count as f64 / time.as_secs_f64();
+        Measure::new("verify, one core", rate, None, time.as_secs_f64(), note).print(output);
+    }
+    Ok(())
+}
