@@ -7,7 +7,10 @@ use passarela::wallet::apple::verify;
 use passarela::wallet::design::{Design, Files, archive, images};
 use passarela::wallet::render::Renderer;
 
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A reader by the name of its target and of its corpus.
+type Target = (&'static str, fn(&[u8]));
+
+pub const TARGETS: &[Target] = &[
     ("design_zip", design_zip),
     ("template", template),
     ("strings", strings),

@@ -29,6 +29,7 @@ CREATE TABLE rollouts (
     hold_secs BIGINT NOT NULL,
     per_minute BIGINT,
     total BIGINT NOT NULL,
+    refused_seen BIGINT NOT NULL,
     touched BIGINT NOT NULL,
     touched_to UUID NOT NULL,
     next_at TIMESTAMPTZ NOT NULL,

@@ -29,6 +29,7 @@ CREATE TABLE rollouts (
     hold_secs INTEGER NOT NULL,
     per_minute INTEGER,
     total INTEGER NOT NULL,
+    refused_seen INTEGER NOT NULL,
     touched INTEGER NOT NULL,
     touched_to BLOB NOT NULL,
     next_at TEXT NOT NULL,

@@ -35,6 +35,9 @@ pub enum Certs {
         /// Apple's portal replaces it; some people want it there.
         #[arg(long)]
         email: Option<String>,
+        /// Replace a request that waits for Apple's answer.
+        #[arg(long)]
+        again: bool,
     },
     /// Put the certificate that Apple issued for a request (`pass.cer`) in its place.
     Import { file: PathBuf },
@@ -73,9 +76,9 @@ impl Certs {
                 output.print(&json!({ "pass_type": pass_type, "folder": folder }), || format!("{}", folder.display()));
                 Ok(())
             }
-            Self::Csr { pass_type, email } => {
+            Self::Csr { pass_type, email, again } => {
                 check_pass_type(&pass_type)?;
-                let made = renewal::request(certs_dir, &pass_type, email.as_deref()).map_err(refused)?;
+                let made = renewal::request(certs_dir, &pass_type, email.as_deref(), again).map_err(refused)?;
                 output.print(&json!({ "pass_type": pass_type, "csr": made.csr, "key": made.key }), || {
                     format!(
                         "{}\nGive it to developer.apple.com (Certificates, Pass Type ID Certificate), then: passarela certs import pass.cer",
@@ -130,7 +133,7 @@ async fn rollout(
     let app = app::open(config, Arc::new(SystemClock)).await?;
     let brand = brand_of(&app, code).await?;
     let plan = Plan { canary_percent: None, per_minute, ..Plan::default() };
-    let started = rollouts::start_resigning(&app, brand.id, pass_type, plan).await?;
+    let (started, left_out) = rollouts::start_resigning(&app, brand.id, pass_type, plan).await?;
     let lines =
         started.iter().map(|rollout| format!("{}  {}  {} passes", rollout.id, rollout.template_id, rollout.total));
     let text = lines.collect::<Vec<_>>().join("\n");
@@ -138,8 +141,14 @@ async fn rollout(
         .iter()
         .map(|rollout| json!({ "id": rollout.id, "template_id": rollout.template_id, "total": rollout.total }))
         .collect();
-    output.print(&json!({ "rollouts": rows }), || if text.is_empty() { "no passes".to_owned() } else { text });
-    Ok(())
+    output.print(&json!({ "rollouts": rows, "left_out": left_out }), || {
+        if text.is_empty() && left_out.is_empty() { "no passes".to_owned() } else { text }
+    });
+    if left_out.is_empty() {
+        return Ok(());
+    }
+    let names = left_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Err(Failure::No(format!("another roll-out is under way; come again when it is over: {names}")))
 }
 
 pub fn ensure_dev(config: &Config, pass_type: &str, nfc: bool) -> Result<(), Failure> {
@@ -175,6 +184,10 @@ fn status(config: &Config, output: Output) -> Result<(), Failure> {
     for (pass_type, fault) in &found.faults {
         lines.push(format!("{pass_type}  cannot sign: {fault}"));
         rows.push(json!({ "pass_type": pass_type, "fault": fault.to_string() }));
+    }
+    for pass_type in &found.requested {
+        lines.push(format!("{pass_type}  waits for Apple's certificate; then: passarela certs import pass.cer"));
+        rows.push(json!({ "pass_type": pass_type, "fault": null, "requested": true }));
     }
     if lines.is_empty() {
         lines.push(format!("no pass types under {}", config.apple.certs_dir.display()));

@@ -14,7 +14,7 @@ type Design = (&'static str, &'static [(&'static str, &'static [u8])]);
 const SHIPPED: [Design; 3] = [
     design!("clube-aurora": "en.toml" "es.toml" "icon.png" "icon@2x.png" "icon@3x.png" "logo.png" "logo@2x.png" "logo@3x.png" "pt-BR.toml" "strip.png" "strip@2x.png" "strip@3x.png" "template.toml"),
     design!("cafe-da-tarde": "en.toml" "es.toml" "icon.png" "icon@2x.png" "icon@3x.png" "logo.png" "logo@2x.png" "logo@3x.png" "pt-BR.toml" "strip.png" "strip@2x.png" "strip@3x.png" "template.toml"),
-    design!("noite-aurora": "artwork.png" "artwork@2x.png" "artwork@3x.png" "en.toml" "es.toml" "icon.png" "icon@2x.png" "icon@3x.png" "logo.png" "logo@2x.png" "logo@3x.png" "pt-BR.toml" "strip.png" "strip@2x.png" "strip@3x.png" "template.toml"),
+    design!("noite-aurora": "en.toml" "es.toml" "icon.png" "icon@2x.png" "icon@3x.png" "logo.png" "logo@2x.png" "logo@3x.png" "pt-BR.toml" "strip.png" "strip@2x.png" "strip@3x.png" "template.toml"),
 ];
 
 /// The files of every shipped design.

@@ -91,10 +91,13 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut Contents) -> Result<(), 
         if files.len() >= 200 || prefix.matches('/').count() > 3 {
             return Err(Failure::No(format!("{} holds too much to be a pass", folder.display())));
         }
-        if entry.file_type()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             read_folder(&entry.path(), &format!("{name}/"), files)?;
-        } else {
+        } else if kind.is_file() && entry.metadata()?.len() <= 30 * 1024 * 1024 {
             files.insert(name, read(&entry.path())?);
+        } else {
+            return Err(Failure::No(format!("{} is no file of a pass", entry.path().display())));
         }
     }
     Ok(())
@@ -174,7 +177,7 @@ fn verdict(reports: &[(String, Report)], is_good: bool, is_unchained: bool) -> S
     let mut lines = Vec::new();
     for (name, report) in reports {
         let prefix = if name.is_empty() { String::new() } else { format!("{name}: ") };
-        lines.extend(report.faults.iter().map(|fault| format!("{prefix}{fault}")));
+        lines.extend(report.faults.iter().map(|fault| inspect::safe(&format!("{prefix}{fault}"))));
     }
     match (is_good, is_unchained) {
         (true, true) => lines.push("valid (who issued the certificate is not judged without --ca)".to_owned()),

@@ -29,8 +29,8 @@ text_enum! {
     }
 }
 
-/// Passes that one step marks at most: what one transaction may touch.
-pub const STEP_MAX: i64 = 500;
+/// Passes that one step marks at most: SQLite's one writer is held for some milliseconds, not longer.
+pub const STEP_MAX: i64 = 200;
 
 /// Marked passes that wait to be published, at which the next step waits too: an interactive change is published before
 /// them, and never has more than these at the publisher's door.
@@ -62,7 +62,7 @@ pub struct Progress {
 pub struct Seen {
     /// Marked passes that wait to be published, counted up to [`WAITING_MAX`].
     pub waiting: i64,
-    /// Passes that the new version could not show, counted a little beyond what is bearable.
+    /// Passes that the new version could not show since somebody last looked.
     pub refused: i64,
 }
 
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_pace_is_even() {
         let now = DateTime::UNIX_EPOCH;
-        for (per_minute, limit, millis) in [(1, 1, 60_000), (600, 10, 1_000), (30_000, 500, 1_000), (60_000, 500, 500)]
+        for (per_minute, limit, millis) in [(1, 1, 60_000), (600, 10, 1_000), (12_000, 200, 1_000), (60_000, 200, 200)]
         {
             let rest = Progress { per_minute: Some(per_minute), ..progress(Stage::Rest) };
             let again_at = now + TimeDelta::milliseconds(millis);

@@ -1,7 +1,7 @@
 //! Pictures of templates and passes: what a request asks for, and the answer.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use serde::Deserialize;
 
 use crate::domain::locale::Locale;
@@ -43,6 +43,7 @@ impl Asked {
     pub fn answer(&self, picture: Vec<u8>) -> HttpResponse {
         HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "private, no-cache"))
+            .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'; img-src data:; style-src 'unsafe-inline'"))
             .content_type(if self.is_png() { "image/png" } else { "image/svg+xml" })
             .body(picture)

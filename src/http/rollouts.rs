@@ -62,7 +62,7 @@ pub fn view(rollout: Rollout, waiting: Option<i64>) -> RolloutView {
         canary,
         hold_minutes: hold_secs / 60,
         per_minute,
-        total: total.max(touched),
+        total,
         done: touched,
         waiting,
         created_at,

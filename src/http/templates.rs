@@ -121,7 +121,7 @@ pub async fn upload(
     };
     let plan = query.rollout.unwrap_or(true).then_some(plan);
     let installed = app.run(async move |app| {
-        let files = templates::unpack(zip.0).await?;
+        let files = templates::unpack(&app, zip.0).await?;
         let pass_type = match query.pass_type {
             Some(pass_type) => pass_type,
             None => brands::only_pass_type(&app, brand).await?,

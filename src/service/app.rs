@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
@@ -20,6 +20,9 @@ use crate::store::{Db, installation};
 use crate::wallet::apple::certificates::Certificates;
 use crate::wallet::keys::MasterKey;
 
+/// Designs that are looked at at the same time; whoever comes then is asked to come again.
+const UPLOADS_MAX: usize = 2;
+
 /// Shared by every request and worker; cloning is cheap.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
@@ -34,6 +37,8 @@ pub struct Parts {
     pub bundles: Bundles,
     pub reads: Reads,
     pub previews: Previews,
+    /// Uploaded designs that are looked at: pictures are decoded, which takes a core and some megabytes.
+    pub(super) uploads: Semaphore,
     /// Brands by code. A code never changes and a brand is never removed, so an entry is right for ever.
     pub(super) brands: RwLock<HashMap<String, Brand>>,
     /// Wakes the publisher of this process at once; others find the work by their poll.
@@ -73,6 +78,7 @@ impl App {
             bundles,
             reads: Reads::default(),
             previews: Previews::default(),
+            uploads: Semaphore::new(UPLOADS_MAX),
             brands: RwLock::default(),
             changed: Notify::new(),
             rolled: Notify::new(),

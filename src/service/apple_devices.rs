@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::domain::ids::{BrandId, DeliveryId, DeviceId};
+use crate::domain::pass::Lane;
 use crate::domain::secret::Secret;
 use crate::domain::tag::Tag;
 use crate::service::bundles::{self, usable_signer};
@@ -58,8 +59,8 @@ pub async fn register(app: &App, brand: &Brand, pass: &PassRef, device: &NewDevi
         record(app, &mut tx.conn(), brand.id, "pass.added", &served, device_id).await?;
         if tag_n > first_tag_n {
             let delay = TimeDelta::seconds(i64::try_from(app.config.delivery.registration_delay_secs).unwrap_or(5));
-            let row = (DeliveryId::new(app.clock.new_id()), device_id);
-            deliveries::enqueue(&mut tx.conn(), brand.id, &[row], "interactive", now + delay, now).await?;
+            let row = (DeliveryId::new(app.clock.new_id()), device_id, Lane::Interactive);
+            deliveries::enqueue(&mut tx.conn(), brand.id, &[row], now + delay, now).await?;
             // What the phone downloaded may be any version since the first: let it come and look. Its tag, learnt from
             // its other passes, may be newer than this pass's, so the registration gets a tag of its own.
             let tag = brands::take_tags(&mut tx.conn(), brand.id, &pass.pass_type, 1).await?;

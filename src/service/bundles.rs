@@ -90,6 +90,15 @@ pub fn usable_signer(app: &App, pass_type: &str) -> Result<Arc<Signer>, Problem>
         .ok_or_else(|| Problem::NoSigner { pass_type: pass_type.to_owned() })
 }
 
+/// Computes something that takes a signature, when its turn has come.
+pub async fn in_turn<T: Send + 'static>(app: &App, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let waiting = app.bundles.queue.try_acquire().map_err(|_| Problem::Busy)?;
+    let turn = app.bundles.signing.acquire().await.map_err(Problem::internal)?;
+    let done = tokio::task::spawn_blocking(work).await.map_err(Problem::internal)?;
+    drop((turn, waiting));
+    Ok(done)
+}
+
 async fn sign(app: &App, brand: BrandId, content: AppleContent) -> Result<Bundle, Problem> {
     let signer = usable_signer(app, &content.pass_type)?;
     if let Some(bundle) = find_ready(app, &content.apple_hash, &signer).await {

@@ -105,12 +105,14 @@ async fn try_issue(
         data: order.data.clone(),
     };
     let pass = fresh.make(app, brand, now);
-    let behind = Behind { template: &template, program: &program, customer: &customer, card_number, member_since };
+    let made_with = MadeWith::live(&template);
+    let behind =
+        Behind { template: &template, program: &program, customer: &customer, card_number, member_since, made_with };
     let rendered = render(app, brand, &behind.source(&pass), &version)?;
     record(app, &mut tx.conn(), brand, "pass.issued", &pass).await?;
     // Kept is the id alone: the answer carries the link, and whoever has the link has the pass.
     once::end(&mut tx.conn(), brand.id, once, 201, pass.id.to_string().into_bytes()).await?;
-    if !insert(app, &mut tx.conn(), brand, &pass, template.live_version, rendered).await? {
+    if !insert(app, &mut tx.conn(), brand, &pass, made_with, rendered).await? {
         drop(tx);
         let mut reader = app.db.read().await?;
         let first = find_first(app, &mut reader.conn(), brand, order, external_id, body).await?;
@@ -231,6 +233,23 @@ pub(super) struct Behind<'a> {
     pub customer: &'a Customer,
     pub card_number: Option<Personal<String>>,
     pub member_since: DateTime<Utc>,
+    pub made_with: MadeWith,
+}
+
+/// The template version of a new pass, and what a reissued one takes over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MadeWith {
+    pub template_version: i64,
+    /// The version that a roll-out wants for it; 0: the template's live one.
+    pub wanted_version: i64,
+    pub signed_up_at: Option<DateTime<Utc>>,
+}
+
+impl MadeWith {
+    /// A pass that nothing came before.
+    pub const fn live(template: &Template) -> Self {
+        Self { template_version: template.live_version, wanted_version: 0, signed_up_at: None }
+    }
 }
 
 impl Behind<'_> {
@@ -241,7 +260,7 @@ impl Behind<'_> {
             serial: pass.serial.clone(),
             code_id: pass.code_id.clone(),
             template_id: self.template.id,
-            template_version: self.template.live_version,
+            template_version: self.made_with.template_version,
             program_id: self.program.id,
             status: pass.status,
             data: Json(pass.data.reveal().clone()),
@@ -260,7 +279,7 @@ impl Behind<'_> {
             program_name: self.program.name.clone(),
             program_time_zone: self.program.time_zone.clone(),
             member_since: self.member_since,
-            signed_up_at: None,
+            signed_up_at: self.made_with.signed_up_at,
         }
     }
 }
@@ -283,7 +302,7 @@ pub(super) async fn insert(
     conn: &mut Conn<'_>,
     brand: &Brand,
     pass: &Pass,
-    template_version: i64,
+    made_with: MadeWith,
     rendered: Rendered,
 ) -> Result<bool, Problem> {
     let tag = brands::take_tags(conn, brand.id, &pass.pass_type, 1).await?;
@@ -293,7 +312,9 @@ pub(super) async fn insert(
         last_modified: next_last_modified(pass.created_at.timestamp(), None),
         publish_after: pass.created_at + rest,
         render_at: rendered.render_at,
-        template_version,
+        template_version: made_with.template_version,
+        wanted_version: made_with.wanted_version,
+        signed_up_at: made_with.signed_up_at,
         apple: rendered.apple,
         apple_hash: rendered.apple_hash,
         google: rendered.google,

@@ -44,7 +44,7 @@ pub async fn of_template(
         return Err(Problem::NotFound { what: "version" });
     }
     let ready = templates::load(app, brand, template, version).await?;
-    let drawing = app.previews.0.acquire().await.map_err(Problem::internal)?;
+    let drawing = app.previews.0.try_acquire().map_err(|_| Problem::Busy)?;
     let job = tokio::task::spawn_blocking(move || {
         let sample = render_sample(&ready.renderer, ready.renderer.design().sample.today);
         let content = sample.map_err(|error| Problem::TemplateRefused { detail: error.to_string() })?;
@@ -66,7 +66,7 @@ pub async fn of_pass(app: &App, brand: BrandId, pass: PassId, wanted: Wanted) ->
     let ready = templates::load(app, brand.id, source.template_id, source.template_version).await?;
     let locale = source.customer_locale.as_deref().and_then(Locale::for_tag);
     let wanted = Wanted { locale: wanted.locale.or(locale), ..wanted };
-    let drawing = app.previews.0.acquire().await.map_err(Problem::internal)?;
+    let drawing = app.previews.0.try_acquire().map_err(|_| Problem::Busy)?;
     let for_job = app.clone();
     let job = tokio::task::spawn_blocking(move || {
         let (content, _) = content_of(&for_job, &brand, &source, &ready)?;

@@ -1,6 +1,6 @@
 //! From a committed change to what phones are served, and to whom it is told.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -168,11 +168,20 @@ async fn render_all(
     brand: &Brand,
     sources: Vec<Source>,
 ) -> Result<Vec<(Source, Result<Rendered, Problem>)>, Problem> {
-    let mut prepared: HashMap<_, Arc<TemplateVersion>> = HashMap::new();
+    // A version that cannot be read refuses its own passes, and no others.
+    let mut prepared: HashMap<_, Option<Arc<TemplateVersion>>> = HashMap::new();
     for source in &sources {
         let key = (source.template_id, source.template_version);
         if let std::collections::hash_map::Entry::Vacant(place) = prepared.entry(key) {
-            place.insert(templates::load(app, brand.id, key.0, key.1).await?);
+            let loaded = templates::load(app, brand.id, key.0, key.1).await;
+            place.insert(match loaded {
+                Ok(version) => Some(version),
+                Err(problem @ Problem::Internal(_)) => {
+                    tracing::error!(template.id = %key.0, "{} version {} cannot be read: {problem}", key.0, key.1);
+                    None
+                }
+                Err(problem) => return Err(problem),
+            });
         }
     }
     let (app, brand) = (app.clone(), brand.clone());
@@ -180,7 +189,8 @@ async fn render_all(
         let one = |source: Source| {
             let template = prepared.get(&(source.template_id, source.template_version));
             let rendered = template
-                .ok_or_else(|| Problem::internal("a template was not prepared"))
+                .and_then(Option::as_ref)
+                .ok_or_else(|| Problem::TemplateRefused { detail: "the version cannot be read".to_owned() })
                 .and_then(|template| render(&app, &brand, &source, template));
             (source, rendered)
         };
@@ -251,16 +261,8 @@ async fn store(
             google_hash: rendered.google_hash,
         });
     }
-    let of_lane = |lane: Lane| -> Vec<PassId> {
-        visible.iter().filter(|(_, known)| *known == lane).map(|(pass, _)| *pass).collect()
-    };
-    let mut lanes = Vec::new();
-    for lane in [Lane::Interactive, Lane::Bulk] {
-        let passes = of_lane(lane);
-        let queued = queue_holders(app, &mut tx.conn(), brand, lane, &passes, None).await?;
-        batch.devices_queued += queued.rows;
-        lanes.push((lane, passes, queued));
-    }
+    let queued = queue_holders(app, &mut tx.conn(), brand, &visible, None).await?;
+    batch.devices_queued += queued.rows;
     publication::settle_unchanged(&mut tx.conn(), brand, &unchanged, now).await?;
     if !visible.is_empty() {
         let count = i64::try_from(visible.len()).map_err(Problem::internal)?;
@@ -276,13 +278,12 @@ async fn store(
     tx.commit().await?;
     batch.published.extend(changed.iter().map(|published| published.pass));
     batch.unchanged += unchanged.len();
-    for (lane, passes, mut queued) in lanes {
-        while queued.is_more {
-            let mut tx = app.db.begin().await?;
-            queued = queue_holders(app, &mut tx.conn(), brand, lane, &passes, queued.last).await?;
-            tx.commit().await?;
-            batch.devices_queued += queued.rows;
-        }
+    let mut rest_of = queued;
+    while let Some(after) = rest_of.more {
+        let mut tx = app.db.begin().await?;
+        rest_of = queue_holders(app, &mut tx.conn(), brand, &visible, Some(after)).await?;
+        tx.commit().await?;
+        batch.devices_queued += rest_of.rows;
     }
     if !skipped.is_empty() {
         let mut tx = app.db.begin().await?;
@@ -295,22 +296,32 @@ async fn store(
 /// What one transaction queued.
 struct Queued {
     rows: u64,
-    last: Option<DeviceId>,
-    is_more: bool,
+    /// The last device, if there may be others after it.
+    more: Option<DeviceId>,
 }
 
+/// Queues the devices that hold any of `passes`, those after one, in order; a device that holds passes of both lanes is told
+/// at once.
 async fn queue_holders(
     app: &App,
     conn: &mut Conn<'_>,
     brand: BrandId,
-    lane: Lane,
-    passes: &[PassId],
+    passes: &[(PassId, Lane)],
     after: Option<DeviceId>,
 ) -> Result<Queued, Problem> {
     let now = app.clock.now();
-    let devices = deliveries::list_holding_devices(conn, brand, passes, after, DEVICES_MAX).await?;
-    let rows: Vec<_> = devices.iter().map(|device| (DeliveryId::new(app.clock.new_id()), *device)).collect();
-    let queued = deliveries::enqueue(conn, brand, &rows, lane.as_str(), now, now).await?;
-    let is_more = i64::try_from(devices.len()).is_ok_and(|count| count == DEVICES_MAX);
-    Ok(Queued { rows: queued, last: devices.last().copied(), is_more })
+    let mut holders: BTreeMap<DeviceId, Lane> = BTreeMap::new();
+    let mut more: Option<DeviceId> = None;
+    for lane in [Lane::Bulk, Lane::Interactive] {
+        let ids: Vec<PassId> = passes.iter().filter(|(_, known)| *known == lane).map(|(pass, _)| *pass).collect();
+        let devices = deliveries::list_holding_devices(conn, brand, &ids, after, DEVICES_MAX).await?;
+        if i64::try_from(devices.len()).is_ok_and(|count| count == DEVICES_MAX) {
+            // Both lanes go on from where the shorter one ends.
+            more = more.min(devices.last().copied()).or(devices.last().copied());
+        }
+        holders.extend(devices.into_iter().map(|device| (device, lane)));
+    }
+    let within = holders.into_iter().filter(|(device, _)| more.is_none_or(|last| *device <= last));
+    let rows: Vec<_> = within.map(|(device, lane)| (DeliveryId::new(app.clock.new_id()), device, lane)).collect();
+    Ok(Queued { rows: deliveries::enqueue(conn, brand, &rows, now, now).await?, more })
 }

@@ -1,23 +1,29 @@
 //! Reissuing: a new serial, token and links for what a pass says, and the old one voided.
 
 use crate::domain::ids::PassId;
-use crate::service::issue_pass::{Behind, FreshPass, card_number, insert, record};
+use crate::service::issue_pass::{Behind, FreshPass, MadeWith, card_number, insert, record};
 use crate::service::publish::render;
 use crate::service::{App, Problem, templates as ready_templates};
 use crate::store::brands::Brand;
 use crate::store::passes::{self, Pass};
-use crate::store::{customers, members, programs, templates};
+use crate::store::{customers, members, programs, publication, templates};
 
 /// The successor of a pass; asking again answers the same one.
 pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Problem> {
     let missing = || Problem::NotFound { what: "pass" };
     // Ready before the transaction begins: inside it, no second connection is asked for.
-    let template = {
+    let (template, made_with) = {
         let mut reader = app.db.read().await?;
-        let known = passes::find(&mut reader.conn(), brand.id, old).await?.ok_or_else(missing)?;
-        templates::find(&mut reader.conn(), brand.id, known.template_id).await?.ok_or_else(missing)?
+        let sources = publication::load_sources(&mut reader.conn(), brand.id, &[old]).await?;
+        let source = sources.into_iter().next().ok_or_else(missing)?;
+        let template = templates::find(&mut reader.conn(), brand.id, source.template_id).await?.ok_or_else(missing)?;
+        // The version of the old one, wherever a roll-out is; and who signed up is not asked again.
+        let (template_version, signed_up_at) = (source.template_version, source.signed_up_at);
+        let is_live = template_version == template.live_version;
+        let wanted_version = if is_live { 0 } else { template_version };
+        (template, MadeWith { template_version, wanted_version, signed_up_at })
     };
-    let version = ready_templates::load(app, brand.id, template.id, template.live_version).await?;
+    let version = ready_templates::load(app, brand.id, template.id, made_with.template_version).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let successor = PassId::new(app.clock.new_id());
@@ -44,13 +50,14 @@ pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Prob
         data: old.data.clone(),
     };
     let pass = Pass { id: successor, ..fresh.make(app, brand, now) };
+    let member_since = ensured.1;
     let behind =
-        Behind { template: &template, program: &program, customer: &customer, card_number, member_since: ensured.1 };
+        Behind { template: &template, program: &program, customer: &customer, card_number, member_since, made_with };
     let rendered = render(app, brand, &behind.source(&pass), &version)?;
     passes::release_external_id(&mut tx.conn(), brand.id, old.id).await?;
     record(app, &mut tx.conn(), brand, "pass.voided", &old).await?;
     record(app, &mut tx.conn(), brand, "pass.reissued", &pass).await?;
-    if !insert(app, &mut tx.conn(), brand, &pass, template.live_version, rendered).await? {
+    if !insert(app, &mut tx.conn(), brand, &pass, made_with, rendered).await? {
         return Err(Problem::ExternalIdTaken);
     }
     tx.commit().await?;

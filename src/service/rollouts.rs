@@ -5,6 +5,10 @@ use serde_json::json;
 
 use crate::domain::ids::{BrandId, PassId, RolloutId, TemplateId};
 use crate::domain::rollout::{Progress, RolloutState, STEP_MAX, Seen, Stage, Step, WAITING_MAX, next, tail_from};
+
+/// Refused passes that are counted beyond those that somebody saw.
+const COUNTED_MAX: i64 = 100;
+
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::Conn;
@@ -66,16 +70,16 @@ pub async fn start(
 }
 
 /// Begins to sign and publish the live passes of a brand again, template by template: with a new certificate, for instance.
-/// A template whose roll-out of a version is under way is left out: that one does the same.
+/// A template that has a roll-out under way is left out, and named in the second list.
 pub async fn start_resigning(
     app: &App,
     brand: BrandId,
     pass_type: Option<&str>,
     plan: Plan,
-) -> Result<Vec<Rollout>, Problem> {
+) -> Result<(Vec<Rollout>, Vec<TemplateId>), Problem> {
     let plan = plan.check()?;
     let templates_found = rollouts::list_with_passes(&mut app.db.read().await?.conn(), brand, pass_type).await?;
-    let mut started = Vec::new();
+    let (mut started, mut left_out) = (Vec::new(), Vec::new());
     for (template, total) in templates_found {
         let mut tx = app.db.begin().await?;
         let found = templates::find(&mut tx.conn(), brand, template).await?;
@@ -85,10 +89,12 @@ pub async fn start_resigning(
             record(app, &mut tx.conn(), brand, "rollout.started", &rollout).await?;
             tx.commit().await?;
             started.push(rollout);
+        } else {
+            left_out.push(template);
         }
     }
     app.rolled.notify_one();
-    Ok(started)
+    Ok((started, left_out))
 }
 
 /// The same in a transaction of the caller's.
@@ -101,13 +107,14 @@ pub(super) async fn start_in(
     plan: Plan,
     total: i64,
 ) -> Result<Rollout, Problem> {
+    // First: a step that is just making the one before live is waited for.
+    rollouts::supersede(conn, brand, template, app.clock.now()).await?;
     let found = templates::find(conn, brand, template).await?.ok_or(Problem::NotFound { what: "template" })?;
     let to_version = version.unwrap_or(found.version);
     if !(1..=found.version).contains(&to_version) {
         return Err(Problem::invalid("/version", format!("must be from 1 to {}", found.version)));
     }
     let rollout = fresh(app, &found, to_version, plan, total);
-    rollouts::supersede(conn, brand, template, rollout.created_at).await?;
     if !rollouts::insert(conn, brand, &rollout).await? {
         return Err(Problem::Busy); // another began in the same moment
     }
@@ -132,6 +139,7 @@ fn fresh(app: &App, template: &Template, to_version: i64, plan: Plan, total: i64
         hold_secs: if canary > 0 { plan.hold_minutes * 60 } else { 0 },
         per_minute: plan.per_minute,
         total,
+        refused_seen: 0,
         touched: 0,
         touched_to: PassId::FIRST,
         next_at: now,
@@ -182,12 +190,30 @@ pub async fn order(app: &App, brand: BrandId, rollout: RolloutId, order: Order) 
         return if found.state == to { Ok(found) } else { Err(Problem::RolloutOver { state: found.state }) };
     }
     if order == Order::Abort {
-        templates::set_live(&mut tx.conn(), brand, found.template_id, found.to_version, found.from_version).await?;
+        let (seen, back) = (Some(found.to_version), found.from_version);
+        templates::set_live(&mut tx.conn(), brand, found.template_id, seen, back).await?;
     }
     record(app, &mut tx.conn(), brand, kind, &found).await?;
     tx.commit().await?;
+    if order == Order::Abort && !found.resigns {
+        take_back(app, brand, &found).await?;
+    }
     app.rolled.notify_one();
     Ok(found)
+}
+
+/// After an abort: passes that were marked for the version and do not have it yet are published with the one before.
+async fn take_back(app: &App, brand: BrandId, rollout: &Rollout) -> Result<(), Problem> {
+    let (template, to, from) = (rollout.template_id, rollout.to_version, rollout.from_version);
+    loop {
+        let mut tx = app.db.begin().await?;
+        let taken = rollouts::unwant_version(&mut tx.conn(), brand, template, to, from, STEP_MAX).await?;
+        tx.commit().await?;
+        if taken < STEP_MAX.unsigned_abs() {
+            break;
+        }
+    }
+    super::templates::retry_refused(app, brand, template, from).await
 }
 
 /// The brand after `after` with a roll-out that has a step to make.
@@ -201,9 +227,10 @@ pub async fn step(app: &App, brand: BrandId) -> Result<bool, Problem> {
     let mut tx = app.db.begin().await?;
     let Some(mut rollout) = rollouts::lock_due(&mut tx.conn(), brand, now).await? else { return Ok(false) };
     let (template, version) = (rollout.template_id, rollout.to_version);
+    let refused = rollouts::count_refused(&mut tx.conn(), brand, template, rollout.refused_seen + COUNTED_MAX).await?;
     let seen = Seen {
         waiting: rollouts::count_waiting(&mut tx.conn(), brand, template, WAITING_MAX).await?,
-        refused: rollouts::count_refused(&mut tx.conn(), brand, template, version, 100).await?,
+        refused: (refused - rollout.refused_seen).max(0),
     };
     let progress = Progress {
         stage: rollout.stage,
@@ -216,17 +243,22 @@ pub async fn step(app: &App, brand: BrandId) -> Result<bool, Problem> {
     rollout.updated_at = now;
     match next(&progress, seen, now) {
         Step::Wait { until } => rollout.next_at = until,
-        Step::Pause { refused } => {
-            rollout.state = RolloutState::Paused;
-            rollout.reason = Some(format!("{refused} passes cannot be shown by version {version}"));
+        Step::Pause { .. } => {
+            // Whoever resumes it has seen these.
+            (rollout.state, rollout.refused_seen) = (RolloutState::Paused, refused);
+            rollout.reason = Some(format!("{refused} passes are refused with version {version}"));
             record(app, &mut tx.conn(), brand, "rollout.paused", &rollout).await?;
             tracing::error!(template.id = %template, "the roll-out of {template} is paused: {refused} passes are refused");
         }
         Step::Enter(stage) => enter(&mut tx.conn(), brand, &mut rollout, stage, now).await?,
         Step::Touch { limit, again_at } => {
             let passes = rollouts::lock_passes(&mut tx.conn(), brand, template, rollout.touched_to, limit).await?;
-            rollouts::want_version(&mut tx.conn(), brand, &passes, version, rollout.resigns, now).await?;
-            let count = i64::try_from(passes.len()).unwrap_or(STEP_MAX);
+            if rollout.resigns {
+                rollouts::want_signature(&mut tx.conn(), brand, &passes, now).await?;
+            } else {
+                rollouts::want_version(&mut tx.conn(), brand, &passes, version, now).await?;
+            }
+            let count = i64::try_from(passes.len()).map_err(Problem::internal)?;
             rollout.touched_to = passes.last().copied().unwrap_or(rollout.touched_to);
             if rollout.stage != Stage::Tail {
                 rollout.touched += count;
@@ -254,7 +286,7 @@ async fn enter(
     (rollout.stage_at, rollout.next_at) = (now, now);
     if stage == Stage::Rest {
         // From here on new passes are made with it.
-        templates::set_live(conn, brand, rollout.template_id, rollout.from_version, rollout.to_version).await?;
+        templates::set_live(conn, brand, rollout.template_id, None, rollout.to_version).await?;
     }
     Ok(())
 }
@@ -268,7 +300,8 @@ async fn over(
     now: chrono::DateTime<chrono::Utc>,
 ) -> Result<(), Problem> {
     match rollout.stage {
-        Stage::Canary => rollout.canary = rollout.touched, // fewer than were counted
+        // There are fewer than were counted.
+        Stage::Canary => enter(conn, brand, rollout, Stage::Hold, now).await?,
         // Passes that were issued meanwhile are signed with what signs now.
         Stage::Rest if !rollout.resigns => {
             rollout.touched_to = PassId::new(tail_from(rollout.stage_at));

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::secret::Personal;
 use crate::domain::text;
 use crate::service::apple_devices::{PassRef, authenticate};
-use crate::service::bundles::usable_signer;
+use crate::service::bundles::{self, usable_signer};
 use crate::service::customers::{self, Details};
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem, templates};
@@ -26,6 +26,9 @@ pub struct Answers {
     pub country: Option<Personal<String>>,
 }
 
+/// Bytes of a phone's token at most.
+const TOKEN_MAX: usize = 512;
+
 /// Characters of one answer at most.
 const ANSWER_MAX: usize = 200;
 
@@ -42,6 +45,12 @@ pub async fn sign_up(
     token: &[u8],
     answers: &Answers,
 ) -> Result<Vec<u8>, Problem> {
+    // Signed is what a pass's manifest is signed with: anything that could be one is refused, or whoever holds a card could
+    // make any other.
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_.:-".contains(byte);
+    if !(1..=TOKEN_MAX).contains(&token.len()) || !token.iter().all(is_token) {
+        return Err(Problem::BadJson { detail: "a personalizationToken is wanted".to_owned() });
+    }
     let served = if has_token { authenticate(app, brand, pass).await? } else { find(app, brand, pass).await? };
     let template = templates::load(app, brand.id, served.template_id, served.template_version).await?;
     let Some(form) = &template.renderer.design().sign_up else { return Err(Problem::NotFound { what: "form" }) };
@@ -49,8 +58,9 @@ pub async fn sign_up(
     let kept = asked_for(&form.fields, answers);
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    // The customer before their passes, as everybody locks them.
+    let known = crate::store::customers::find_for_update(&mut tx.conn(), brand.id, served.customer_id).await?;
     if passes::set_signed_up(&mut tx.conn(), brand.id, served.pass_id, now).await? {
-        let known = crate::store::customers::find(&mut tx.conn(), brand.id, served.customer_id).await?;
         let name = kept.get("name").and_then(Value::as_str).map(|name| Personal::new(name.to_owned()));
         let is_nameless = known.is_some_and(|customer| customer.name.is_none());
         let attributes = json!({ "sign_up": kept }).as_object().cloned().unwrap_or_default();
@@ -68,8 +78,7 @@ pub async fn sign_up(
         app.changed.notify_one();
     }
     let token = token.to_vec();
-    let signed = tokio::task::spawn_blocking(move || signer.sign(&token, now));
-    signed.await.map_err(Problem::internal)?.map_err(Problem::internal)
+    bundles::in_turn(app, move || signer.sign(&token, now)).await?.map_err(Problem::internal)
 }
 
 async fn find(app: &App, brand: &Brand, pass: &PassRef) -> Result<ServedState, Problem> {

@@ -59,6 +59,15 @@ fn reread(app: &App) -> Result<bool, Problem> {
             None => tracing::error!("passes of {pass_type} cannot be signed: {fault}"),
         }
     }
+    // A folder that is away, because somebody is moving it, is no order to stop.
+    for (pass_type, signer) in &before.signers {
+        let is_gone =
+            !fresh.signers.contains_key(pass_type) && !fresh.faults.iter().any(|(known, _)| known == pass_type);
+        if is_gone && signer.check_time(now).is_ok() {
+            tracing::error!("the certificate of {pass_type} is gone from its folder; it signs on until a restart");
+            fresh.signers.insert(pass_type.clone(), Arc::clone(signer));
+        }
+    }
     let ids = |certificates: &Certificates| -> Vec<(String, [u8; 32])> {
         certificates.signers.iter().map(|(pass_type, signer)| (pass_type.clone(), *signer.id())).collect()
     };

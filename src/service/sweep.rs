@@ -4,6 +4,7 @@
 use chrono::TimeDelta;
 
 use crate::domain::ids::{BrandId, DeliveryId, DeviceId};
+use crate::domain::pass::Lane;
 use crate::service::{App, Problem};
 use crate::store::{brands, deliveries, idempotency, logs, publication};
 
@@ -57,10 +58,11 @@ async fn queue_forgotten(app: &App, brand: BrandId) -> Result<u64, Problem> {
 }
 
 async fn enqueue(app: &App, brand: BrandId, devices: &[DeviceId]) -> Result<u64, Problem> {
-    let rows: Vec<_> = devices.iter().map(|device| (DeliveryId::new(app.clock.new_id()), *device)).collect();
+    let row = |device: &DeviceId| (DeliveryId::new(app.clock.new_id()), *device, Lane::Bulk);
+    let rows: Vec<_> = devices.iter().map(row).collect();
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    let queued = deliveries::enqueue(&mut tx.conn(), brand, &rows, "bulk", now, now).await?;
+    let queued = deliveries::enqueue(&mut tx.conn(), brand, &rows, now, now).await?;
     tx.commit().await?;
     Ok(queued)
 }

@@ -26,15 +26,19 @@ pub struct TemplateVersion {
     pub form: Option<Vec<u8>>,
 }
 
-/// Versions kept ready in memory at most.
-const READY_MAX: u64 = 64;
+/// Bytes of versions kept ready in memory at most.
+const READY_MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The versions that are ready; a version never changes, so an entry is right for ever.
 pub struct Templates(moka::future::Cache<(BrandId, TemplateId, i64), Arc<TemplateVersion>>);
 
 impl Default for Templates {
     fn default() -> Self {
-        Self(moka::future::Cache::new(READY_MAX))
+        let weigh = |_: &(BrandId, TemplateId, i64), version: &Arc<TemplateVersion>| {
+            let images: usize = version.renderer.design().images.values().map(Vec::len).sum();
+            u32::try_from(2 * images + 64 * 1024).unwrap_or(u32::MAX)
+        };
+        Self(moka::future::Cache::builder().weigher(weigh).max_capacity(READY_MAX_BYTES).build())
     }
 }
 
@@ -57,7 +61,7 @@ pub async fn install(
     files: Files,
     plan: Option<Plan>,
 ) -> Result<Installed, Problem> {
-    let (files, checked) = check_design(files).await?;
+    let (files, checked) = check_design(app, files).await?;
     let design = checked.renderer.design();
     let (name, kind, notes) = (design.name.clone(), design.kind, checked.notes);
     if design.apple.keys.iter().any(|(key, _)| *key == "nfc") && !allows_nfc(app, pass_type) {
@@ -81,7 +85,16 @@ pub async fn install(
         }
         let stored = templates::list_files(&mut tx.conn(), brand, newest.id, newest.version).await?;
         if stored.into_iter().collect::<Files>() == files {
-            return Ok(Installed { template: newest, is_new: false, rollout: None, notes });
+            // What was stored without going out (by an older replica, for instance) goes out now.
+            let plan = plan.filter(|_| newest.live_version < newest.version);
+            let under_way = rollouts::has_active(&mut tx.conn(), brand, newest.id).await?;
+            let rollout = match plan.filter(|_| !under_way) {
+                Some(plan) => Some(start_in(app, &mut tx.conn(), brand, newest.id, None, plan.check()?, total).await?),
+                None => None,
+            };
+            tx.commit().await?;
+            app.rolled.notify_one();
+            return Ok(Installed { template: newest, is_new: false, rollout, notes });
         }
     }
     let template = Template {
@@ -94,6 +107,10 @@ pub async fn install(
         created_at: now,
         updated_at: now,
     };
+    // A roll-out's row before its template's, as its steps take them.
+    if let Some(known) = known.filter(|_| plan.is_some()) {
+        rollouts::supersede(&mut tx.conn(), brand, known.id, now).await?;
+    }
     let template = templates::next_version(&mut tx.conn(), brand, &template).await?;
     for (name, content) in &files {
         templates::insert_file(&mut tx.conn(), brand, template.id, template.version, name, content).await?;
@@ -114,14 +131,17 @@ pub async fn install(
 }
 
 /// The design in a zip, off the runtime's threads.
-pub async fn unpack(zip: bytes::Bytes) -> Result<Files, Problem> {
+pub async fn unpack(app: &App, zip: bytes::Bytes) -> Result<Files, Problem> {
+    let turn = app.uploads.try_acquire().map_err(|_| Problem::Busy)?;
     let job = tokio::task::spawn_blocking(move || archive::unpack(&zip));
     let unpacked = job.await.map_err(Problem::internal)?;
+    drop(turn);
     unpacked.map_err(|fault| Problem::DesignRefused { faults: Faults(vec![fault]) })
 }
 
 /// Looks at all of it, off the runtime's threads: pictures are decoded.
-async fn check_design(files: Files) -> Result<(Files, Checked), Problem> {
+async fn check_design(app: &App, files: Files) -> Result<(Files, Checked), Problem> {
+    let _turn = app.uploads.acquire().await.map_err(Problem::internal)?;
     let job = tokio::task::spawn_blocking(move || {
         let checked = check::check(&files).map_err(|faults| Problem::DesignRefused { faults })?;
         Ok((files, checked))
@@ -139,7 +159,12 @@ const RETRY_BATCH: i64 = 500;
 
 /// Lets the passes that the last version could not show be tried with this one at once. Whatever this does not come to is
 /// tried when its rest is over.
-async fn retry_refused(app: &App, brand: BrandId, template: TemplateId, version: i64) -> Result<(), Problem> {
+pub(super) async fn retry_refused(
+    app: &App,
+    brand: BrandId,
+    template: TemplateId,
+    version: i64,
+) -> Result<(), Problem> {
     loop {
         let mut tx = app.db.begin().await?;
         let now = app.clock.now();

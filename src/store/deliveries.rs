@@ -5,6 +5,7 @@ use sqlx::QueryBuilder;
 
 use super::db::{Conn, on};
 use crate::domain::ids::{BrandId, DeliveryId, DeviceId, PassId};
+use crate::domain::pass::Lane;
 
 /// The devices after `after` (in order of id) that hold any of `passes`; at most `limit`.
 pub async fn list_holding_devices(
@@ -32,12 +33,12 @@ pub async fn list_holding_devices(
 }
 
 /// One pending row per device; a device that has one keeps it, because what is told ("come and fetch") is the same.
-/// Each device comes with the id that its new row would have. The number of rows that are new or go out earlier.
+/// Each device comes with the id that its new row would have; in order of id, so that two who queue the same devices take
+/// turns. The number of rows that are new or go out earlier.
 pub async fn enqueue(
     conn: &mut Conn<'_>,
     brand: BrandId,
-    devices: &[(DeliveryId, DeviceId)],
-    lane: &str,
+    devices: &[(DeliveryId, DeviceId, Lane)],
     not_before: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<u64> {
@@ -48,11 +49,11 @@ pub async fn enqueue(
         let mut query = QueryBuilder::new(
             "INSERT INTO deliveries (brand_id, delivery_id, channel, lane, device_id, state, not_before, created_at) ",
         );
-        query.push_values(devices, |mut row, (id, device)| {
+        query.push_values(devices, |mut row, (id, device, lane)| {
             row.push_bind(brand)
                 .push_bind(*id)
                 .push("'apns'")
-                .push_bind(lane.to_owned())
+                .push_bind(lane.as_str())
                 .push_bind(*device)
                 .push("'pending'")
                 .push_bind(not_before)

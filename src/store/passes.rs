@@ -103,6 +103,10 @@ pub struct FirstContent {
     pub publish_after: DateTime<Utc>,
     pub render_at: Option<DateTime<Utc>>,
     pub template_version: i64,
+    /// The version that a roll-out wants for it; 0: the template's live one.
+    pub wanted_version: i64,
+    /// When its holder answered the phone's sign-up form, on the pass before this one.
+    pub signed_up_at: Option<DateTime<Utc>>,
     pub apple: Vec<u8>,
     pub apple_hash: Vec<u8>,
     pub google: Vec<u8>,
@@ -116,9 +120,9 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, pass: &Pass, first: &Fi
             brand_id, pass_id, pass_type, serial, link, code_id, token_key_version, program_id, customer_id, member_id,
             template_id, external_id, order_hash, data, status, created_at, updated_at, change_no, published_no,
             publish_after, lease_until, lease_no, render_at, first_tag_n, tag_n, last_modified, template_version,
-            apple_hash, google_hash)
+            apple_hash, google_hash, wanted_version, signed_up_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, 1, 1,
-                $17, $16, 0, $18, $19, $19, $20, $21, $22, $23)
+                $17, $16, 0, $18, $19, $19, $20, $21, $22, $23, $24, $25)
         ON CONFLICT (brand_id, external_id) DO NOTHING";
     const CONTENT: &str = "INSERT INTO pass_contents (brand_id, pass_id, apple, google) VALUES ($1, $2, $3, $4)";
     on!(conn, |c| {
@@ -146,6 +150,8 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, pass: &Pass, first: &Fi
             .bind(first.template_version)
             .bind(&first.apple_hash)
             .bind(&first.google_hash)
+            .bind(first.wanted_version)
+            .bind(first.signed_up_at)
             .execute(&mut *c)
             .await?
             .rows_affected();

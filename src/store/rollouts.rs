@@ -7,6 +7,13 @@ use super::db::{Conn, PerEngine, on};
 use crate::domain::ids::{BrandId, PassId, RolloutId, TemplateId};
 use crate::domain::rollout::{RolloutState, Stage};
 
+macro_rules! rollout_columns {
+    () => {
+        "rollout_id, template_id, from_version, to_version, resigns, state, stage, reason, canary, hold_secs, per_minute,
+         total, refused_seen, touched, touched_to, next_at, stage_at, created_at, updated_at"
+    };
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Rollout {
     #[sqlx(rename = "rollout_id")]
@@ -28,6 +35,8 @@ pub struct Rollout {
     pub per_minute: Option<i64>,
     /// Passes of the template when it began.
     pub total: i64,
+    /// Refused passes that somebody saw, and resumed nevertheless.
+    pub refused_seen: i64,
     /// Passes looked at so far.
     pub touched: i64,
     /// The last of them.
@@ -42,8 +51,9 @@ pub struct Rollout {
 pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, rollout: &Rollout) -> sqlx::Result<bool> {
     const SQL: &str = "
         INSERT INTO rollouts (brand_id, rollout_id, template_id, from_version, to_version, state, stage, reason, canary,
-            hold_secs, per_minute, total, touched, touched_to, next_at, stage_at, created_at, updated_at, resigns)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18)
+            hold_secs, per_minute, total, touched, touched_to, next_at, stage_at, created_at, updated_at, resigns,
+            refused_seen)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18, $19)
         ON CONFLICT DO NOTHING";
     on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
@@ -64,17 +74,14 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, rollout: &Rollout) -> s
         .bind(rollout.stage_at)
         .bind(rollout.created_at)
         .bind(rollout.resigns)
+        .bind(rollout.refused_seen)
         .execute(c)
         .await
         .map(|done| done.rows_affected() == 1))
 }
 
 pub async fn find(conn: &mut Conn<'_>, brand: BrandId, rollout: RolloutId) -> sqlx::Result<Option<Rollout>> {
-    const SQL: &str = "
-        SELECT rollout_id, template_id, from_version, to_version, resigns, state, stage, reason, canary, hold_secs,
-               per_minute, total,
-               touched, touched_to, next_at, stage_at, created_at, updated_at
-        FROM rollouts WHERE brand_id = $1 AND rollout_id = $2";
+    const SQL: &str = concat!("SELECT ", rollout_columns!(), " FROM rollouts WHERE brand_id = $1 AND rollout_id = $2");
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(rollout).fetch_optional(c).await)
 }
 
@@ -84,17 +91,26 @@ pub async fn list(
     after: Option<RolloutId>,
     limit: i64,
 ) -> sqlx::Result<Vec<Rollout>> {
-    const SQL: &str = "
-        SELECT rollout_id, template_id, from_version, to_version, resigns, state, stage, reason, canary, hold_secs,
-               per_minute, total,
-               touched, touched_to, next_at, stage_at, created_at, updated_at
-        FROM rollouts WHERE brand_id = $1 AND rollout_id > $2 ORDER BY rollout_id LIMIT $3";
+    const SQL: &str = concat!(
+        "SELECT ",
+        rollout_columns!(),
+        " FROM rollouts WHERE brand_id = $1 AND rollout_id > $2 ORDER BY rollout_id LIMIT $3"
+    );
     on!(conn, |c| sqlx::query_as(SQL)
         .bind(brand)
         .bind(after.unwrap_or(RolloutId::FIRST))
         .bind(limit)
         .fetch_all(c)
         .await)
+}
+
+/// Whether a template has a roll-out that runs or is paused.
+pub async fn has_active(conn: &mut Conn<'_>, brand: BrandId, template: TemplateId) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        SELECT EXISTS (
+            SELECT 1 FROM rollouts
+            WHERE brand_id = $1 AND template_id = $2 AND state IN ('running', 'paused'))";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(template).fetch_one(c).await)
 }
 
 /// Ends the template's roll-out that runs or is paused, if there is one, because a newer one takes its place.
@@ -152,18 +168,19 @@ pub async fn next_due_brand(
 
 /// One of the brand's that has a step to make, held until the transaction ends; one that another process holds is left out.
 pub async fn lock_due(conn: &mut Conn<'_>, brand: BrandId, now: DateTime<Utc>) -> sqlx::Result<Option<Rollout>> {
+    const DUE: &str = concat!(
+        "SELECT ",
+        rollout_columns!(),
+        " FROM rollouts WHERE brand_id = $1 AND state = 'running' AND next_at <= $2 ORDER BY next_at LIMIT 1"
+    );
     const SQL: PerEngine = PerEngine {
-        sqlite: "
-            SELECT rollout_id, template_id, from_version, to_version, resigns, state, stage, reason, canary, hold_secs,
-               per_minute,
-                   total, touched, touched_to, next_at, stage_at, created_at, updated_at
-            FROM rollouts WHERE brand_id = $1 AND state = 'running' AND next_at <= $2 ORDER BY next_at LIMIT 1",
-        postgres: "
-            SELECT rollout_id, template_id, from_version, to_version, resigns, state, stage, reason, canary, hold_secs,
-               per_minute,
-                   total, touched, touched_to, next_at, stage_at, created_at, updated_at
-            FROM rollouts WHERE brand_id = $1 AND state = 'running' AND next_at <= $2 ORDER BY next_at LIMIT 1
-            FOR NO KEY UPDATE SKIP LOCKED",
+        sqlite: DUE,
+        postgres: concat!(
+            "SELECT ",
+            rollout_columns!(),
+            " FROM rollouts WHERE brand_id = $1 AND state = 'running' AND next_at <= $2 ORDER BY next_at LIMIT 1
+              FOR NO KEY UPDATE SKIP LOCKED"
+        ),
     };
     let sql = conn.text(&SQL);
     on!(conn, |c| sqlx::query_as(sql).bind(brand).bind(now).fetch_optional(c).await)
@@ -173,7 +190,7 @@ pub async fn lock_due(conn: &mut Conn<'_>, brand: BrandId, now: DateTime<Utc>) -
 pub async fn advance(conn: &mut Conn<'_>, brand: BrandId, rollout: &Rollout) -> sqlx::Result<()> {
     const SQL: &str = "
         UPDATE rollouts SET state = $3, stage = $4, reason = $5, touched = $6, touched_to = $7, next_at = $8, stage_at = $9,
-            updated_at = $10
+            updated_at = $10, total = $11, refused_seen = $12
         WHERE brand_id = $1 AND rollout_id = $2";
     on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
@@ -186,6 +203,8 @@ pub async fn advance(conn: &mut Conn<'_>, brand: BrandId, rollout: &Rollout) -> 
         .bind(rollout.next_at)
         .bind(rollout.stage_at)
         .bind(rollout.updated_at)
+        .bind(rollout.total)
+        .bind(rollout.refused_seen)
         .execute(c)
         .await
         .map(|_| ()))
@@ -206,19 +225,13 @@ pub async fn count_waiting(conn: &mut Conn<'_>, brand: BrandId, template: Templa
     on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(template).bind(limit).fetch_one(c).await)
 }
 
-/// Passes that a template's version could not show, counted up to `limit`.
-pub async fn count_refused(
-    conn: &mut Conn<'_>,
-    brand: BrandId,
-    template: TemplateId,
-    version: i64,
-    limit: i64,
-) -> sqlx::Result<i64> {
+/// Marked passes of a template that are refused, and were not when they were marked; counted up to `limit`.
+pub async fn count_refused(conn: &mut Conn<'_>, brand: BrandId, template: TemplateId, limit: i64) -> sqlx::Result<i64> {
     const SQL: &str = "
         SELECT COUNT(*) FROM (
             SELECT 1 AS one FROM passes
-            WHERE brand_id = $1 AND template_id = $2 AND refused IS NOT NULL AND wanted_version = $3 LIMIT $4) AS refused";
-    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(template).bind(version).bind(limit).fetch_one(c).await)
+            WHERE brand_id = $1 AND template_id = $2 AND bulk_no > published_no AND refused IS NOT NULL LIMIT $3) AS refused";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(template).bind(limit).fetch_one(c).await)
 }
 
 /// The next passes of a template after one, in order of id, held until the transaction ends.
@@ -241,15 +254,14 @@ pub async fn lock_passes(
     on!(conn, |c| sqlx::query_scalar(sql).bind(brand).bind(template).bind(after).bind(limit).fetch_all(c).await)
 }
 
-/// Wants a version for locked passes. Those that are published with another are due (with `resigns`: all that are live),
-/// behind every change that somebody is waiting for: their place in the queue is now, and a change that waits already keeps
-/// its own.
+/// Wants a version for locked passes. Those that are published with another, or are about to be, are due, behind every
+/// change that somebody is waiting for: their place in the queue is now, and a change that waits already keeps its own. What
+/// another version refused is tried again with this one.
 pub async fn want_version(
     conn: &mut Conn<'_>,
     brand: BrandId,
     passes: &[PassId],
     version: i64,
-    resigns: bool,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     if passes.is_empty() {
@@ -260,27 +272,79 @@ pub async fn want_version(
         query.push_values(passes, |mut row, pass| {
             row.push_bind(brand).push_bind(*pass);
         });
-        query.push(") UPDATE passes SET wanted_version = ").push_bind(version);
-        let due = |query: &mut QueryBuilder<_>| {
-            if resigns {
-                query.push("status = 'active'");
-            } else {
-                query.push("template_version <> ").push_bind(version);
-            }
-        };
-        query.push(", bulk_no = CASE WHEN change_no = published_no AND ");
-        due(&mut query);
-        query.push(" THEN change_no + 1 ELSE bulk_no END");
-        if resigns {
-            query.push(", forced_no = CASE WHEN status = 'active' THEN change_no + 1 ELSE forced_no END");
-        }
-        query.push(", publish_after = CASE WHEN change_no = published_no AND publish_after < ").push_bind(now);
-        query.push(" THEN ").push_bind(now).push(" ELSE publish_after END, change_no = CASE WHEN ");
-        due(&mut query);
-        query.push(" THEN change_no + 1 ELSE change_no END");
-        query.push(" FROM v WHERE passes.brand_id = v.brand_id AND passes.pass_id = v.pass_id");
+        query.push(") UPDATE passes SET change_no = change_no + 1, wanted_version = ").push_bind(version);
+        query.push(
+            ", bulk_no = CASE WHEN change_no = published_no THEN change_no + 1 ELSE bulk_no END
+             , publish_after = CASE WHEN change_no = published_no OR refused IS NOT NULL THEN ",
+        );
+        query.push_bind(now);
+        query.push(" ELSE publish_after END, refused = NULL FROM v");
+        query.push(" WHERE passes.brand_id = v.brand_id AND passes.pass_id = v.pass_id AND (template_version <> ");
+        query.push_bind(version).push(" OR change_no > published_no OR wanted_version NOT IN (0, ").push_bind(version);
+        query.push("))").build().execute(c).await.map(|_| ())
+    })
+}
+
+/// Marks locked passes that are live to be published even if they look the same, behind every change that somebody is
+/// waiting for: to be signed again.
+pub async fn want_signature(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    passes: &[PassId],
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    if passes.is_empty() {
+        return Ok(());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new("WITH v (brand_id, pass_id) AS (");
+        query.push_values(passes, |mut row, pass| {
+            row.push_bind(brand).push_bind(*pass);
+        });
+        query.push(
+            ") UPDATE passes SET change_no = change_no + 1, forced_no = change_no + 1,
+                bulk_no = CASE WHEN change_no = published_no THEN change_no + 1 ELSE bulk_no END,
+                publish_after = CASE WHEN change_no = published_no THEN ",
+        );
+        query.push_bind(now).push(" ELSE publish_after END FROM v");
+        query.push(" WHERE passes.brand_id = v.brand_id AND passes.pass_id = v.pass_id AND status = 'active'");
         query.build().execute(c).await.map(|_| ())
     })
+}
+
+/// Takes a version back from up to `limit` passes that were marked for it and do not have it yet. How many.
+pub async fn unwant_version(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    template: TemplateId,
+    version: i64,
+    instead: i64,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    const SQL: PerEngine = PerEngine {
+        sqlite: "
+            UPDATE passes SET wanted_version = $4 WHERE brand_id = $1 AND pass_id IN (
+                SELECT pass_id FROM passes
+                WHERE brand_id = $1 AND template_id = $2 AND bulk_no > published_no AND wanted_version = $3
+                  AND template_version <> $3 LIMIT $5)",
+        postgres: "
+            WITH held AS MATERIALIZED (
+                SELECT pass_id FROM passes
+                WHERE brand_id = $1 AND template_id = $2 AND bulk_no > published_no AND wanted_version = $3
+                  AND template_version <> $3 ORDER BY pass_id LIMIT $5 FOR NO KEY UPDATE)
+            UPDATE passes SET wanted_version = $4
+            FROM held WHERE passes.brand_id = $1 AND passes.pass_id = held.pass_id",
+    };
+    let sql = conn.text(&SQL);
+    on!(conn, |c| sqlx::query(sql)
+        .bind(brand)
+        .bind(template)
+        .bind(version)
+        .bind(instead)
+        .bind(limit)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))
 }
 
 /// The brand's templates of a pass type (of every type if absent) that have passes, with the passes of each.

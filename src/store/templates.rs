@@ -72,16 +72,17 @@ pub async fn next_version(conn: &mut Conn<'_>, brand: BrandId, template: &Templa
         .await)
 }
 
-/// Makes a version the one that passes are made with, if `seen` still is.
+/// Makes a version the one that passes are made with, if `seen` still is (`None`: whichever is).
 pub async fn set_live(
     conn: &mut Conn<'_>,
     brand: BrandId,
     template: TemplateId,
-    seen: i64,
+    seen: Option<i64>,
     version: i64,
 ) -> sqlx::Result<bool> {
     const SQL: &str = "
-        UPDATE templates SET live_version = $4 WHERE brand_id = $1 AND template_id = $2 AND live_version = $3";
+        UPDATE templates SET live_version = $4 WHERE brand_id = $1 AND template_id = $2
+          AND ($3 IS NULL OR live_version = $3)";
     on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
         .bind(template)

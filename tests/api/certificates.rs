@@ -92,8 +92,10 @@ on_both_engines! {
         app.clock.advance(TimeDelta::seconds(5));
         app.work().await;
         assert!(phone.list(&pass).await.is_empty());
-        let started = start_resigning(app.app(), app.one.brand.id, None, Plan::default()).await.unwrap();
-        assert_eq!((started.len(), started[0].total), (1, 1));
+        let (started, left_out) = start_resigning(app.app(), app.one.brand.id, None, Plan::default()).await.unwrap();
+        assert_eq!((started.len(), started[0].total, left_out.len()), (1, 1, 0));
+        let (again, left_out) = start_resigning(app.app(), app.one.brand.id, None, Plan::default()).await.unwrap();
+        assert_eq!((again.len(), left_out.len()), (0, 1), "one is under way");
         for _ in 0..3 {
             app.work().await;
             app.clock.advance(TimeDelta::seconds(1));
@@ -157,6 +159,12 @@ on_both_engines! {
         assert!(customer["attributes"]["sign_up"].get("phone").is_none(), "what was not asked for is not kept");
         assert!(!customer["identifiers"].to_string().contains("ana@example.com"), "a form proves nothing");
 
+        // A manifest as a token would make whoever holds a card a signer of any pass.
+        for token in [r#"{"pass.json":"0000000000000000000000000000000000000000"}"#, "", &"a".repeat(600)] {
+            let body = json!({ "personalizationToken": token });
+            let response = app.http.post(format!("{url}/personalize")).json(&body).send().await.unwrap();
+            assert_eq!(response.status(), 400, "{token}");
+        }
         let wrong = app.http.post(format!("{url}/personalize")).header("authorization", "ApplePass wrong").json(&body);
         assert_eq!(wrong.send().await.unwrap().status(), 401);
         assert_eq!(app.http.post(format!("{url}/personalize")).body("{}").send().await.unwrap().status(), 400);
@@ -177,7 +185,10 @@ fn a_request_is_made_and_what_comes_back_is_put_in_its_place() {
     let now = SystemClock.now();
     let folder = own_certificates(false);
     let path = folder.path();
-    let made = renewal::request(path, PASS_TYPE, Some("ti@example.com")).unwrap();
+    let made = renewal::request(path, PASS_TYPE, Some("ti@example.com"), false).unwrap();
+    let key = std::fs::read(&made.key).unwrap();
+    assert!(renewal::request(path, PASS_TYPE, None, false).is_err(), "one waits");
+    assert_eq!(std::fs::read(&made.key).unwrap(), key);
     let output = std::process::Command::new("openssl")
         .args(["req", "-verify", "-noout", "-subject", "-in"])
         .arg(&made.csr)
@@ -211,7 +222,7 @@ fn a_request_is_made_and_what_comes_back_is_put_in_its_place() {
     dev_ca::ensure(other.path(), PASS_TYPE, [31 << 8, 31 << 9], now).unwrap();
     let stranger = other.path().join(PASS_TYPE).join("pass.pem");
     let error = renewal::import_certificate(path, &stranger, now).unwrap_err().to_string();
-    assert!(error.contains("does not belong to the certificate"), "{error}");
+    assert!(error.contains("for another"), "{error}");
 
     for (number, arguments) in
         [&[][..], &["-legacy", "-certpbe", "PBE-SHA1-RC2-40", "-keypbe", "PBE-SHA1-3DES"]].iter().enumerate()
@@ -228,7 +239,6 @@ fn a_request_is_made_and_what_comes_back_is_put_in_its_place() {
     assert_eq!(leaf(path).to_der().unwrap(), imported.to_der().unwrap());
 
     // A certificate for the key of the request.
-    let key = std::fs::read(&made.key).unwrap();
     std::fs::write(
         path.join(PASS_TYPE).join("request.key"),
         std::fs::read(other.path().join(PASS_TYPE).join("key.pem")).unwrap(),
@@ -237,7 +247,7 @@ fn a_request_is_made_and_what_comes_back_is_put_in_its_place() {
     let cer = other.path().join("pass.cer");
     std::fs::write(&cer, imported.to_der().unwrap()).unwrap();
     assert_eq!(renewal::import_certificate(path, &cer, now).unwrap(), PASS_TYPE);
-    assert!(!path.join(PASS_TYPE).join("request.key").exists() && !key.is_empty());
+    assert!(!path.join(PASS_TYPE).join("request.key").exists());
     let error = renewal::import_certificate(path, &cer, now).unwrap_err().to_string();
     assert!(error.contains("there is no request.key"), "{error}");
 }

@@ -178,8 +178,14 @@ on_both_engines! {
         }
         let (_, view) = app.get(&path, key).await;
         assert_eq!(view["state"], "paused", "{view}");
-        assert!(view["reason"].as_str().unwrap().contains("1 passes cannot be shown"), "{view}");
+        assert!(view["reason"].as_str().unwrap().contains("1 passes are refused"), "{view}");
         assert_eq!(Phone::new(&app, "phone").fetch(&pass, None).await.0, 200, "the phone keeps what it had");
         assert_eq!(app.post(&format!("{path}/abort"), key, &json!({})).await.1["state"], "aborted");
+        // The version before takes it again, and the next change reaches the phone.
+        app.patch(&format!("/api/v1/passes/{}", pass.id), key, &json!({ "data": { "tier": "Platina" } })).await;
+        app.clock.advance(TimeDelta::seconds(2));
+        app.work().await;
+        let (_, _, json) = Phone::new(&app, "phone").fetch(&pass, None).await;
+        assert!(json.unwrap().to_string().contains("Platina"));
     }
 }

@@ -138,7 +138,12 @@ fn every_fault_names_its_file_and_line() {
         (plus("x = \n"), template, here, "is not TOML"),
         (beside("logo.png", b"GIF89a"), "logo.png", !here, "is not a PNG image"),
         (beside("banner.png", b""), "banner.png", !here, "is no image of a pass"),
-        (beside("background.png", b""), "background.png", !here, "is not shown by a pass of the kind loyalty"),
+        (
+            beside("background.png", &files()["icon.png"]),
+            "background.png",
+            !here,
+            "is not shown by a pass of the kind loyalty",
+        ),
         (beside("logo@4x.png", b""), "logo@4x.png", !here, "neither @2x nor @3x"),
         (beside("fr/logo.png", b""), "fr/logo.png", !here, "is in a folder that is no language"),
         (beside("en/logo.png", &files()["logo.png"]), "en/logo.png", !here, "is hidden by logo.png"),
@@ -150,6 +155,56 @@ fn every_fault_names_its_file_and_line() {
         let Some(found) = found else { panic!("{reason} is not among\n{faults}") };
         assert_eq!((found.file.as_str(), found.line.is_some()), (file, has_line), "{found}");
     }
+}
+
+#[test]
+fn an_expression_that_would_eat_the_machine_is_refused_or_stays_small() {
+    let doubled = format!("{{% set a = 'xxxxxxxxxxxxxxxx' %}}{}{{{{ a | length }}}}", "{% set a = a ~ a %}".repeat(26));
+    let cases = [
+        (doubled, "puts values together"),
+        ("{{ 'x' * 1000000000 }}".to_owned(), "multiplies"),
+        (format!("{{{{ 1{} }}}}", "+1".repeat(20_000)), "at most 2000"),
+        (format!("{{{{ a{} }}}}", ".b".repeat(20_000)), "at most 2000"),
+        (format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 1 %}".repeat(5_000)), "at most 2000"),
+        ("{{ 'a' | indent(900000000) }}".to_owned(), "filter"),
+        ("{{ customr.name }}".to_owned(), "there is nothing called customr; did you mean \"customer\"?"),
+    ];
+    for (expression, reason) in cases {
+        let Err(faults) = check(&with("template.toml", "{{ customer.name }}", &expression)) else { panic!("{reason}") };
+        assert!(faults.to_string().contains(reason), "{reason} is not in {faults}");
+    }
+    // The longest chain that is let through is compiled on a thread's usual stack.
+    let chain = format!("{{{{ 1{} }}}}", "+1".repeat(990));
+    assert!(check(&with("template.toml", "{{ customer.name }}", &chain)).is_ok());
+    // A loop over what was handed over writes no more than a text may have.
+    let rendered = renderer(&with(
+        "template.toml",
+        "{{ customer.name }}",
+        "{% for x in pass.data.many %}{{ pass.data.long }}{% endfor %}",
+    ));
+    let data = json!({ "many": vec![1; 1_000], "long": "x".repeat(4_000) });
+    assert!(try_render(&rendered, "Ana", &data).is_err());
+}
+
+#[test]
+fn a_design_of_any_length_is_read_in_its_time() {
+    let long = "x".repeat(5_000);
+    let Err(faults) = check(&with("template.toml", "{{ brand.name }}", &long)) else { panic!("too long") };
+    assert!(faults.to_string().contains("must not be longer than 4000"), "{faults}");
+    let many: String = (0..30_000).map(|n| format!("k{n} = 1\n")).collect();
+    let Err(faults) = check(&with("template.toml", "name = \"clube", &format!("{many}name = \"clube"))) else {
+        panic!("many")
+    };
+    assert!(faults.0.len() <= 120, "{}", faults.0.len());
+}
+
+#[test]
+fn a_field_that_is_required_is_not_left_out() {
+    let files = crate::sample::shipped("cafe-da-tarde");
+    let error = try_render(&renderer(&files), "Ana", &json!({ "coupon": { "discount": 0.1 } })).err().unwrap();
+    assert_eq!(error.to_string(), "fields.ends.value: is empty, but required");
+    let error = try_render(&renderer(&crate::sample::shipped("noite-aurora")), "Ana", &json!({})).err().unwrap();
+    assert_eq!(error.to_string(), "event.name: is empty");
 }
 
 #[test]
@@ -201,9 +256,10 @@ fn an_image_larger_than_its_place_is_refused_by_its_header() {
 
 #[test]
 fn an_expression_without_end_is_stopped() {
-    let text = "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}";
+    let text = "{% for a in pass.data.many %}{% for b in pass.data.many %}{% endfor %}{% endfor %}";
     let renderer = renderer(&with("template.toml", "{{ customer.name }}", text));
-    assert!(try_render(&renderer, "Ana", &json!({})).is_err(), "refused, not rendered");
+    let many = json!({ "many": vec![1; 1_000] });
+    assert!(try_render(&renderer, "Ana", &many).is_err(), "refused, not rendered");
 }
 
 #[test]

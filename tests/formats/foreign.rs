@@ -185,6 +185,32 @@ fn what_phones_refuse_is_refused_with_its_reason() {
     assert!(codes(&unlisted).contains(&("manifest-absent", Consequence::Refused)));
 }
 
+/// A pass of one's pass type, changed, and signed by somebody else whose certificate the same authority issued.
+#[test]
+fn a_signature_of_somebody_else_is_not_taken_for_the_owners() {
+    let now = SystemClock.now();
+    passarela::wallet::apple::dev_ca::ensure(&certs(), "pass.example.mallory", [77 << 8, 77 << 9], now).unwrap();
+    let (mallory, owner) = (certs().join("pass.example.mallory"), certs().join(PASS_TYPE));
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let mut files = crate::bundle::unzip(&foreign().build());
+    std::fs::write(path("manifest.json"), &files["manifest.json"]).unwrap();
+    let both =
+        [std::fs::read(owner.join("pass.pem")).unwrap(), std::fs::read(certs().join("wwdr/dev-wwdr.pem")).unwrap()];
+    std::fs::write(path("both.pem"), both.concat()).unwrap();
+    let mut command = Command::new("openssl");
+    command.args(["cms", "-sign", "-binary", "-outform", "DER", "-in"]).arg(path("manifest.json"));
+    command.arg("-signer").arg(mallory.join("pass.pem")).arg("-inkey").arg(mallory.join("key.pem"));
+    assert!(
+        command.arg("-certfile").arg(path("both.pem")).arg("-out").arg(path("signature")).status().unwrap().success()
+    );
+    files.insert("signature".to_owned(), std::fs::read(path("signature")).unwrap());
+    let report = verify::verify_files(files, Vec::new(), &[], now);
+    assert!(report.faults.iter().any(|fault| fault.code == "signer-identity"), "{:?}", report.faults);
+    assert_eq!(report.signature.unwrap().identity().0, "pass.example.mallory");
+    std::fs::remove_dir_all(mallory).unwrap();
+}
+
 fn zip_without(bundle: &[u8], name: &str) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (file, content) in crate::bundle::unzip(bundle).iter().filter(|(file, _)| *file != name) {

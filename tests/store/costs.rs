@@ -128,7 +128,7 @@ async fn costs(app: &TestApp, ids: &[PassId]) -> BTreeMap<&'static str, usize> {
         instructions(db, async |c| rollouts::lock_passes(c, brand, template, PassId::FIRST, 50).await).await;
     assert_eq!(page.len(), 50);
     costs.insert("lock_passes", cost);
-    let wanted = instructions(db, async |c| rollouts::want_version(c, brand, held, 1, false, now).await).await;
+    let wanted = instructions(db, async |c| rollouts::want_version(c, brand, held, 1, now).await).await;
     costs.insert("want_version", wanted.1);
     costs.insert(
         "count_waiting",
@@ -136,7 +136,7 @@ async fn costs(app: &TestApp, ids: &[PassId]) -> BTreeMap<&'static str, usize> {
     );
     costs.insert(
         "count_refused",
-        instructions(db, async |c| rollouts::count_refused(c, brand, template, 1, 100).await).await.1,
+        instructions(db, async |c| rollouts::count_refused(c, brand, template, 100).await).await.1,
     );
     let due = instructions(db, async |c| rollouts::next_due_brand(c, None, now).await).await;
     costs.insert("next_due_brand of roll-outs", due.1);

@@ -1,6 +1,7 @@
 //! Devices, their registrations, what they complain of, and what is still to be told to them.
 
 use passarela::domain::ids::{DeliveryId, DeviceId};
+use passarela::domain::pass::Lane;
 use passarela::domain::secret::Secret;
 use passarela::domain::tag::Tag;
 use passarela::store::devices::{AskedSince, Registering};
@@ -73,8 +74,8 @@ on_both_engines! {
         let (a, b) = (w.pass(&w.one, None).await.id, w.pass(&w.one, None).await.id);
         let phone = w.device(&w.one, a, "phone").await;
         w.device(&w.one, b, "phone").await;
-        let row = [(DeliveryId::new(new_id()), phone)];
-        let enqueue = async || w.write(async |c| deliveries::enqueue(c, one, &row, "interactive", w.now, w.now).await).await;
+        let row = [(DeliveryId::new(new_id()), phone, Lane::Interactive)];
+        let enqueue = async || w.write(async |c| deliveries::enqueue(c, one, &row, w.now, w.now).await).await;
         assert_eq!((enqueue().await, enqueue().await), (1, 0), "one pending row a device");
         let pending = async || w.read(async |c| deliveries::count_pending(c, one, 9).await).await;
         let leave = async |pass| w.write(async |c| devices::unregister(c, one, pass, "pass.one", "phone").await).await;
@@ -99,8 +100,8 @@ on_both_engines! {
         w.write(async |c| publication::publish(c, one, &[new], w.now, w.now).await).await;
         assert_eq!(forgotten(None).await, phones);
         assert_eq!(forgotten(Some(phones[0])).await, phones[1..]);
-        let row = [(DeliveryId::new(new_id()), phones[1])];
-        w.write(async |c| deliveries::enqueue(c, one, &row, "bulk", w.now, w.now).await).await;
+        let row = [(DeliveryId::new(new_id()), phones[1], Lane::Bulk)];
+        w.write(async |c| deliveries::enqueue(c, one, &row, w.now, w.now).await).await;
         assert_eq!(forgotten(None).await, [phones[0], phones[2]], "what is queued is not forgotten");
         let holders = w.read(async |c| deliveries::list_holding_devices(c, one, &[pass], Some(phones[0]), 1).await).await;
         assert_eq!(holders, [phones[1]]);

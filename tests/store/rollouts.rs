@@ -22,6 +22,7 @@ fn rollout(w: &World, tenant: &Tenant) -> Rollout {
         hold_secs: 60,
         per_minute: Some(600),
         total: 3,
+        refused_seen: 0,
         touched: 0,
         touched_to: PassId::FIRST,
         next_at: w.now,
@@ -42,7 +43,10 @@ on_both_engines! {
         assert!(!w.write(async |c| rollouts::insert(c, one, &second).await).await);
         assert_eq!(w.read(async |c| rollouts::find(c, one, first.id).await).await, Some(first.clone()));
         assert_eq!(w.read(async |c| rollouts::find(c, two, first.id).await).await, None);
+        let active = async || w.read(async |c| rollouts::has_active(c, one, w.one.template).await).await;
+        assert!(active().await);
         w.write(async |c| rollouts::supersede(c, one, w.one.template, w.after(1)).await).await;
+        assert!(!active().await);
         assert!(w.write(async |c| rollouts::insert(c, one, &second).await).await);
         let listed = w.read(async |c| rollouts::list(c, one, None, 9).await).await;
         let states: Vec<_> = listed.iter().map(|rollout| (rollout.id, rollout.state)).collect();
@@ -90,7 +94,7 @@ on_both_engines! {
         assert_eq!(rest, passes[2..]);
 
         let now = w.after(100);
-        w.write(async |c| rollouts::want_version(c, one, &[passes[0], passes[1], theirs], 2, false, now).await).await;
+        w.write(async |c| rollouts::want_version(c, one, &[passes[0], passes[1], theirs], 2, now).await).await;
         let sources = w.read(async |c| publication::load_sources(c, one, &passes).await).await;
         for source in sources {
             let is_marked = source.pass_id != passes[2];
@@ -106,22 +110,42 @@ on_both_engines! {
         assert!(w.read(async |c| rollouts::list_with_passes(c, one, Some("pass.other")).await).await.is_empty());
 
         // What already has the version is wanted with it, and not due.
-        w.write(async |c| rollouts::want_version(c, one, &passes[2..], 1, false, now).await).await;
+        w.write(async |c| rollouts::want_version(c, one, &passes[2..], 1, now).await).await;
         assert_eq!(waiting(9).await, 2);
         let claims = w.write(async |c| publication::claim(c, one, now, w.after(101), 1).await).await;
         w.write(async |c| publication::refuse(c, one, claims[0], "no", w.after(400)).await).await;
-        let refused = async |version| w.read(async |c| rollouts::count_refused(c, one, template, version, 9).await).await;
-        assert_eq!((refused(2).await, refused(1).await), (1, 0));
+        let refused = async || w.read(async |c| rollouts::count_refused(c, one, template, 9).await).await;
+        assert_eq!(refused().await, 1);
+
+        // Going back: what version 2 refused is tried again with version 1, at once, and is no refusal of version 1.
+        let back = [claims[0].pass];
+        w.write(async |c| rollouts::want_version(c, one, &back, 1, w.after(102)).await).await;
+        assert_eq!((refused().await, waiting(9).await), (0, 2));
+        let again = w.write(async |c| publication::claim(c, one, w.after(102), w.after(103), 9).await).await;
+        assert!(again.iter().any(|claim| claim.pass == back[0]), "due now, not when its rest is over");
+
+        // A publisher that read version 2 a moment ago stores it: the pass stays due.
+        let marked = if back[0] == passes[0] { passes[1] } else { passes[0] };
+        let read = w.read(async |c| publication::load_sources(c, one, &[marked]).await).await;
+        w.write(async |c| rollouts::want_version(c, one, &[marked], 1, now).await).await;
+        let now_wanted = w.read(async |c| publication::load_sources(c, one, &[marked]).await).await;
+        assert!(now_wanted[0].change_no > read[0].change_no && now_wanted[0].template_version == 1);
+
+        w.write(async |c| rollouts::want_version(c, one, &[marked], 2, now).await).await;
+        let taken = w.write(async |c| rollouts::unwant_version(c, one, template, 2, 1, 9).await).await;
+        assert_eq!(taken, 1);
+        assert_eq!(w.read(async |c| publication::load_sources(c, one, &[marked]).await).await[0].template_version, 1);
 
         // Signed again: due, although it has the version.
-        w.write(async |c| rollouts::want_version(c, one, &passes[2..], 1, true, now).await).await;
+        w.write(async |c| rollouts::want_signature(c, one, &passes[2..], now).await).await;
         let sources = w.read(async |c| publication::load_sources(c, one, &passes[2..]).await).await;
         assert!(sources[0].forced_no > sources[0].published_no && sources[0].forced_no == sources[0].change_no);
 
         let live = async |seen, to| w.write(async |c| templates::set_live(c, one, template, seen, to).await).await;
-        assert!(live(1, 2).await);
-        assert!(!live(1, 3).await, "it is 2 now");
+        assert!(live(Some(1), 2).await);
+        assert!(!live(Some(1), 3).await, "it is 2 now");
+        assert!(live(None, 2).await);
         let sources = w.read(async |c| publication::load_sources(c, one, &passes[2..]).await).await;
-        assert_eq!(sources[0].template_version, 1, "wanted by its roll-out");
+        assert_eq!(sources[0].template_version, 2, "it had the version, and follows the live one");
     }
 }

@@ -137,6 +137,8 @@ pub fn first_content(tag_n: i64, now: DateTime<Utc>) -> FirstContent {
         publish_after: now,
         render_at: None,
         template_version: 1,
+        wanted_version: 0,
+        signed_up_at: None,
         apple: b"{}".to_vec(),
         apple_hash: vec![2; 32],
         google: Vec::new(),

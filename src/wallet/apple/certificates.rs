@@ -35,6 +35,8 @@ pub enum BadCertificates {
 pub struct Certificates {
     pub signers: BTreeMap<String, Arc<Signer>>,
     pub faults: Vec<(String, BadCertificates)>,
+    /// Pass types whose first certificate was asked for.
+    pub requested: Vec<String>,
 }
 
 impl Certificates {
@@ -54,6 +56,12 @@ pub fn read(folder: &Path, now: DateTime<Utc>) -> Result<Certificates, BadCertif
     for path in entries(folder)? {
         let Some(pass_type) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { continue };
         if !path.is_dir() || !pass_type.starts_with("pass.") {
+            continue;
+        }
+        // A request that waits for Apple's answer, and nothing else yet.
+        let has_certificate = path.join("pass.pem").exists() || path.join("pass.p12").exists();
+        if !has_certificate && path.join("request.key").exists() {
+            certificates.requested.push(pass_type);
             continue;
         }
         match read_signer(&path, &pass_type, &intermediates, now) {

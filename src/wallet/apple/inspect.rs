@@ -124,7 +124,8 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn safe(text: &str) -> String {
+/// The text without what could steer a terminal.
+pub fn safe(text: &str) -> String {
     text.chars().map(|c| if is_control(c) { ' ' } else { c }).collect()
 }
 

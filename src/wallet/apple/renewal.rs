@@ -28,6 +28,13 @@ pub enum BadRenewal {
     NoCertificate { path: PathBuf },
     #[error("there is no request.key in {}: the certificate belongs to a request that was made elsewhere", path.display())]
     NoRequest { path: PathBuf },
+    #[error(
+        "a request waits for Apple's answer: {}; --again makes another key and request, and the certificate for the first \
+         can then not be used", path.display()
+    )]
+    Pending { path: PathBuf },
+    #[error("the certificate was not issued for the request in {}, but for another", path.display())]
+    OtherRequest { path: PathBuf },
     #[error("the file {0}")]
     P12(#[from] BadP12),
     #[error(
@@ -48,8 +55,12 @@ pub struct Request {
 }
 
 /// Makes a key and a request for it in the pass type's folder. A key that signs now is not touched.
-pub fn request(certs_dir: &Path, pass_type: &str, email: Option<&str>) -> Result<Request, BadRenewal> {
+/// A request that waits for Apple's answer is not replaced, unless `again` says so: its certificate fits its key alone.
+pub fn request(certs_dir: &Path, pass_type: &str, email: Option<&str>, again: bool) -> Result<Request, BadRenewal> {
     let folder = certs_dir.join(pass_type);
+    if folder.join("request.key").exists() && !again {
+        return Err(BadRenewal::Pending { path: folder.join("request.csr") });
+    }
     fs::create_dir_all(&folder).map_err(|source| BadRenewal::Io { path: folder.clone(), source })?;
     let key = PKey::from_rsa(Rsa::generate(2048)?)?;
     let mut name = X509NameBuilder::new()?;
@@ -76,6 +87,9 @@ pub fn import_certificate(certs_dir: &Path, file: &Path, now: DateTime<Utc>) -> 
     let key_file = certs_dir.join(&pass_type).join("request.key");
     let key = fs::read(&key_file).map_err(|_| BadRenewal::NoRequest { path: certs_dir.join(&pass_type) })?;
     let key = PKey::private_key_from_pem_passphrase(&key, b"")?;
+    if !leaf.public_key()?.public_eq(&key) {
+        return Err(BadRenewal::OtherRequest { path: certs_dir.join(&pass_type) });
+    }
     place(certs_dir, &pass_type, &leaf, &key, now)?;
     for name in ["request.key", "request.csr"] {
         drop(fs::remove_file(certs_dir.join(&pass_type).join(name)));

@@ -99,10 +99,14 @@ fn check_style(pass: &Map<String, Value>, faults: &mut Vec<Fault>) {
         [] => faults.push(Fault::refused("style", format!("no style; one of {} is wanted", STYLES.join(", ")))),
         several => faults.push(Fault::refused("style", format!("several styles: {}", several.join(", ")))),
     }
+    // A generic pass has less room above a square code.
+    let code = list(pass, "barcodes").first().or_else(|| pass.get("barcode"));
+    let format = code.and_then(|code| code.get("format")).and_then(Value::as_str);
+    let is_square = matches!(format, Some("PKBarcodeFormatQR" | "PKBarcodeFormatAztec"));
     let mut keys = BTreeSet::new();
     for style in STYLES {
         if let Some(content) = object(pass, style) {
-            check_areas(style, content, &mut keys, faults);
+            check_areas(style, content, is_square, &mut keys, faults);
         }
     }
     let grouped = pass.contains_key("groupingIdentifier");
@@ -111,7 +115,13 @@ fn check_style(pass: &Map<String, Value>, faults: &mut Vec<Fault>) {
     }
 }
 
-fn check_areas(style: &str, content: &Map<String, Value>, keys: &mut BTreeSet<String>, faults: &mut Vec<Fault>) {
+fn check_areas(
+    style: &str,
+    content: &Map<String, Value>,
+    is_square: bool,
+    keys: &mut BTreeSet<String>,
+    faults: &mut Vec<Fault>,
+) {
     match (style, content.contains_key("transitType")) {
         ("boardingPass", false) => faults.push(Fault::refused("transit-type", "boardingPass.transitType is missing")),
         ("boardingPass", true) | (_, false) => {}
@@ -132,7 +142,18 @@ fn check_areas(style: &str, content: &Map<String, Value>, keys: &mut BTreeSet<St
             ));
         }
     }
-    if matches!(style, "coupon" | "storeCard") {
+    if style == "eventTicket" {
+        for row in [0, 1] {
+            let of_row = |field: &&Value| field.get("row").and_then(Value::as_i64).unwrap_or(0) == row;
+            let count = list(content, "auxiliaryFields").iter().filter(of_row).count();
+            if count > 4 {
+                let detail =
+                    format!("eventTicket.auxiliaryFields has {count} fields in row {row}, but a phone draws 4");
+                faults.push(Fault::ignored("too-many-fields", detail));
+            }
+        }
+    }
+    if matches!(style, "coupon" | "storeCard") || (style == "generic" && is_square) {
         let together = list(content, "secondaryFields").len() + list(content, "auxiliaryFields").len();
         if together > 4 {
             faults.push(Fault::ignored(
@@ -299,6 +320,10 @@ fn check_relevance(pass: &Map<String, Value>, faults: &mut Vec<Fault>) {
 
 fn check_nfc(pass: &Map<String, Value>, around: Around<'_>, faults: &mut Vec<Fault>) {
     let personalizes = around.files.contains("personalization.json");
+    if around.is_nfc_certificate == Some(false) && (personalizes || pass.contains_key("nfc")) {
+        let detail = "nfc and personalization.json need a certificate with NFC (its name says so)";
+        faults.push(Fault::refused("nfc-certificate", detail));
+    }
     let Some(nfc) = object(pass, "nfc") else {
         if personalizes {
             faults.push(Fault::ignored("personalization", "personalization.json needs an nfc key in the pass"));
@@ -318,8 +343,9 @@ fn check_nfc(pass: &Map<String, Value>, around: Around<'_>, faults: &mut Vec<Fau
             Ok(_) => {}
         }
     }
-    if around.is_nfc_certificate == Some(false) {
-        faults.push(Fault::refused("nfc-certificate", "nfc needs a certificate with NFC (its name says so)"));
+    if nfc.get("requiresAuthentication") == Some(&Value::Bool(true)) && !pass.contains_key("sharingProhibited") {
+        let detail = "nfc.requiresAuthentication without sharingProhibited: the pass can be passed on";
+        faults.push(Fault::ignored("nfc-sharing", detail));
     }
     if personalizes && !around.has_image("personalizationLogo") {
         faults.push(Fault::ignored("personalization", "personalization.json needs the image personalizationLogo"));
@@ -336,8 +362,8 @@ fn check_updates(pass: &Map<String, Value>, faults: &mut Vec<Fault>) {
                     let detail = "webServiceURL is http: only phones in developer mode take it";
                     faults.push(not_updated("web-service", detail));
                 }
-                Some(_) => faults.push(Fault::refused("web-service", "webServiceURL must be https")),
-                None => {}
+                None if url.starts_with("https://") => {}
+                _ => faults.push(Fault::refused("web-service", "webServiceURL must be https")),
             }
             if url.trim_end_matches('/').ends_with("/v1") {
                 faults.push(not_updated("web-service", "webServiceURL ends in /v1, which phones add themselves"));

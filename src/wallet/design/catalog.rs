@@ -9,7 +9,7 @@ use crate::domain::content::Text;
 use crate::domain::locale::Locale;
 use crate::domain::text;
 use crate::wallet::design::Files;
-use crate::wallet::design::reader::{At, BadDesign, File};
+use crate::wallet::design::reader::{At, BadDesign, FAULTS_MAX, File};
 
 /// Characters of one text at most.
 const TEXT_MAX: usize = 4_000;
@@ -34,7 +34,9 @@ impl Catalog {
             }
         }
         let fault = |locale: Locale, line: Option<usize>, reason: String| {
-            faults.borrow_mut().push(BadDesign { file: file_name(locale), line, reason });
+            if faults.borrow().len() < FAULTS_MAX {
+                faults.borrow_mut().push(BadDesign { file: file_name(locale), line, reason });
+            }
         };
         let Some(default_table) = tables.remove(&default_locale) else {
             fault(default_locale, None, "is missing, and is the template's default language".to_owned());

@@ -127,20 +127,26 @@ fn check_languages(images: &Files, locales: &[Locale], fault: &impl Fn(&str, Str
 }
 
 fn check(path: &str, content: &[u8], pass_kind: PassKind) -> Result<(), String> {
+    let known = fits(path, content)?;
+    if !known.kinds.is_empty() && !known.kinds.contains(&pass_kind) {
+        return Err(format!("is not shown by a pass of the kind {pass_kind}"));
+    }
+    Ok(())
+}
+
+/// Whether it is an image that some pass shows, and no larger.
+fn fits(path: &str, content: &[u8]) -> Result<&'static Known, String> {
     let name = take_apart(path)?;
     let Some(known) = IMAGES.iter().find(|known| known.name == name.kind) else {
         let names: Vec<_> = IMAGES.iter().map(|known| known.name).collect();
         return Err(format!("is no image of a pass; {} are", names.join(", ")));
     };
-    if !known.kinds.is_empty() && !known.kinds.contains(&pass_kind) {
-        return Err(format!("is not shown by a pass of the kind {pass_kind}"));
-    }
     let (wide, high) = dimensions(content)?;
     let (width, height) = (known.width * name.scale, known.height * name.scale);
     if wide > width || high > height {
         return Err(format!("is {wide}×{high} pixels; a wallet shows at most {width}×{height}"));
     }
-    Ok(())
+    Ok(known)
 }
 
 /// Width and height, read from the header. Refused is what is no PNG, too heavy, or too large to be decoded safely.
@@ -184,7 +190,9 @@ pub fn clean_all(files: Files) -> Result<Files, BadDesign> {
         if !name.ends_with(".png") {
             return Ok((name, content));
         }
-        let cleaned = clean(&content).map_err(|reason| BadDesign { file: name.clone(), line: None, reason })?;
+        // By its name and its header first: a small file can promise a picture of any size.
+        let cleaned = fits(&name, &content).and_then(|_| clean(&content));
+        let cleaned = cleaned.map_err(|reason| BadDesign { file: name.clone(), line: None, reason })?;
         Ok((name, cleaned))
     });
     cleaned.collect()

@@ -15,7 +15,7 @@ use std::path::Path;
 use chrono::NaiveDate;
 use serde_json::{Map, Value as Json};
 
-pub use self::reader::{BadDesign, Faults};
+pub use self::reader::{BadDesign, Faults, nearest};
 pub use self::template::Format;
 
 use self::catalog::Catalog;
@@ -36,6 +36,8 @@ pub struct FieldDesign {
     pub key: String,
     pub label: Option<Phrase>,
     pub value: Phrase,
+    /// Whether a pass without it is refused.
+    pub is_required: bool,
     pub format: Format,
     pub currency: Option<Plain>,
     pub date_style: MomentStyle,

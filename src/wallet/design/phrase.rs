@@ -7,6 +7,10 @@ use crate::domain::locale::Locale;
 use crate::wallet::design::catalog::Catalog;
 use crate::wallet::design::reader::{At, Section};
 
+/// Characters of one text at most, and expressions of one design.
+const LITERAL_MAX: usize = 4_000;
+const EXPRESSIONS_MAX: usize = 300;
+
 /// A `minijinja` expression of `template.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expression {
@@ -59,9 +63,17 @@ impl Phrases<'_> {
             section.fault(key, at, "no wallet translates this; write the text itself");
         }
         if !is_expression(text) {
+            if text.chars().count() > LITERAL_MAX {
+                section.fault(key, at, format!("must not be longer than {LITERAL_MAX} characters"));
+                return Plain::Literal(String::new());
+            }
             return Plain::Literal(text.trim().to_owned());
         }
         let mut expressions = self.expressions.borrow_mut();
+        if expressions.len() == EXPRESSIONS_MAX {
+            section.fault(key, at, format!("is one expression more than the {EXPRESSIONS_MAX} that a design may have"));
+            return Plain::Literal(String::new());
+        }
         expressions.push(Expression { source: text.to_owned(), place: section.path(key), line: section.file.line(at) });
         Plain::Expression(expressions.len() - 1)
     }

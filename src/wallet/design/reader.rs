@@ -39,15 +39,33 @@ pub type At = usize;
 pub struct File<'a> {
     pub name: &'a str,
     text: &'a str,
+    /// Where each line but the first begins.
+    lines: Vec<At>,
     faults: &'a RefCell<Vec<BadDesign>>,
 }
 
+/// Bytes of one TOML file at most.
+const FILE_MAX: usize = 256 * 1024;
+
+/// Faults that are told at most; nobody mends more at a time.
+pub const FAULTS_MAX: usize = 100;
+
 impl<'a> File<'a> {
-    pub const fn new(name: &'a str, text: &'a str, faults: &'a RefCell<Vec<BadDesign>>) -> Self {
-        Self { name, text, faults }
+    /// A file that is too long is a fault, and read as an empty one.
+    pub fn new(name: &'a str, text: &'a str, faults: &'a RefCell<Vec<BadDesign>>) -> Self {
+        if text.len() > FILE_MAX {
+            let reason = format!("is over {} KiB", FILE_MAX / 1024);
+            faults.borrow_mut().push(BadDesign { file: name.to_owned(), line: None, reason });
+            return Self { name, text: "", lines: Vec::new(), faults };
+        }
+        let lines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
+        Self { name, text, lines, faults }
     }
 
     pub fn fault(&self, at: At, reason: impl Into<String>) {
+        if self.faults.borrow().len() >= FAULTS_MAX {
+            return;
+        }
         let line = self.line(at);
         self.faults.borrow_mut().push(BadDesign {
             file: self.name.to_owned(),
@@ -57,7 +75,7 @@ impl<'a> File<'a> {
     }
 
     pub fn line(&self, at: At) -> usize {
-        self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+        self.lines.partition_point(|start| *start <= at) + 1
     }
 
     /// The table at the top; what is not TOML is a fault, and the rest is read as far as it goes.

@@ -49,6 +49,8 @@ const FIELDS_MAX: usize = 60;
 const LINKS_MAX: usize = 20;
 const BARCODES_MAX: usize = 5;
 const OCCASIONS_MAX: usize = 20;
+const BEACONS_MAX: usize = 50;
+const PERFORMERS_MAX: usize = 20;
 
 /// `None` when it is so wrong that nothing can be made of it.
 pub fn read(files: &Files, faults: &RefCell<Vec<BadDesign>>) -> Option<Design> {
@@ -244,6 +246,7 @@ impl Reading<'_> {
         let role = section.required_word::<FieldRole>("role");
         let label = self.phrases.take_phrase(&section, "label");
         let value = self.required_phrase(&section, "value");
+        let is_required = section.bool("required").unwrap_or(false);
         let format = section.word("format").unwrap_or(Format::Text);
         let currency = self.currency(&section, format);
         let style = |key, default| self.moment_style(&section, key, format, default);
@@ -275,6 +278,7 @@ impl Reading<'_> {
             key: key.to_owned(),
             label,
             value,
+            is_required,
             format,
             currency,
             date_style,
@@ -389,7 +393,11 @@ impl Reading<'_> {
     fn beacons(&self, top: &Section<'_>) -> Vec<BeaconDesign> {
         let mut uuids = BTreeSet::new();
         let mut beacons = Vec::new();
-        for section in top.sections("beacons") {
+        let sections = top.sections("beacons");
+        if let Some(surplus) = sections.get(BEACONS_MAX) {
+            top.fault("beacons", surplus.at, format!("has over {BEACONS_MAX} entries"));
+        }
+        for section in sections.into_iter().take(BEACONS_MAX) {
             let beacon = BeaconDesign {
                 uuid: self.required_plain(&section, "uuid"),
                 major: self.phrases.take_number(&section, "major"),
@@ -470,6 +478,7 @@ impl Reading<'_> {
             performers: section
                 .texts("performers")
                 .into_iter()
+                .take(PERFORMERS_MAX)
                 .map(|(text, at)| self.phrases.plain(&section, "performers", text, at))
                 .collect(),
             home_team: plain("home_team"),

@@ -56,7 +56,10 @@ fn check_value(shape: &Shape, value: &Value, place: &str, consequence: Consequen
         }
         (Shape::List(item, max), Value::Array(items)) => {
             if items.len() > *max {
-                fault("too-many", format!("has {} entries; phones take {max}", items.len()));
+                faults.push(Fault::ignored(
+                    "too-many",
+                    format!("{place} has {} entries; {max} are looked at", items.len()),
+                ));
             }
             for (index, value) in items.iter().enumerate() {
                 check_value(item, value, &format!("{place}[{index}]"), consequence, faults);
@@ -70,11 +73,21 @@ fn check_value(shape: &Shape, value: &Value, place: &str, consequence: Consequen
                 inner.consequence = inner.consequence.max(consequence);
             }
         }
+        // A number in the place of a text makes iOS refuse the whole pass; a text in the place of a number is dropped.
+        (shape, Value::Number(_)) if shape.is_written() => {
+            let detail = format!("{place} must be {}, not a number", shape.sentence());
+            faults.push(Fault::refused("key-type", detail));
+        }
         (shape, value) => fault("key-type", format!("must be {}, not {}", shape.sentence(), kind(value))),
     }
 }
 
 impl Shape {
+    /// Whether it is a string in JSON.
+    const fn is_written(&self) -> bool {
+        matches!(self, Self::Text | Self::Localized | Self::Moment | Self::Color | Self::Url | Self::Word(_))
+    }
+
     /// What it is, after "must be".
     pub const fn sentence(&self) -> &'static str {
         match self {

@@ -111,24 +111,29 @@ pub fn area(content: &Content, field: &Field) -> GoogleArea {
         (FieldRole::MemberName, Loyalty) => GoogleArea::AccountName,
         (FieldRole::MemberNumber, Loyalty) => GoogleArea::AccountId,
         // These have places of their own, filled from the class, the offer or the event.
-        (FieldRole::Tier, Loyalty)
-        | (FieldRole::Offer, Coupon)
-        | (FieldRole::Heading | FieldRole::Subheading, Generic)
-        | (
-            FieldRole::EventName
-            | FieldRole::EventStart
-            | FieldRole::DoorsOpen
-            | FieldRole::Venue
-            | FieldRole::Gate
-            | FieldRole::Section
-            | FieldRole::Row
-            | FieldRole::Seat
-            | FieldRole::TicketType
-            | FieldRole::TicketNumber
-            | FieldRole::MemberName,
-            Event,
-        ) => GoogleArea::Hidden,
+        (FieldRole::Tier, Loyalty) | (FieldRole::Offer, Coupon) | (FieldRole::Heading, Generic) => GoogleArea::Hidden,
+        (role, Event) if is_in_event(content, role) => GoogleArea::Hidden,
         _ => GoogleArea::Text,
+    }
+}
+
+/// Whether Google shows what a field says from `[event]` already.
+fn is_in_event(content: &Content, role: FieldRole) -> bool {
+    let Some(event) = &content.event else { return false };
+    match role {
+        FieldRole::EventName => true,
+        FieldRole::EventStart => event.starts_at.is_some(),
+        FieldRole::DoorsOpen => event.doors_at.is_some(),
+        // A venue has both or is left out.
+        FieldRole::Venue => event.venue.name.is_some() && event.venue.address.is_some(),
+        FieldRole::Gate => event.seat.gate.is_some(),
+        FieldRole::Section => event.seat.section.is_some(),
+        FieldRole::Row => event.seat.row.is_some(),
+        FieldRole::Seat => event.seat.number.is_some(),
+        FieldRole::TicketType => event.ticket_type.is_some(),
+        FieldRole::TicketNumber => event.ticket_number.is_some(),
+        FieldRole::MemberName => event.holder.is_some(),
+        _ => false,
     }
 }
 

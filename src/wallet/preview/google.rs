@@ -21,6 +21,19 @@ pub fn draw(scene: Scene<'_>) -> Canvas {
     canvas.rect(0.0, 0.0, WIDTH, 2_000.0, 0.0, &background.to_string());
     head(&mut canvas, scene, ink);
     let mut y = 84.0;
+    // The label of the heading stands above it.
+    let heading = scene.content.field(FieldRole::Heading).filter(|_| content.kind == PassKind::Generic);
+    if let Some(label) = heading.and_then(|field| field.label.as_ref()) {
+        canvas.text(Label {
+            x: MARGIN,
+            y: y + 12.0,
+            size: 13.0,
+            color: ink,
+            room: ROOM,
+            ..Label::new(scene.text(label))
+        });
+        y += 20.0;
+    }
     for line in letters::wrap(&title(scene), 22.0, ROOM, 2) {
         canvas.text(Label { x: MARGIN, y: y + 22.0, size: 22.0, color: ink, room: ROOM, ..Label::new(&line) });
         y += 28.0;
@@ -71,16 +84,16 @@ fn head(canvas: &mut Canvas, scene: Scene<'_>, ink: &str) {
         circle.clip(&rounded(40.0, 40.0, 20.0));
         canvas.nest(circle, MARGIN, 20.0);
     }
-    let label = Label {
-        x: MARGIN + 52.0,
-        y: 45.0,
-        size: 15.0,
-        color: ink,
-        room: ROOM - 52.0,
-        ..Label::new(scene.text(&scene.content.organization))
-    };
+    let label =
+        Label { x: MARGIN + 52.0, y: 45.0, size: 15.0, color: ink, room: ROOM - 52.0, ..Label::new(head_text(scene)) };
     canvas.text(label);
     canvas.rect(0.0, 76.0, WIDTH, 0.8, 0.0, "rgba(255,255,255,0.28)");
+}
+
+/// Who issues it; of a generic pass, what it is (`cardTitle`).
+fn head_text(scene: Scene<'_>) -> &str {
+    let content = scene.content;
+    scene.text(if content.kind == PassKind::Generic { &content.program_name } else { &content.organization })
 }
 
 fn title(scene: Scene<'_>) -> String {
@@ -134,9 +147,10 @@ fn rows(scene: Scene<'_>) -> Vec<Vec<Cell>> {
                 cells.extend(parts.into_iter().flatten().map(|value| Cell { label: String::new(), value }));
             }
         }
-        PassKind::Coupon | PassKind::Generic => {
-            let end = content.field(FieldRole::Expiry);
-            for field in content.field(FieldRole::Subheading).into_iter().chain(end) {
+        // A generic pass has nothing on its card but its header, unless its class says otherwise.
+        PassKind::Generic => {}
+        PassKind::Coupon => {
+            if let Some(field) = content.field(FieldRole::Expiry) {
                 let label = field.label.as_ref().map(|label| scene.text(label).to_owned()).unwrap_or_default();
                 cells.push(Cell { label, value: shown(&field.value, scene.locale) });
             }

@@ -7,6 +7,9 @@ use skrifa::{FontRef, MetadataProvider as _};
 pub const REGULAR: &[u8] = include_bytes!("fonts/Inter-Regular.otf");
 pub const SEMI_BOLD: &[u8] = include_bytes!("fonts/Inter-SemiBold.otf");
 
+/// Letters of one text that are looked at: no picture shows more on a line, nor in a paragraph.
+const LETTERS_MAX: usize = 2_000;
+
 /// Points that the text takes at this size. Letters that the font lacks count as a wide one.
 pub fn width(text: &str, size: f64, is_bold: bool) -> f64 {
     let font = FontRef::new(if is_bold { SEMI_BOLD } else { REGULAR });
@@ -20,23 +23,27 @@ pub fn width(text: &str, size: f64, is_bold: bool) -> f64 {
 
 /// As much of the text as fits, with an ellipsis for the rest.
 pub fn cut(text: &str, size: f64, is_bold: bool, room: f64) -> String {
-    if width(text, size, is_bold) <= room {
-        return text.to_owned();
+    let text: String = text.chars().take(LETTERS_MAX).collect();
+    if width(&text, size, is_bold) <= room {
+        return text;
     }
-    let mut kept: Vec<char> = text.chars().collect();
-    while kept.pop().is_some() {
-        let shorter: String = kept.iter().chain(&['…']).collect();
-        if width(&shorter, size, is_bold) <= room {
-            return shorter;
+    let room = room - width("…", size, is_bold);
+    let (mut kept, mut taken) = (String::new(), 0.0);
+    for c in text.chars() {
+        taken += width(c.encode_utf8(&mut [0; 4]), size, is_bold);
+        if taken > room {
+            break;
         }
+        kept.push(c);
     }
-    String::new()
+    if kept.is_empty() { kept } else { kept + "…" }
 }
 
 /// The text in lines of at most `room` points, broken at blanks where it can be; at most `max` lines.
 pub fn wrap(text: &str, size: f64, room: f64, max: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    for paragraph in text.split('\n') {
+    let text: String = text.chars().take(LETTERS_MAX).collect();
+    for paragraph in text.split('\n').take(max) {
         let mut line = String::new();
         for word in paragraph.split(' ') {
             let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };

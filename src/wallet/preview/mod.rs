@@ -19,6 +19,7 @@ use self::canvas::Canvas;
 use crate::domain::content::{Content, Text};
 use crate::domain::locale::Locale;
 use crate::domain::text::text_enum;
+use crate::wallet::apple::pass_json::is_poster_event;
 use crate::wallet::design::{Design, Files};
 
 text_enum! {
@@ -59,8 +60,10 @@ impl<'a> Scene<'a> {
         found.map(|content| format!("data:image/png;base64,{}", STANDARD.encode(content)))
     }
 
+    /// Whether a phone would show the poster look.
     fn has_poster(&self) -> bool {
-        self.image("artwork").is_some()
+        let is_asked_for = self.design.apple.is_poster || is_poster_event(self.content);
+        is_asked_for && (self.image("artwork").is_some() || self.image("background").is_some())
     }
 }
 

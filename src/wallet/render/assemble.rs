@@ -23,9 +23,9 @@ pub fn content(page: &Page<'_>, design: &Design, state: &State<'_>) -> Result<Co
         kind: design.kind,
         status: state.pass_status,
         serial: state.pass_serial.to_owned(),
-        organization: page.phrase(&design.organization)?,
-        description: page.phrase(&design.description)?,
-        program_name: page.phrase(&design.program_name)?,
+        organization: page.required("organization", &design.organization)?,
+        description: page.required("description", &design.description)?,
+        program_name: page.required("program_name", &design.program_name)?,
         logo_text: page.some_phrase(design.logo_text.as_ref())?,
         colors: design.colors.clone(),
         fields: fields(page, design)?,
@@ -65,6 +65,9 @@ fn fields(page: &Page<'_>, design: &Design) -> Result<Vec<Field>, BadRender> {
     for field in &design.fields {
         let text = page.phrase(&field.value)?;
         if text.default.is_empty() {
+            if field.is_required {
+                return Err(BadRender::new(format!("fields.{}.value", field.key), "is empty, but required".to_owned()));
+            }
             continue;
         }
         fields.push(Field {
@@ -163,8 +166,8 @@ fn beacon(page: &Page<'_>, beacon: &BeaconDesign) -> Result<Option<Beacon>, BadR
 
 fn offer(page: &Page<'_>, offer: &OfferDesign) -> Result<Offer, BadRender> {
     Ok(Offer {
-        title: page.phrase(&offer.title)?,
-        provider: page.phrase(&offer.provider)?,
+        title: page.required("offer.title", &offer.title)?,
+        provider: page.required("offer.provider", &offer.provider)?,
         details: page.some_phrase(offer.details.as_ref())?,
         fine_print: page.some_phrase(offer.fine_print.as_ref())?,
         redemption: offer.redemption,
@@ -179,7 +182,7 @@ fn event(page: &Page<'_>, event: &EventDesign) -> Result<Event, BadRender> {
     }
     let teams = (page.some(event.home_team.as_ref())?, page.some(event.away_team.as_ref())?);
     Ok(Event {
-        name: page.phrase(&event.name)?,
+        name: page.required("event.name", &event.name)?,
         kind: event.kind,
         starts_at: moment("event.starts_at", event.starts_at.as_ref())?,
         ends_at: moment("event.ends_at", event.ends_at.as_ref())?,

@@ -1,20 +1,18 @@
 //! From a design and the state behind a pass to what the pass says.
 
 mod assemble;
+mod language;
 mod page;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::Environment;
 use serde_json::{Map, Value as Json};
 
 use crate::domain::content::Content;
 use crate::domain::pass::PassStatus;
 use crate::domain::secret::Personal;
-use crate::wallet::design::{BadDesign, Design, Faults};
-
-/// Steps that one expression may take: enough for a loop over a list, not for a loop without end.
-const FUEL: u64 = 20_000;
+use crate::wallet::design::{BadDesign, Design, Faults, nearest};
 
 /// What a template may show. About a person: no `Debug`.
 #[derive(Clone, Copy)]
@@ -65,21 +63,22 @@ pub struct Renderer {
 impl Renderer {
     /// Compiles every expression; each that is not valid is named with its line.
     pub fn new(design: Design) -> Result<Self, Faults> {
-        let mut engine = Environment::new();
-        engine.set_undefined_behavior(UndefinedBehavior::Chainable);
-        engine.set_fuel(Some(FUEL));
-        // The text goes into JSON, not into HTML; whoever writes it there escapes it.
-        engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        let mut engine = language::engine();
         let mut faults = Vec::new();
         for (slot, expression) in design.expressions.iter().enumerate() {
-            if let Err(error) = engine.add_template_owned(slot.to_string(), expression.source.clone()) {
+            let fault = |line: usize, reason: String| BadDesign {
+                file: "template.toml".to_owned(),
+                line: Some(line),
+                reason: format!("{}: {reason}", expression.place),
+            };
+            if let Err(reason) = language::check(&expression.source) {
+                faults.push(fault(expression.line, reason));
+            } else if let Err(error) = engine.add_template_owned(slot.to_string(), expression.source.clone()) {
                 let detail = error.detail().unwrap_or("is not an expression");
                 let line = expression.line + error.line().unwrap_or(1).saturating_sub(1);
-                faults.push(BadDesign {
-                    file: "template.toml".to_owned(),
-                    line: Some(line),
-                    reason: format!("{}: {detail}", expression.place),
-                });
+                faults.push(fault(line, detail.to_owned()));
+            } else if let Some(reason) = unknown_name(&engine, &slot.to_string()) {
+                faults.push(fault(expression.line, reason));
             }
         }
         if faults.is_empty() { Ok(Self { design, engine }) } else { Err(Faults(faults)) }
@@ -129,4 +128,12 @@ impl Renderer {
         let content = assemble::content(&page, &self.design, state)?;
         Ok((content, page.next_render()))
     }
+}
+
+/// The name that an expression asks for and that no pass has.
+fn unknown_name(engine: &Environment<'_>, template: &str) -> Option<String> {
+    let asked = engine.get_template(template).ok()?.undeclared_variables(false);
+    let unknown = asked.into_iter().filter(|name| !page::NAMES.contains(&name.as_str())).min()?;
+    let meant = nearest(&unknown, page::NAMES.iter().copied());
+    Some(format!("there is nothing called {unknown}{meant}"))
 }

@@ -15,6 +15,7 @@ use crate::domain::secret::Personal;
 use crate::domain::text::is_control;
 use crate::wallet::design::phrase::{Expression, Phrase, Plain, Slot};
 use crate::wallet::design::{FieldDesign, Format};
+use crate::wallet::render::language::Bounded;
 use crate::wallet::render::{BadRender, State};
 
 /// Characters of one rendered text at most.
@@ -33,6 +34,24 @@ pub struct Page<'a> {
     /// Whether an expression asked for the day.
     asked_for_day: Arc<AtomicBool>,
 }
+
+/// Every name that an expression may ask for.
+pub const NAMES: [&str; 14] = [
+    "brand",
+    "program",
+    "customer",
+    "member",
+    "pass",
+    "wallets",
+    "tier",
+    "offer",
+    "coupon",
+    "event",
+    "invite",
+    "today",
+    "days_until",
+    "loop",
+];
 
 /// What a brand hands over with a pass, and templates read by these names.
 const HANDED_OVER: [&str; 6] = ["wallets", "tier", "offer", "coupon", "event", "invite"];
@@ -72,11 +91,12 @@ impl<'a> Page<'a> {
 
     /// What an expression says; empty when it says nothing.
     pub fn expression(&self, slot: Slot) -> Result<String, BadRender> {
-        let rendered = self
-            .engine
+        let mut written = Bounded { text: Vec::new(), max: 4 * TEXT_MAX };
+        self.engine
             .get_template(&slot.to_string())
-            .and_then(|template| template.render(&self.context))
+            .and_then(|template| template.render_captured_to(&self.context, &mut written).map(|_| ()))
             .map_err(|error| bad(self.place(slot), &error))?;
+        let rendered = String::from_utf8_lossy(&written.text);
         if rendered.chars().count() > TEXT_MAX {
             return Err(BadRender::new(self.place(slot), format!("is over {TEXT_MAX} characters")));
         }
@@ -101,6 +121,12 @@ impl<'a> Page<'a> {
             Phrase::Literal(text) => Ok(text.clone()),
             Phrase::Expression(slot) => self.expression(*slot).map(Text::literal),
         }
+    }
+
+    /// A text that a wallet requires.
+    pub fn required(&self, place: &str, phrase: &Phrase) -> Result<Text, BadRender> {
+        let text = self.phrase(phrase)?;
+        if text.default.is_empty() { Err(BadRender::new(place.to_owned(), "is empty".to_owned())) } else { Ok(text) }
     }
 
     pub fn some_phrase(&self, phrase: Option<&Phrase>) -> Result<Option<Text>, BadRender> {

@@ -47,17 +47,36 @@ pub const SEQUENCE: u8 = 0x30;
 pub const SET: u8 = 0x31;
 pub const OID: u8 = 0x06;
 pub const CONTEXT_0: u8 = 0xa0;
+const KEY_ID: u8 = 0x80;
 
 const OID_SIGNING_TIME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x05];
 
-/// What a CMS signature says beside the signature itself: the certificates that it brings along (in DER), and when it says
-/// that it was made.
-pub fn read_signed_data(signature: &[u8]) -> Option<(Vec<&[u8]>, Option<&str>)> {
+/// Who signed, as the signature names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignerId<'a> {
+    /// The issuer's name in DER, and the serial number's bytes.
+    IssuerAndSerial(&'a [u8], &'a [u8]),
+    KeyId(&'a [u8]),
+}
+
+/// What a CMS signature says beside the signature itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedData<'a> {
+    /// The certificates that it brings along, in DER.
+    pub certificates: Vec<&'a [u8]>,
+    /// One for each signer.
+    pub signers: Vec<SignerId<'a>>,
+    /// When the first says that it signed.
+    pub signing_time: Option<&'a str>,
+}
+
+pub fn read_signed_data(signature: &[u8]) -> Option<SignedData<'_>> {
     let content_info = Elements(signature).next()?;
     let signed_data = content_info.find(CONTEXT_0)?.find(SEQUENCE)?;
     let certificates = signed_data.find(CONTEXT_0).map(|set| whole_elements(set.content)).unwrap_or_default();
     // Of the two SETs, digest algorithms and signer infos, the last.
     let signer_infos = signed_data.elements().filter(|element| element.tag == SET).last()?;
+    let signers = signer_infos.elements().filter_map(signer_id).collect();
     let attributes = signer_infos.find(SEQUENCE)?.find(CONTEXT_0);
     let signing_time = attributes.and_then(|attributes| {
         let attribute = attributes
@@ -66,7 +85,21 @@ pub fn read_signed_data(signature: &[u8]) -> Option<(Vec<&[u8]>, Option<&str>)> 
         let time = attribute.find(SET)?.elements().next()?;
         std::str::from_utf8(time.content).ok()
     });
-    Some((certificates, signing_time))
+    Some(SignedData { certificates, signers, signing_time })
+}
+
+/// The second element of a signer info: issuer and serial number, or a key id under a tag of its own.
+fn signer_id(info: Element<'_>) -> Option<SignerId<'_>> {
+    let id = info.elements().nth(1)?;
+    match id.tag {
+        SEQUENCE => {
+            let issuer = *whole_elements(id.content).first()?;
+            let serial = id.elements().nth(1)?;
+            Some(SignerId::IssuerAndSerial(issuer, serial.content))
+        }
+        KEY_ID => Some(SignerId::KeyId(id.content)),
+        _ => None,
+    }
 }
 
 /// Elements with their heads, as they stand.

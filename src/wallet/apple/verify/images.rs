@@ -18,7 +18,7 @@ const KNOWN: &[&str] = &[
     "personalizationLogo",
 ];
 
-pub fn check(files: &Contents, faults: &mut Vec<Fault>) {
+pub fn check(files: &Contents, style: Option<&str>, faults: &mut Vec<Fault>) {
     let is_icon = |path: &str| matches!(stem(path), Some("icon"));
     if !files.keys().any(|path| is_icon(path)) {
         faults.push(Fault::refused("icon", "no icon"));
@@ -46,7 +46,7 @@ pub fn check(files: &Contents, faults: &mut Vec<Fault>) {
             faults.push(Fault::ignored("image-language", format!("{path} is hidden by {file} at the top")));
         }
     }
-    if files.contains_key("strip.png") || files.contains_key("strip@2x.png") {
+    if style == Some("eventTicket") && files.keys().any(|path| stem(path) == Some("strip")) {
         let hidden = files.keys().find(|path| matches!(stem(path), Some("background" | "thumbnail")));
         if let Some(hidden) = hidden {
             faults.push(Fault::ignored("image-strip", format!("{hidden} is not shown beside a strip")));

@@ -62,7 +62,8 @@ pub fn verify_files(files: Contents, faults: Vec<Fault>, roots: &[X509], now: Da
     check_manifest(&mut report);
     signature::check(&mut report, roots, now);
     check_pass(&mut report);
-    images::check(&report.files, &mut report.faults);
+    let style = rules::classic_style(&report.pass).map(|(style, _)| style);
+    images::check(&report.files, style, &mut report.faults);
     strings::check(&mut report);
     // One fault, one line; the worst first.
     report.faults.sort_by(|a, b| (a.consequence, a.code, &a.detail).cmp(&(b.consequence, b.code, &b.detail)));

@@ -10,6 +10,7 @@ use openssl::x509::{X509, X509VerifyResult};
 use serde_json::{Map, Value};
 
 use crate::wallet::apple::signer::{allows_nfc, moment, name_entry, readable};
+use crate::wallet::apple::verify::der::SignerId;
 use crate::wallet::apple::verify::{Report, der};
 use crate::wallet::fault::Fault;
 
@@ -40,10 +41,11 @@ pub fn check(report: &mut Report, roots: &[X509], now: DateTime<Utc>) {
 
 fn open(manifest: &[u8], signature: &[u8], roots: &[X509]) -> Result<(Signature, Vec<Fault>), Fault> {
     let broken = |error: ErrorStack| Fault::refused("signature", format!("the signature does not verify: {error}"));
-    let (embedded, signing_time) = der::read_signed_data(signature)
+    let data = der::read_signed_data(signature)
         .ok_or_else(|| Fault::refused("signature", "the signature is no CMS in DER"))?;
-    let certificates: Vec<X509> = embedded.iter().take(10).filter_map(|der| X509::from_der(der).ok()).collect();
-    let signed_at = signing_time.and_then(read_time);
+    let certificates: Vec<X509> =
+        data.certificates.iter().take(10).filter_map(|der| X509::from_der(der).ok()).collect();
+    let signed_at = data.signing_time.and_then(read_time);
     let mut cms = CmsContentInfo::from_der(signature).map_err(broken)?;
     let mut faults = Vec::new();
     if roots.is_empty() {
@@ -58,11 +60,13 @@ fn open(manifest: &[u8], signature: &[u8], roots: &[X509]) -> Result<(Signature,
         cms.verify(None, None, Some(manifest), None, flags).map_err(broken)?;
         faults.push(Fault::refused("chain", format!("the signer does not chain to the given certificates: {chain}")));
     }
-    // The signer is the certificate that issued none of the others.
-    let is_leaf = |candidate: &&X509| !certificates.iter().any(|other| candidate.issued(other) == X509VerifyResult::OK);
-    let signer = certificates.iter().find(is_leaf);
-    let signer = signer.or_else(|| certificates.first()).cloned();
-    let signer = signer.ok_or_else(|| Fault::refused("signer-missing", "the signature brings no certificate along"))?;
+    // The certificate that the signature was made with, and no other that came along.
+    let [signer_id] = data.signers.as_slice() else {
+        return Err(Fault::refused("signature", format!("{} signers; a pass has one", data.signers.len())));
+    };
+    let signer = certificates.iter().find(|certificate| is_named(certificate, *signer_id)).cloned();
+    let signer =
+        signer.ok_or_else(|| Fault::refused("signer-missing", "the signer's certificate is not in the signature"))?;
     let chained = certificates.iter().any(|other| {
         other.issued(&signer) == X509VerifyResult::OK
             && other.public_key().is_ok_and(|key| signer.verify(&key).unwrap_or(false))
@@ -75,6 +79,19 @@ fn open(manifest: &[u8], signature: &[u8], roots: &[X509]) -> Result<(Signature,
         ));
     }
     Ok((Signature { signer, certificates, signed_at }, faults))
+}
+
+/// Whether a signature names this certificate.
+fn is_named(certificate: &X509, id: SignerId<'_>) -> bool {
+    match id {
+        SignerId::IssuerAndSerial(issuer, serial) => {
+            let serial = openssl::bn::BigNum::from_slice(serial);
+            let own = certificate.serial_number().to_bn();
+            let same_serial = matches!((serial, own), (Ok(serial), Ok(own)) if serial == own);
+            same_serial && certificate.issuer_name().to_der().is_ok_and(|own| own == issuer)
+        }
+        SignerId::KeyId(id) => certificate.subject_key_id().is_some_and(|own| own.as_slice() == id),
+    }
 }
 
 /// A store that trusts `roots`, intermediates among them too, for whatever purpose: pass certificates have their own.
