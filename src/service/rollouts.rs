@@ -6,14 +6,14 @@ use serde_json::json;
 use crate::domain::ids::{BrandId, PassId, RolloutId, TemplateId};
 use crate::domain::rollout::{Progress, RolloutState, STEP_MAX, Seen, Stage, Step, WAITING_MAX, next, tail_from};
 
-/// Refused passes that are counted beyond those that somebody saw.
-const COUNTED_MAX: i64 = 100;
-
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::Conn;
 use crate::store::rollouts::{self, Rollout};
 use crate::store::templates::{self, Template};
+
+/// Refused passes that are counted beyond those that somebody saw.
+const COUNTED_MAX: i64 = 100;
 
 /// How a version goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub async fn start_resigning(
     Ok((started, left_out))
 }
 
-/// The same in a transaction of the caller's.
+/// Begins a roll-out in a transaction of the caller's, which wakes the roller when it is through.
 pub(super) async fn start_in(
     app: &App,
     conn: &mut Conn<'_>,

@@ -312,7 +312,8 @@ pub async fn want_signature(
     })
 }
 
-/// Takes a version back from up to `limit` passes that were marked for it and do not have it yet. How many.
+/// Takes a version back from up to `limit` passes that were marked for it and do not have it yet. How many: none when the
+/// version is to give place to itself, as in a roll-out of what is live.
 pub async fn unwant_version(
     conn: &mut Conn<'_>,
     brand: BrandId,
@@ -326,12 +327,12 @@ pub async fn unwant_version(
             UPDATE passes SET wanted_version = $4 WHERE brand_id = $1 AND pass_id IN (
                 SELECT pass_id FROM passes
                 WHERE brand_id = $1 AND template_id = $2 AND bulk_no > published_no AND wanted_version = $3
-                  AND template_version <> $3 LIMIT $5)",
+                  AND template_version <> $3 AND $3 <> $4 LIMIT $5)",
         postgres: "
             WITH held AS MATERIALIZED (
                 SELECT pass_id FROM passes
                 WHERE brand_id = $1 AND template_id = $2 AND bulk_no > published_no AND wanted_version = $3
-                  AND template_version <> $3 ORDER BY pass_id LIMIT $5 FOR NO KEY UPDATE)
+                  AND template_version <> $3 AND $3 <> $4 ORDER BY pass_id LIMIT $5 FOR NO KEY UPDATE)
             UPDATE passes SET wanted_version = $4
             FROM held WHERE passes.brand_id = $1 AND passes.pass_id = held.pass_id",
     };

@@ -136,6 +136,12 @@ on_both_engines! {
         assert_eq!(taken, 1);
         assert_eq!(w.read(async |c| publication::load_sources(c, one, &[marked]).await).await[0].template_version, 1);
 
+        // A roll-out of what is live takes nothing back: whoever repeats until there is no more comes to an end.
+        w.write(async |c| rollouts::want_version(c, one, &[marked], 2, now).await).await;
+        let taken = w.write(async |c| rollouts::unwant_version(c, one, template, 2, 2, 9).await).await;
+        assert_eq!(taken, 0);
+        w.write(async |c| rollouts::unwant_version(c, one, template, 2, 1, 9).await).await;
+
         // Signed again: due, although it has the version.
         w.write(async |c| rollouts::want_signature(c, one, &passes[2..], now).await).await;
         let sources = w.read(async |c| publication::load_sources(c, one, &passes[2..]).await).await;
