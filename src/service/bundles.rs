@@ -104,21 +104,18 @@ async fn sign(app: &App, brand: BrandId, content: AppleContent) -> Result<Bundle
     if let Some(bundle) = find_ready(app, &content.apple_hash, &signer).await {
         return Ok(bundle);
     }
-    let waiting = app.bundles.queue.try_acquire().map_err(|_| Problem::Busy)?;
     let template = templates::load(app, brand, content.template_id, content.template_version).await?;
     let token = app.master_key.apple_token(content.token_key_version, brand, &content.pass_type, &content.serial);
     let check = app.bundles.is_due_for_check(content.template_id, content.template_version, &signer);
     let verified_as = (content.template_id, content.template_version, *signer.id());
     let now = app.clock.now();
     let key = (content.apple_hash.clone(), *signer.id());
-    let turn = app.bundles.signing.acquire().await.map_err(Problem::internal)?;
-    let job = tokio::task::spawn_blocking(move || {
+    let job = in_turn(app, move || {
         let pass_json = with_token(&content.apple, &token);
         let form = template.form.as_deref().filter(|_| content.signed_up_at.is_none());
         sign_now(&template.assets, &pass_json, form, &signer, now, check)
     });
-    let bundle = job.await.map_err(Problem::internal)??;
-    drop((turn, waiting));
+    let bundle = job.await??;
     if check && let Ok(mut verified) = app.bundles.verified.lock() {
         verified.insert(verified_as);
     }
