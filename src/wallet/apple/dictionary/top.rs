@@ -137,8 +137,22 @@ const UPCOMING: &[Key] = &[
     key("semantics", Object(SEMANTICS)),
 ];
 
-/// Everything that may stand at the top of a pass.
-pub const PASS: &[Key] = &[
+/// Everything that may stand at the top of a pass. A poster event ticket has its guide and menu there, an upcoming event of
+/// a pass for several has them in its `URLs`.
+pub const PASS: &[Key] = &joined::<{ TOP.len() + EVENT_LINKS.len() }>(TOP, EVENT_LINKS);
+
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler, which refuses a wrong index")]
+const fn joined<const N: usize>(first: &[Key], second: &[Key]) -> [Key; N] {
+    let mut all = [first[0]; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
+        at += 1;
+    }
+    all
+}
+
+const TOP: &[Key] = &[
     key("formatVersion", Integer(1, 1)).required().by(House),
     key("passTypeIdentifier", Text).required().by(House),
     key("teamIdentifier", Text).required().by(House),
@@ -188,21 +202,6 @@ pub const PASS: &[Key] = &[
     key("useAutomaticColors", Bool).since("iOS 18"),
     key("auxiliaryStoreIdentifiers", List(&Integer(0, i64::MAX), 20)).since("iOS 18"),
     key("upcomingPassInformation", List(&Object(UPCOMING), 50)).since("iOS 26"),
-    // The guide and menu of a poster event ticket.
-    key("accessibilityURL", Url).since("iOS 18"),
-    key("addOnURL", Url).since("iOS 18"),
-    key("bagPolicyURL", Url).since("iOS 18"),
-    key("contactVenueEmail", Text).since("iOS 18"),
-    key("contactVenuePhoneNumber", Text).since("iOS 18"),
-    key("contactVenueWebsite", Url).since("iOS 18"),
-    key("directionsInformationURL", Url).since("iOS 18"),
-    key("merchandiseURL", Url).since("iOS 18"),
-    key("orderFoodURL", Url).since("iOS 18"),
-    key("parkingInformationURL", Url).since("iOS 18"),
-    key("purchaseParkingURL", Url).since("iOS 18"),
-    key("sellURL", Url).since("iOS 18"),
-    key("transferURL", Url).since("iOS 18"),
-    key("transitInformationURL", Url).since("iOS 18"),
     // The menu of a semantic boarding pass.
     key("changeSeatURL", Url).since("iOS 26"),
     key("entertainmentURL", Url).since("iOS 26"),
