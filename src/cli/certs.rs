@@ -13,6 +13,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::pass::is_pass_type;
 use crate::service::rollouts::{self, Plan};
+use crate::service::signers;
 use crate::wallet::apple::renewal::{self, BadRenewal};
 use crate::wallet::apple::signer::{fingerprint, readable};
 use crate::wallet::apple::{certificates, dev_ca};
@@ -167,7 +168,7 @@ fn status(config: &Config, output: Output) -> Result<(), Failure> {
     let mut lines = Vec::new();
     let mut rows = Vec::new();
     for (pass_type, signer) in &found.signers {
-        let days = (signer.not_after() - now).num_days();
+        let days = signers::days_left(signer.not_after(), now);
         let issuer = readable(signer.intermediate().subject_name());
         let print = fingerprint(signer.leaf()).unwrap_or_default();
         lines.push(format!(

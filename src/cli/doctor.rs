@@ -7,6 +7,7 @@ use super::{Failure, Output};
 use crate::app;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
+use crate::service::signers;
 use crate::store::{Db, backup, brands, db, installation};
 use crate::wallet::apple::certificates::{self, Certificates};
 
@@ -108,7 +109,7 @@ fn check_certificates(config: &Config, findings: &mut Findings) -> Option<Certif
         ));
     }
     for (pass_type, signer) in &found.signers {
-        let days = (signer.not_after() - now).num_days();
+        let days = signers::days_left(signer.not_after(), now);
         let text = format!("{pass_type} can be signed for another {days} days.");
         if days <= RENEW_DAYS {
             findings.warn(format!("{text} Renew its certificate."))

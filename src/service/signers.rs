@@ -68,12 +68,13 @@ fn reread(app: &App) -> Result<bool, Problem> {
             fresh.signers.insert(pass_type.clone(), Arc::clone(signer));
         }
     }
-    let ids = |certificates: &Certificates| -> Vec<(String, [u8; 32])> {
-        certificates.signers.iter().map(|(pass_type, signer)| (pass_type.clone(), *signer.id())).collect()
-    };
-    let is_different = ids(&before) != ids(&fresh);
-    for (pass_type, signer) in fresh.signers.iter().filter(|_| is_different) {
-        tracing::info!(not_after = %signer.not_after(), "passes of {pass_type} are signed with a certificate good until then");
+    let id_before = |pass_type: &String| before.signers.get(pass_type).map(|signer| *signer.id());
+    let mut is_different = before.signers.len() != fresh.signers.len();
+    for (pass_type, signer) in &fresh.signers {
+        if id_before(pass_type) != Some(*signer.id()) {
+            is_different = true;
+            tracing::info!(not_after = %signer.not_after(), "passes of {pass_type} are signed with a certificate good until then");
+        }
     }
     *app.signers.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
     *seen = look;
