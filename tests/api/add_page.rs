@@ -55,6 +55,35 @@ on_both_engines! {
         }
     }
 
+    async fn several_passes_come_in_one_download(engine) {
+        let app = TestApp::start(engine).await;
+        let mut links = Vec::new();
+        let mut passes = Vec::new();
+        for customer in ["ana", "bia", "caio"] {
+            let pass = app.issue(customer).await;
+            let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
+            links.push(view["add_url"].as_str().unwrap().rsplit_once('/').unwrap().1.to_owned());
+            passes.push(pass);
+        }
+        let void = format!("/api/v1/passes/{}/void", passes[2].id);
+        assert_eq!(app.post(&void, &app.one.key, &serde_json::json!(null)).await.0, 200);
+        let get = async |links: &str| app.http.get(format!("{}/p/{links}/apple.pkpasses", app.url)).send().await.unwrap();
+        let response = get(&links.join(",")).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "application/vnd.apple.pkpasses");
+        let together = response.bytes().await.unwrap();
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(together)).unwrap();
+        assert_eq!(archive.len(), 2, "the voided one is left out");
+        for at in 0..archive.len() {
+            let mut inner = Vec::new();
+            std::io::copy(&mut archive.by_index(at).unwrap(), &mut inner).unwrap();
+            assert!(inner.starts_with(b"PK"), "each is a bundle");
+        }
+        assert_eq!(get(&links[2]).await.status(), 404, "none that is good");
+        assert_eq!(get(&format!("{},unknown", links[0])).await.status(), 404);
+        assert_eq!(get(&[links[0].as_str(); 11].join(",")).await.status(), 422);
+    }
+
     async fn voided_expired_and_unknown_links_explain_themselves(engine) {
         let app = TestApp::start(engine).await;
         let pass = app.issue("ana").await;

@@ -232,8 +232,8 @@ pub async fn bundle(request: HttpRequest, app: Data<App>, path: Path<String>) ->
     }
 }
 
-/// `GET /p/{link},{link}…/apple.pkpasses`: up to 10 passes of one brand, which a phone adds with one tap. Each link opens its
-/// own pass; those that are over are left out.
+/// `GET /p/{link},{link}…/apple.pkpasses`: up to 10 passes, which a phone adds with one tap. Each link opens its own pass,
+/// and no more than it would alone; those that are over are left out.
 pub async fn several(request: HttpRequest, app: Data<App>, path: Path<String>) -> HttpResponse {
     let links: Vec<String> = path.into_inner().split(',').map(ToOwned::to_owned).collect();
     let loaded = app.run(async move |app| {
