@@ -167,7 +167,7 @@ fn check_areas(
 /// How many fields of an area a phone draws (archive guide; HIG).
 fn drawn_fields(style: &str, area: &str) -> usize {
     match (style, area) {
-        ("posterGeneric", "headerFields") | (_, "headerFields") => 3,
+        (_, "headerFields") => 3,
         ("posterGeneric", "primaryFields") => 4,
         ("posterGeneric", "secondaryFields" | "auxiliaryFields") => 0,
         ("posterGeneric", "footerFields") => 2,
