@@ -85,6 +85,6 @@ pub fn bundle(data: &[u8]) {
 
 /// Bodies of the web service and of the API.
 pub fn web_service(data: &[u8]) {
-    drop(passarela::http::extract::strict(data));
+    drop(passarela::domain::json::strict(data));
     passarela::http::apple_web_service::read_bodies(data);
 }

@@ -1,6 +1,5 @@
 //! Bodies, keys and pages of requests: bounded, in time, and parsed before a handler sees them.
 
-use std::fmt;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,10 +9,10 @@ use actix_web::http::header::{CONTENT_TYPE, IF_MATCH};
 use actix_web::web::BytesMut;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use futures_util::StreamExt as _;
-use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::json;
 use crate::domain::text::is_control;
 use crate::http::auth::app;
 use crate::service::Problem;
@@ -22,8 +21,6 @@ use crate::service::once::{Once, Reply};
 
 /// Bytes of a JSON body at most, where a route does not say less.
 pub const JSON_MAX: usize = 256 * 1024;
-const DEPTH_MAX: usize = 32;
-const ITEMS_MAX: usize = 1_000;
 
 /// A JSON body of the API: unknown members, duplicate keys, control characters and deep nesting are refused.
 pub struct Body<T, const MAX: usize = JSON_MAX> {
@@ -47,12 +44,12 @@ impl<T: DeserializeOwned, const MAX: usize> FromRequest for Body<T, MAX> {
             if !media.eq_ignore_ascii_case("application/json") {
                 return Err(Problem::UnsupportedMediaType);
             }
-            let value = strict(&bytes)?;
+            let value = json::strict(&bytes).map_err(|error| Problem::BadJson { detail: error.to_string() })?;
             // serde would fill the members by position.
             if value.is_array() {
                 return Err(Problem::invalid("", "the body must be a JSON object"));
             }
-            let canonical = Sha256::digest(sorted(&value).to_string()).into();
+            let canonical = json::canonical_digest(&value);
             let parts = [request.method().as_str(), &request.match_pattern().unwrap_or_default()].join(" ");
             let fingerprint = Sha256::new().chain_update(parts).chain_update(&bytes).finalize().into();
             let value = serde_path_to_error::deserialize(value)
@@ -77,121 +74,6 @@ pub async fn read(request: &HttpRequest, mut payload: Payload, limit_bytes: usiz
         Ok(body.freeze())
     };
     tokio::time::timeout(deadline, reading).await.map_err(|_| Problem::TooSlow)?
-}
-
-/// JSON as RFC 8259 recommends it: names are unique. (`serde_json` alone keeps the last of duplicates silently, so
-/// that two readers of one body could see different things.)
-pub fn strict(bytes: &[u8]) -> Result<Value, Problem> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let bad = |error: serde_json::Error| Problem::BadJson { detail: error.to_string() };
-    let value = Strict { depth: 0 }.deserialize(&mut reader).map_err(bad)?;
-    reader.end().map_err(bad)?;
-    Ok(value)
-}
-
-#[derive(Clone, Copy)]
-struct Strict {
-    depth: usize,
-}
-
-impl Strict {
-    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        if self.depth >= DEPTH_MAX {
-            return Err(E::custom(format!("nested deeper than {DEPTH_MAX} levels")));
-        }
-        Ok(Self { depth: self.depth + 1 })
-    }
-}
-
-fn plain<E: serde::de::Error>(text: String) -> Result<String, E> {
-    let bad = text.chars().any(|c| is_control(c) && !matches!(c, '\n' | '\t'));
-    if bad { Err(E::custom("control characters are not allowed")) } else { Ok(text) }
-}
-
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a number"))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
-        plain(value.to_owned()).map(Value::String)
-    }
-
-    fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Value, E> {
-        plain(value).map(Value::String)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(inner)? {
-            if items.len() == ITEMS_MAX {
-                return Err(A::Error::custom(format!("a list of more than {ITEMS_MAX} items")));
-            }
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut members = Map::new();
-        while let Some(name) = map.next_key::<String>()? {
-            let name = plain(name)?;
-            // serde_json gives names of its own a meaning: such a member would be parsed again, past every check here.
-            if name.starts_with("$serde_json::private::") {
-                return Err(A::Error::custom("a member has a name that is reserved"));
-            }
-            if members.contains_key(&name) {
-                return Err(A::Error::custom(format!("the member {name:?} occurs twice")));
-            }
-            let value = map.next_value_seed(inner)?;
-            members.insert(name, value);
-        }
-        Ok(Value::Object(members))
-    }
-}
-
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let mut names: Vec<_> = members.iter().collect();
-            names.sort_unstable_by_key(|(name, _)| *name);
-            Value::Object(names.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
-        other => other.clone(),
-    }
 }
 
 /// `/customer/cpf` for serde's `customer.cpf`.
@@ -284,42 +166,5 @@ impl FromRequest for IfMatch {
             None | Some("*") => Ok(Self(None)),
             Some(tag) => Ok(Self(Some(tag.trim_matches('"').parse().unwrap_or(-1)))),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_with_two_meanings_is_refused() {
-        let refused = [
-            r#"{"a":1,"a":2}"#,
-            r#"{"a":{"b":1,"b":1}}"#,
-            r#"[{"a":1,"\u0061":2}]"#,
-            r#"{"a":"\u0007"}"#,
-            r#"{"\u0001__minijinja_ValueHandle":1}"#,
-            r#"{"a":1} {"#,
-            r#"{"a":01}"#,
-            r#"{"a":{"$serde_json::private::RawValue":"[[[1]]]"}}"#,
-            r#"{"a":{"$serde_json::private::Number":"1e999"}}"#,
-            "",
-        ];
-        for body in refused {
-            assert!(strict(body.as_bytes()).is_err(), "{body}");
-        }
-        let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
-        assert!(strict(deep(32).as_bytes()).is_ok());
-        assert!(strict(deep(33).as_bytes()).is_err());
-        assert!(strict(deep(100_000).as_bytes()).is_err());
-        assert!(strict(format!("[{}1]", "1,".repeat(1_000)).as_bytes()).is_err());
-        assert_eq!(strict(br#"{"b":[1,"x\n"],"a":null}"#).unwrap().to_string(), r#"{"b":[1,"x\n"],"a":null}"#);
-    }
-
-    #[test]
-    fn the_order_of_members_does_not_matter() {
-        let (one, two) =
-            (strict(br#"{"a":1,"b":{"c":1,"d":2}}"#).unwrap(), strict(br#"{"b":{"d":2,"c":1},"a":1}"#).unwrap());
-        assert_eq!(sorted(&one).to_string(), sorted(&two).to_string());
     }
 }
