@@ -11,6 +11,7 @@ pub mod locale;
 pub mod pass;
 pub mod role;
 pub mod rollout;
+pub mod rows;
 pub mod secret;
 pub mod shown;
 pub mod tag;
