@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::auth::{Failures, LogBudget};
 use crate::http::badges::{BadBadge, Badges};
-use crate::http::{measure, routes, unread};
+use crate::http::{imports, measure, routes, unread};
 use crate::service::App;
 use crate::store::{Db, installation};
 use crate::wallet::apple::certificates::{self, BadCertificates, Certificates};
@@ -131,6 +131,12 @@ pub fn start(app: App, role: Role, metrics: Option<PrometheusHandle>) -> Result<
             "metrics"
         });
     }
+    // Wherever a file arrived, it can be worked on.
+    let (importer, stop5) = (app.clone(), stop.clone());
+    tasks.spawn(async move {
+        worker::importer::run(importer, imports::FORMS, stop5).await;
+        "importer"
+    });
     let (mut address, mut server) = (None, None);
     if role != Role::Worker {
         let listen = app.config.server.listen.clone();

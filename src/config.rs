@@ -23,6 +23,7 @@ pub struct Config {
     pub fcm: Fcm,
     pub mqtt: Mqtt,
     pub passes: Passes,
+    pub imports: Imports,
     pub pages: Pages,
     pub delivery: Delivery,
     pub log: Log,
@@ -120,6 +121,15 @@ pub struct Passes {
     pub signing_queue_max: usize,
     pub bundle_cache_mib: u64,
     pub verify_every: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imports {
+    pub spool_dir: PathBuf,
+    pub file_max_mib: u64,
+    pub idle_timeout_secs: u64,
+    pub keep_days: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

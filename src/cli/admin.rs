@@ -109,11 +109,11 @@ pub enum Template {
     },
 }
 
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
-async fn open(config: Config) -> Result<App, Failure> {
+pub(super) async fn open(config: Config) -> Result<App, Failure> {
     Ok(app::open(config, Arc::new(SystemClock)).await?)
 }
 

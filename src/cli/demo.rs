@@ -75,6 +75,9 @@ impl Demo {
         if config.apple.certs_dir == defaults.apple.certs_dir {
             config.apple.certs_dir = self.data_dir.join("certs");
         }
+        if config.imports.spool_dir == defaults.imports.spool_dir {
+            config.imports.spool_dir = self.data_dir.join("imports");
+        }
         if config.log.filter == defaults.log.filter {
             "warn".clone_into(&mut config.log.filter);
         }

@@ -7,6 +7,8 @@ mod certs;
 mod demo;
 mod designs;
 mod doctor;
+mod export;
+mod import;
 mod pass;
 mod serve;
 
@@ -60,6 +62,12 @@ enum Command {
     /// API keys.
     #[command(subcommand)]
     Key(admin::Key),
+    /// Bring in what another system has, line by line.
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Write what there is to a file of rows.
+    #[command(subcommand)]
+    Export(export::Export),
     /// Write everything to one file, while the service runs.
     Backup(backup::Backup),
     /// Bring back what a backup holds, into a database that is not there yet.
@@ -146,6 +154,12 @@ impl Output {
     }
 }
 
+/// A new file that its owner alone can read: links and personal data go into it.
+fn private_file(path: &std::path::Path) -> std::io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
     // Passes and keys are in memory: of a panic only its place is told, nothing of the values.
@@ -188,6 +202,8 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Certs(certs) => certs.run(load()?, output).await,
         Command::Brand(brand) => brand.run(load()?, output).await,
         Command::Key(key) => key.run(load()?, output).await,
+        Command::Import(import) => import.run(load()?, output).await,
+        Command::Export(export) => export.run(load()?, output).await,
         Command::Backup(backup) => backup.run(load()?, output).await,
         Command::Restore(restore) => restore.run(load()?, output).await,
         Command::Doctor => doctor::run(load()?, output).await,

@@ -25,6 +25,9 @@ macro_rules! id {
             /// Before every id that is ever made: where a list begins.
             pub const FIRST: Self = Self(Uuid::nil());
 
+            /// After every id: where a list that goes backwards begins.
+            pub const LAST: Self = Self(Uuid::max());
+
             pub const fn new(id: Uuid) -> Self {
                 Self(id)
             }
@@ -78,6 +81,7 @@ id!(/** An API key (not its secret). */ KeyId, "key");
 id!(/** An entry of the timeline. */ EventId, "evt");
 id!(/** One thing to be told to one destination. */ DeliveryId, "dlv");
 id!(/** A new template version on its way to the passes of the template. */ RolloutId, "rol");
+id!(/** Long work that goes on by itself, such as an import. */ JobId, "job");
 id!(/** A shop of a brand. */ StoreId, "sto");
 
 #[cfg(test)]

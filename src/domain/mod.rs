@@ -6,6 +6,7 @@ pub mod color;
 pub mod content;
 pub mod identifier;
 pub mod ids;
+pub mod job;
 pub mod json;
 pub mod locale;
 pub mod pass;

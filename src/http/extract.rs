@@ -77,7 +77,7 @@ pub async fn read(request: &HttpRequest, mut payload: Payload, limit_bytes: usiz
 }
 
 /// `/customer/cpf` for serde's `customer.cpf`.
-fn pointer(path: &serde_path_to_error::Path) -> String {
+pub fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let segments = path.iter().map(|segment| match segment {
         Segment::Seq { index } => format!("/{index}"),

@@ -11,7 +11,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
-use crate::http::{customers, events, keys, passes, programs, rollouts, templates};
+use crate::http::{customers, events, exports, imports, jobs, keys, passes, programs, rollouts, templates};
 use crate::service::Problem;
 
 #[derive(OpenApi)]
@@ -29,6 +29,8 @@ use crate::service::Problem;
         customers::create, customers::list, customers::read, customers::update,
         passes::issue, passes::list, passes::read, passes::patch, passes::void, passes::expire, passes::reissue,
         passes::devices, passes::preview,
+        imports::passes, imports::customers, exports::passes,
+        jobs::list, jobs::read, jobs::results, jobs::cancel,
         events::list,
         keys::create, keys::list, keys::revoke,
     ),

@@ -73,7 +73,7 @@ impl IdentifierInput {
 }
 
 impl CustomerRef {
-    fn parse(self) -> Result<(Selector, Details), Problem> {
+    pub fn parse(self) -> Result<(Selector, Details), Problem> {
         let named = [
             (IdentifierKind::ExternalId, self.external_id),
             (IdentifierKind::CardNumber, self.card_number),
@@ -122,7 +122,7 @@ pub struct IssuePass {
     data: Personal<Map<String, Value>>,
 }
 
-fn no_data() -> Personal<Map<String, Value>> {
+pub fn no_data() -> Personal<Map<String, Value>> {
     Personal::new(Map::new())
 }
 
@@ -249,10 +249,7 @@ pub async fn issue(
     let brand = allow.caller.brand;
     let IssuePass { template, program_id, customer, external_id, data } = body.value;
     let (customer, details) = customer.parse()?;
-    let template = match template.parse() {
-        Ok(id) => TemplateRef::Id(id),
-        Err(_) => TemplateRef::Name(template),
-    };
+    let template = TemplateRef::parse(template);
     let order = Order { template, program: program_id, customer, details, external_id, data, hash };
     let done = app.run(async move |app| issue_pass::issue(&app, &brand, &order, once.as_ref(), bytes).await);
     Ok(reply(done.await?))

@@ -60,6 +60,8 @@ const fn row(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
         Problem::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         Problem::BadJson { .. } => (StatusCode::BAD_REQUEST, "bad-json"),
+        Problem::BadFile { .. } => (StatusCode::BAD_REQUEST, "bad-file"),
+        Problem::NotRows => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-rows"),
         Problem::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type"),
         Problem::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
         Problem::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow"),
@@ -87,6 +89,11 @@ const fn row(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::StorageFull(_) => (StatusCode::INSUFFICIENT_STORAGE, "storage-full"),
         Problem::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }
+}
+
+/// The stable code of a problem.
+pub const fn code(problem: &Problem) -> &'static str {
+    row(problem).1
 }
 
 /// When it is worth coming again, in seconds.

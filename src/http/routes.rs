@@ -6,8 +6,8 @@ use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, g
 use crate::domain::role::Role;
 use crate::http::auth::{Allow, Roles, admit};
 use crate::http::{
-    add_page, apple_web_service, badges, customers, events, health, images, keys, openapi, passes, programs, rollouts,
-    templates,
+    add_page, apple_web_service, badges, customers, events, exports, health, images, imports, jobs, keys, openapi,
+    passes, programs, rollouts, templates,
 };
 use crate::service::Problem;
 
@@ -93,10 +93,13 @@ pub fn doors() -> Vec<Door> {
         api(POST, "/api/v1/rollouts/{id}/pause", rollouts::pause),
         api(POST, "/api/v1/rollouts/{id}/resume", rollouts::resume),
         api(POST, "/api/v1/rollouts/{id}/abort", rollouts::abort),
+        api(POST, "/api/v1/customers/import", imports::customers),
         api(POST, "/api/v1/customers", customers::create),
         api(GET, "/api/v1/customers", customers::list),
         api(GET, "/api/v1/customers/{id}", customers::read),
         api(PATCH, "/api/v1/customers/{id}", customers::update),
+        api(POST, "/api/v1/passes/import", imports::passes),
+        api(GET, "/api/v1/passes/export", exports::passes),
         api(POST, "/api/v1/passes", passes::issue),
         api(GET, "/api/v1/passes", passes::list),
         api(GET, "/api/v1/passes/{id}", passes::read),
@@ -106,6 +109,10 @@ pub fn doors() -> Vec<Door> {
         api(POST, "/api/v1/passes/{id}/reissue", passes::reissue),
         api(GET, "/api/v1/passes/{id}/devices", passes::devices),
         api(GET, "/api/v1/passes/{id}/preview", passes::preview),
+        api(GET, "/api/v1/jobs", jobs::list),
+        api(GET, "/api/v1/jobs/{id}", jobs::read),
+        api(GET, "/api/v1/jobs/{id}/results", jobs::results),
+        api(POST, "/api/v1/jobs/{id}/cancel", jobs::cancel),
         api(GET, "/api/v1/events", events::list),
         api(POST, "/api/v1/keys", keys::create),
         api(GET, "/api/v1/keys", keys::list),

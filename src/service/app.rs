@@ -23,6 +23,9 @@ use crate::wallet::keys::MasterKey;
 /// Designs that are looked at at the same time; whoever comes then is asked to come again.
 const UPLOADS_MAX: usize = 2;
 
+/// Files that are received at the same time, likewise: each takes a thread.
+const RECEIVING_MAX: usize = 8;
+
 /// Shared by every request and worker; cloning is cheap.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
@@ -39,12 +42,15 @@ pub struct Parts {
     pub previews: Previews,
     /// Uploaded designs that are looked at: pictures are decoded, which takes a core and some megabytes.
     pub(super) uploads: Semaphore,
+    pub(super) receiving: Semaphore,
     /// Brands by code. A code never changes and a brand is never removed, so an entry is right for ever.
     pub(super) brands: RwLock<HashMap<String, Brand>>,
     /// Wakes the publisher of this process at once; others find the work by their poll.
     pub changed: Notify,
     /// Wakes what makes the steps of roll-outs, likewise.
     pub rolled: Notify,
+    /// Wakes what works on imported files, likewise.
+    pub imported: Notify,
     runtime: Handle,
     tasks: TaskTracker,
 }
@@ -79,9 +85,11 @@ impl App {
             reads: Reads::default(),
             previews: Previews::default(),
             uploads: Semaphore::new(UPLOADS_MAX),
+            receiving: Semaphore::new(RECEIVING_MAX),
             brands: RwLock::default(),
             changed: Notify::new(),
             rolled: Notify::new(),
+            imported: Notify::new(),
             runtime,
             tasks: TaskTracker::new(),
         }))

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::domain::ids::{BrandId, DeliveryId, DeviceId};
 use crate::domain::pass::Lane;
@@ -30,7 +31,13 @@ pub(super) async fn authenticate(app: &App, brand: &Brand, pass: &PassRef) -> Re
     let version = served.as_ref().map_or(crate::wallet::keys::TOKEN_KEY_VERSION, |served| served.token_key_version);
     let expected = app.master_key.apple_token(version, brand.id, &pass.pass_type, &pass.serial);
     let is_right = pass.token.matches(expected.as_bytes());
-    served.filter(|_| is_right).ok_or(Problem::KeyUnknown)
+    served.filter(|served| is_right || is_moved(served, &pass.token)).ok_or(Problem::KeyUnknown)
+}
+
+/// Whether this is the token that another vendor gave the pass: phones keep it for the pass's whole life.
+fn is_moved(served: &ServedState, token: &Secret<String>) -> bool {
+    let digest = Secret::new(Sha256::digest(token.reveal()).to_vec());
+    served.token_hash.as_ref().is_some_and(|hash| digest.matches(hash))
 }
 
 /// Whether a registration is new.
@@ -124,12 +131,14 @@ pub async fn fetch(
         return Ok(Fetched::NotModified { last_modified, apple_hash });
     }
     let signer = usable_signer(app, &pass.pass_type)?;
-    if let Some(bundle) = bundles::find_ready(app, &served.apple_hash, &signer).await {
+    // A pass keeps the token that the phone knows it by.
+    let token = is_moved(&served, &pass.token).then(|| pass.token.clone());
+    if let Some(bundle) = bundles::find_ready(app, &served.apple_hash, token.as_ref(), &signer).await {
         let ServedState { apple_hash, last_modified, .. } = served;
         return Ok(Fetched::Pass(bundles::SignedPass { bundle, apple_hash, last_modified }));
     }
     let (brand, pass) = (brand.id, served.pass_id);
-    app.run(async move |app| bundles::load(&app, brand, pass).await).await.map(Fetched::Pass)
+    app.run(async move |app| bundles::load(&app, brand, pass, token).await).await.map(Fetched::Pass)
 }
 
 /// Messages of one call, and characters of one message, that are kept.

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use openssl::x509::X509;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::config::Passes;
 use crate::domain::ids::{BrandId, PassId, TemplateId};
+use crate::domain::secret::Secret;
 use crate::service::{App, Problem, templates};
 use crate::store::publication::AppleContent;
 use crate::wallet::apple::assets::Assets;
@@ -61,9 +63,20 @@ impl Bundles {
     }
 }
 
-/// The bundle that `apple_hash` stands for, if it is in memory.
-pub async fn find_ready(app: &App, apple_hash: &[u8], signer: &Signer) -> Option<Bundle> {
-    app.bundles.cache.get(&(apple_hash.to_vec(), *signer.id())).await
+/// The content's digest, with the token's where the pass has another than ours.
+fn key(apple_hash: &[u8], token: Option<&Secret<String>>, signer: &Signer) -> Key {
+    let own = token.map(|token| Sha256::digest(token.reveal()).to_vec()).unwrap_or_default();
+    ([apple_hash, &own].concat(), *signer.id())
+}
+
+/// The bundle that `apple_hash` stands for, if it is in memory. `token`: see [`load`].
+pub async fn find_ready(
+    app: &App,
+    apple_hash: &[u8],
+    token: Option<&Secret<String>>,
+    signer: &Signer,
+) -> Option<Bundle> {
+    app.bundles.cache.get(&key(apple_hash, token, signer)).await
 }
 
 /// A signed bundle and the content it was made from.
@@ -74,11 +87,17 @@ pub struct SignedPass {
     pub last_modified: i64,
 }
 
-/// The published pass as a bundle: from memory, or signed now.
-pub async fn load(app: &App, brand: BrandId, pass: PassId) -> Result<SignedPass, Problem> {
+/// The published pass as a bundle: from memory, or signed now. `token`: the one that another vendor gave the pass and the
+/// phone has just shown; `None`: ours.
+pub async fn load(
+    app: &App,
+    brand: BrandId,
+    pass: PassId,
+    token: Option<Secret<String>>,
+) -> Result<SignedPass, Problem> {
     let content = app.reads.contents.read(app, brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })?;
     let (apple_hash, last_modified) = (content.apple_hash.clone(), content.last_modified);
-    let bundle = sign(app, brand, content).await?;
+    let bundle = sign(app, brand, content, token).await?;
     Ok(SignedPass { bundle, apple_hash, last_modified })
 }
 
@@ -99,17 +118,23 @@ pub async fn in_turn<T: Send + 'static>(app: &App, work: impl FnOnce() -> T + Se
     Ok(done)
 }
 
-async fn sign(app: &App, brand: BrandId, content: AppleContent) -> Result<Bundle, Problem> {
+async fn sign(
+    app: &App,
+    brand: BrandId,
+    content: AppleContent,
+    token: Option<Secret<String>>,
+) -> Result<Bundle, Problem> {
     let signer = usable_signer(app, &content.pass_type)?;
-    if let Some(bundle) = find_ready(app, &content.apple_hash, &signer).await {
+    if let Some(bundle) = find_ready(app, &content.apple_hash, token.as_ref(), &signer).await {
         return Ok(bundle);
     }
     let template = templates::load(app, brand, content.template_id, content.template_version).await?;
-    let token = app.master_key.apple_token(content.token_key_version, brand, &content.pass_type, &content.serial);
+    let key = key(&content.apple_hash, token.as_ref(), &signer);
+    let ours = || app.master_key.apple_token(content.token_key_version, brand, &content.pass_type, &content.serial);
+    let token = token.map_or_else(ours, |token| token.reveal().clone());
     let check = app.bundles.is_due_for_check(content.template_id, content.template_version, &signer);
     let verified_as = (content.template_id, content.template_version, *signer.id());
     let now = app.clock.now();
-    let key = (content.apple_hash.clone(), *signer.id());
     let job = in_turn(app, move || {
         let pass_json = with_token(&content.apple, &token);
         let form = template.form.as_deref().filter(|_| content.signed_up_at.is_none());

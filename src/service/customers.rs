@@ -42,7 +42,7 @@ pub enum Named {
 
 /// Normalises an identifier and computes what it is looked up by.
 /// `pointer` is where in the body the value stands.
-fn identify(
+pub(super) fn identify(
     app: &App,
     brand: BrandId,
     kind: &IdentifierKind,
@@ -58,7 +58,7 @@ fn identify(
 /// Identifiers of one request at most.
 const IDENTIFIERS_MAX: usize = 20;
 
-fn check_count<T>(identifiers: &[T]) -> Result<(), Problem> {
+pub(super) fn check_count<T>(identifiers: &[T]) -> Result<(), Problem> {
     let is_good = identifiers.len() <= IDENTIFIERS_MAX;
     let too_many = || Problem::invalid("/identifiers", format!("must not be more than {IDENTIFIERS_MAX}"));
     is_good.then_some(()).ok_or_else(too_many)
@@ -243,7 +243,7 @@ pub async fn list_known_by(
     Ok(found)
 }
 
-fn apply(customer: &mut Customer, details: &Details) -> Result<(), Problem> {
+pub(super) fn apply(customer: &mut Customer, details: &Details) -> Result<(), Problem> {
     if let Some(name) = &details.name {
         let checked = name.as_ref().map(|name| text::line(name.reveal(), 100)).transpose();
         customer.name = checked.map_err(Problem::text("/name"))?.map(Personal::new);

@@ -28,10 +28,17 @@ use crate::wallet::keys::TOKEN_KEY_VERSION;
 pub const DATA_MAX: usize = 16 * 1024;
 
 /// A template by its id or its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TemplateRef {
     Id(TemplateId),
     Name(String),
+}
+
+impl TemplateRef {
+    /// What looks like an id is one.
+    pub fn parse(text: String) -> Self {
+        text.parse().map_or_else(|_| Self::Name(text), Self::Id)
+    }
 }
 
 /// What a pass is issued for.
@@ -209,6 +216,7 @@ impl FreshPass<'_> {
             link: Secret::new(format!("{}{}", brand.code, random_alphanumeric(&*app.clock, 22))),
             code_id,
             token_key_version: TOKEN_KEY_VERSION,
+            token_hash: None,
             program_id: self.program,
             customer_id: self.customer,
             member_id: self.member,
@@ -306,9 +314,21 @@ pub(super) async fn insert(
     rendered: Rendered,
 ) -> Result<bool, Problem> {
     let tag = brands::take_tags(conn, brand.id, &pass.pass_type, 1).await?;
+    let first = first_content(app, pass, made_with, rendered, tag.n);
+    Ok(passes::insert(conn, brand.id, pass, &first).await?)
+}
+
+/// What a new pass is served as, with the tag that it takes.
+pub(super) fn first_content(
+    app: &App,
+    pass: &Pass,
+    made_with: MadeWith,
+    rendered: Rendered,
+    tag_n: i64,
+) -> FirstContent {
     let rest = TimeDelta::milliseconds(i64::try_from(app.config.delivery.coalesce_millis).unwrap_or(1_000));
-    let first = FirstContent {
-        tag_n: tag.n,
+    FirstContent {
+        tag_n,
         last_modified: next_last_modified(pass.created_at.timestamp(), None),
         publish_after: pass.created_at + rest,
         render_at: rendered.render_at,
@@ -319,8 +339,7 @@ pub(super) async fn insert(
         apple_hash: rendered.apple_hash,
         google: rendered.google,
         google_hash: rendered.google_hash,
-    };
-    Ok(passes::insert(conn, brand.id, pass, &first).await?)
+    }
 }
 
 pub(super) async fn record(

@@ -7,6 +7,7 @@ pub mod bundles;
 pub mod change_pass;
 pub mod customers;
 pub mod gather;
+pub mod imports;
 pub mod issue_pass;
 pub mod keys;
 pub mod once;

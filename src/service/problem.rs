@@ -19,6 +19,8 @@ pub enum Problem {
     Invalid { pointer: Cow<'static, str>, detail: String },
     #[error("the body is not JSON: {detail}")]
     BadJson { detail: String },
+    #[error("{detail}")]
+    BadFile { detail: String },
     #[error("the body must be application/json")]
     UnsupportedMediaType,
     #[error("the body is larger than {limit_bytes} bytes")]
@@ -49,6 +51,8 @@ pub enum Problem {
     InFlight,
     #[error("the template cannot show this pass: {detail}")]
     TemplateRefused { detail: String },
+    #[error("the body must be text/csv or application/x-ndjson")]
+    NotRows,
     #[error("the body must be a zip, sent as application/zip")]
     NotAZip,
     #[error("the design has faults:\n{faults}")]

@@ -22,6 +22,17 @@ pub async fn read(app: &App, brand: BrandId, pass: PassId) -> Result<(Pass, i64)
     Ok((found, held))
 }
 
+/// Passes of a list without the devices that hold them.
+pub async fn list_plain(
+    app: &App,
+    brand: BrandId,
+    filter: &Filter,
+    after: Option<PassId>,
+    limit: i64,
+) -> Result<Vec<Pass>, Problem> {
+    Ok(passes::list(&mut app.db.read().await?.conn(), brand, filter, after, limit).await?)
+}
+
 /// Passes with the number of devices that hold each.
 pub async fn list(
     app: &App,

@@ -171,8 +171,12 @@ macro_rules! migration {
 }
 
 /// In order. A merged file is never edited; a test compares this list with the folders.
-const MIGRATIONS: &[MigrationFile] =
-    &[migration!(1, "0001_spine"), migration!(2, "0002_seek"), migration!(3, "0003_passes_complete")];
+const MIGRATIONS: &[MigrationFile] = &[
+    migration!(1, "0001_spine"),
+    migration!(2, "0002_seek"),
+    migration!(3, "0003_passes_complete"),
+    migration!(4, "0004_jobs"),
+];
 
 /// The newest schema this program knows.
 pub fn schema_version() -> i64 {

@@ -43,6 +43,28 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, event: &NewEvent) -> sq
         .map(|_| ()))
 }
 
+pub async fn insert_many(conn: &mut Conn<'_>, brand: BrandId, events: &[NewEvent]) -> sqlx::Result<()> {
+    const SQL: &str = "
+        INSERT INTO events (brand_id, event_id, kind, customer_id, pass_id, subject_id, data, occurred_at) ";
+    if events.is_empty() {
+        return Ok(());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new(SQL);
+        query.push_values(events, |mut row, event| {
+            row.push_bind(brand)
+                .push_bind(event.id)
+                .push_bind(event.kind)
+                .push_bind(event.customer)
+                .push_bind(event.pass)
+                .push_bind(event.subject)
+                .push_bind(Json(&event.data))
+                .push_bind(event.occurred_at);
+        });
+        query.build().execute(c).await.map(|_| ())
+    })
+}
+
 /// The brand after `after` that has events without `seq`.
 pub async fn next_unsequenced_brand(conn: &mut Conn<'_>, after: Option<BrandId>) -> sqlx::Result<Option<BrandId>> {
     const SQL: &str = "

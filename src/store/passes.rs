@@ -20,6 +20,8 @@ pub struct Pass {
     /// Twelve random bytes that the barcode carries.
     pub code_id: Vec<u8>,
     pub token_key_version: i64,
+    /// SHA-256 of the token that another vendor gave the pass, and phones have.
+    pub token_hash: Option<Vec<u8>>,
     pub program_id: ProgramId,
     pub customer_id: CustomerId,
     pub member_id: MemberId,
@@ -38,13 +40,14 @@ pub struct Pass {
 }
 
 #[derive(FromRow)]
-struct PassRow {
+pub(super) struct PassRow {
     pass_id: PassId,
     pass_type: String,
     serial: String,
     link: String,
     code_id: Vec<u8>,
     token_key_version: i64,
+    token_hash: Option<Vec<u8>>,
     program_id: ProgramId,
     customer_id: CustomerId,
     member_id: MemberId,
@@ -70,6 +73,7 @@ impl From<PassRow> for Pass {
             link: Secret::new(row.link),
             code_id: row.code_id,
             token_key_version: row.token_key_version,
+            token_hash: row.token_hash,
             program_id: row.program_id,
             customer_id: row.customer_id,
             member_id: row.member_id,
@@ -89,10 +93,11 @@ impl From<PassRow> for Pass {
 
 macro_rules! pass_columns {
     () => {
-        "pass_id, pass_type, serial, link, code_id, token_key_version, program_id, customer_id, member_id, template_id,
-         external_id, order_hash, data, status, reissued_as, created_at, updated_at, change_no, published_no"
+        "pass_id, pass_type, serial, link, code_id, token_key_version, token_hash, program_id, customer_id, member_id,
+         template_id, external_id, order_hash, data, status, reissued_as, created_at, updated_at, change_no, published_no"
     };
 }
+pub(super) use pass_columns;
 
 /// What a new pass is served as from its first moment.
 #[derive(Clone)]

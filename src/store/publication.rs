@@ -376,6 +376,8 @@ pub struct ServedState {
     pub pass_id: PassId,
     pub customer_id: CustomerId,
     pub token_key_version: i64,
+    /// SHA-256 of the token that another vendor gave the pass.
+    pub token_hash: Option<Vec<u8>>,
     pub template_id: TemplateId,
     pub template_version: i64,
     /// Unix seconds.
@@ -395,7 +397,8 @@ pub async fn find_served(
             row.push_bind(number).push_bind(pass_type).push_bind(serial);
         });
         query.push(
-            ") SELECT v.number, p.pass_id, p.customer_id, p.token_key_version, p.template_id, p.template_version, p.last_modified, p.apple_hash
+            ") SELECT v.number, p.pass_id, p.customer_id, p.token_key_version, p.token_hash, p.template_id, p.template_version,
+                      p.last_modified, p.apple_hash
                FROM v CROSS JOIN passes p WHERE p.pass_type = v.pass_type AND p.serial = v.serial AND p.brand_id = ",
         );
         query.push_bind(brand).build_query_as().fetch_all(c).await

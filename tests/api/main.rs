@@ -7,6 +7,8 @@ mod app;
 mod bundle;
 #[path = "../helpers/engine.rs"]
 mod engine;
+#[path = "../helpers/server.rs"]
+mod server;
 
 mod add_page;
 mod apple_web_service;
@@ -15,6 +17,7 @@ mod certificates;
 mod customers;
 mod demo;
 mod idempotency;
+mod imports;
 mod lifecycle;
 mod openapi;
 mod passes;

@@ -6,75 +6,20 @@
 //! told it, must hold the last version, and every write that was acknowledged must be in the data.
 
 use std::collections::HashMap;
-use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use passarela::config::Config;
 use serde_json::{Value, json};
 
 use crate::app::{PASS_TYPE, TestApp, TestPass};
 use crate::bundle::pass_json;
 use crate::engine::Engine;
+use crate::server::Server;
 
 const PASSES: usize = 20;
 const WRITERS: usize = 20;
 const PHONES: usize = 20;
-
-/// One server process, and how to start it again.
-struct Server {
-    url: String,
-    environment: Vec<(String, String)>,
-    child: Mutex<Option<Child>>,
-}
-
-impl Server {
-    fn new(config: &Config, public_url: &str, address: &str) -> Self {
-        let file = |path: &std::path::Path| path.display().to_string();
-        let environment = [
-            ("DATABASE__URL", config.database.url.clone()),
-            ("DATABASE__CONNECTIONS", "12".to_owned()),
-            ("SECRETS__MASTER_KEY_FILE", file(&config.secrets.master_key_file)),
-            ("APPLE__CERTS_DIR", file(&config.apple.certs_dir)),
-            ("SERVER__LISTEN", address.to_owned()),
-            ("SERVER__PUBLIC_URL", public_url.to_owned()),
-            ("SERVER__HTTP_WORKERS", "1".to_owned()),
-            ("DELIVERY__COALESCE_MILLIS", "200".to_owned()),
-            ("DELIVERY__LEASE_SECS", "5".to_owned()),
-            ("DELIVERY__SWEEP_SECS", "1".to_owned()),
-            ("LOG__FILTER", "error".to_owned()),
-        ];
-        let environment = environment.map(|(key, value)| (format!("PASSARELA_{key}"), value)).to_vec();
-        let server = Self { url: format!("http://{address}"), environment, child: Mutex::new(None) };
-        server.start();
-        server
-    }
-
-    fn start(&self) {
-        let child = Command::new(env!("CARGO_BIN_EXE_passarela"))
-            .arg("serve")
-            .envs(self.environment.iter().cloned())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        *self.child.lock().unwrap() = Some(child);
-    }
-
-    /// SIGKILL: nothing is flushed, nobody says goodbye.
-    fn kill(&self) {
-        if let Some(mut child) = self.child.lock().unwrap().take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
 
 struct Shared {
     http: reqwest::Client,

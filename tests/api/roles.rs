@@ -43,7 +43,9 @@ on_both_engines! {
         let (_, keys) = app.get("/api/v1/keys", &app.one.key).await;
         let start = json!({ "template_id": view["template_id"] });
         let (_, rollout) = app.post("/api/v1/rollouts", &app.one.key, &start).await;
+        let job = crate::imports::import(&app, "passes", "text/csv", "external_id\nx").await;
         let ours = [
+            ("jobs", job["id"].as_str().unwrap().to_owned()),
             ("programs", app.one.program_id.clone()),
             ("templates", view["template_id"].as_str().unwrap().to_owned()),
             ("customers", view["customer_id"].as_str().unwrap().to_owned()),
@@ -68,7 +70,7 @@ on_both_engines! {
             walked.insert(kind.to_owned());
         }
         assert_eq!(walked.len(), ours.len());
-        for list in ["programs", "templates", "customers", "passes", "keys"] {
+        for list in ["programs", "templates", "customers", "passes", "keys", "jobs"] {
             let (_, page) = app.get(&format!("/api/v1/{list}"), &app.two.key).await;
             let text = page.to_string();
             assert!(ours.iter().all(|(_, id)| !text.contains(id.as_str())), "{list}: {text}");

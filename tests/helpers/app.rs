@@ -10,6 +10,7 @@ use passarela::clock::{Clock, SystemClock};
 use passarela::config::Config;
 use passarela::domain::locale::Locale;
 use passarela::domain::role::Role as KeyRole;
+use passarela::http::imports::FORMS;
 use passarela::service::{App, brands, keys, templates};
 use passarela::store::brands::Brand;
 use passarela::wallet::apple::dev_ca;
@@ -97,6 +98,7 @@ pub fn config(place: &Place) -> Config {
     config.server.public_url = format!("http://{}", config.server.listen);
     config.server.http_workers = 2;
     config.apple.certs_dir = certs_dir();
+    config.imports.spool_dir = place.folder.path().join("imports");
     config.google.issuer_id = Some("3388000000000000000".to_owned());
     config.secrets.master_key_file = place.folder.path().join("master.key");
     if !config.secrets.master_key_file.exists() {
@@ -149,6 +151,7 @@ impl TestApp {
     pub async fn work(&self) {
         let never = CancellationToken::new();
         worker::sweeper::calendar(self.app()).await.unwrap();
+        worker::importer::round(self.app(), FORMS, &never).await.unwrap();
         worker::roller::round(self.app(), &never).await.unwrap();
         worker::publisher::round(self.app(), &never).await.unwrap();
         worker::sequencer::round(self.app(), &never).await.unwrap();

@@ -114,6 +114,7 @@ pub fn pass(tenant: &Tenant, external_id: Option<&str>, now: DateTime<Utc>) -> P
         link: Secret::new(format!("{}{}", tenant.code, id.simple())),
         code_id: id.as_bytes().to_vec(),
         token_key_version: 1,
+        token_hash: None,
         program_id: tenant.program,
         customer_id: tenant.customer,
         member_id: tenant.member,

@@ -168,7 +168,7 @@ async fn publish_and_fetch(app: &App, brand: &Brand, count: usize) -> Result<usi
             let mut signed = 0;
             loop {
                 let Some(pass) = receiver.lock().await.recv().await else { return Ok::<usize, Problem>(signed) };
-                bundles::load(&app, brand, pass).await?;
+                bundles::load(&app, brand, pass, None).await?;
                 signed += 1;
             }
         });

@@ -151,7 +151,7 @@ struct Sample {
 
 async fn sample(place: &Installation, pass: PassId) -> Result<Sample, Failure> {
     let (pass, _) = read_pass::read(&place.app, place.brand.id, pass).await?;
-    let served = bundles::load(&place.app, place.brand.id, pass.id).await?;
+    let served = bundles::load(&place.app, place.brand.id, pass.id, None).await?;
     let since = Duration::from_secs(u64::try_from(served.last_modified).unwrap_or_default());
     let date = actix_web::http::header::HttpDate::from(std::time::UNIX_EPOCH + since);
     let key = &place.app.master_key;

@@ -213,7 +213,7 @@ pub async fn bundle(request: HttpRequest, app: Data<App>, path: Path<String>) ->
         if !pass.status.is_good() {
             return Ok(None);
         }
-        Ok(Some((bundles::load(&app, brand.id, pass.id).await?, pass.serial)))
+        Ok(Some((bundles::load(&app, brand.id, pass.id, None).await?, pass.serial)))
     });
     match loaded.await {
         Ok(Some((served, serial))) => {
@@ -244,7 +244,7 @@ pub async fn several(request: HttpRequest, app: Data<App>, path: Path<String>) -
         for link in &links {
             let (brand, pass) = read_pass::find_by_link(&app, link).await?;
             if pass.status.is_good() {
-                passes.push(bundles::load(&app, brand.id, pass.id).await?.bundle.to_vec());
+                passes.push(bundles::load(&app, brand.id, pass.id, None).await?.bundle.to_vec());
             }
         }
         if passes.is_empty() {

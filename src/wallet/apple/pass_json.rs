@@ -31,12 +31,12 @@ pub fn render(content: &Content, design: &AppleDesign, identity: Identity<'_>) -
     serde_json::to_vec(&Pass { content, design, identity }).expect("a pass is made of strings and numbers")
 }
 
-/// The bytes that go into the bundle of a pass that is updated.
+/// The bytes that go into the bundle of a pass that is updated. A token of another vendor's may be any text.
 pub fn with_token(pass_json: &[u8], token: &str) -> Vec<u8> {
     let mut whole = Vec::with_capacity(pass_json.len() + token.len() + 26);
-    whole.extend_from_slice(b"{\"authenticationToken\":\"");
-    whole.extend_from_slice(token.as_bytes());
-    whole.extend_from_slice(b"\",");
+    whole.extend_from_slice(b"{\"authenticationToken\":");
+    serde_json::to_writer(&mut whole, token).expect("a text can be written into memory");
+    whole.push(b',');
     whole.extend_from_slice(pass_json.strip_prefix(b"{").unwrap_or(pass_json));
     whole
 }

@@ -1,0 +1,413 @@
+//! `/api/v1/passes/import`, `/api/v1/customers/import`: files of lines, each of them the body of one request.
+
+use std::time::Duration;
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+
+use crate::domain::identifier::IdentifierKind;
+use crate::domain::ids::ProgramId;
+use crate::domain::job::JobKind;
+use crate::domain::json::canonical_digest;
+use crate::domain::locale::Locale;
+use crate::domain::rows::{Known, RowFormat};
+use crate::domain::secret::{Personal, Secret};
+use crate::http::auth::Allow;
+use crate::http::auth::role::{Admin, Issuer};
+use crate::http::extract::{Query, pointer};
+use crate::http::jobs::{JobView, view};
+use crate::http::passes::{CustomerRef, IdentifierInput, no_data};
+use crate::http::problem::{ProblemBody, code};
+use crate::service::customers::Details;
+use crate::service::imports::spool::Piece;
+use crate::service::imports::{self, CustomerLine, Forms, Line, PassLine, Wanted};
+use crate::service::issue_pass::TemplateRef;
+use crate::service::{App, Problem};
+
+/// What lines look like.
+pub const FORMS: Forms = Forms { columns, parse, code };
+
+const fn columns(kind: JobKind) -> &'static [Known] {
+    match kind {
+        JobKind::ImportPasses => &[
+            Known::Text("external_id"),
+            Known::Text("template"),
+            Known::Text("program_id"),
+            Known::Text("customer.id"),
+            Known::Text("customer.external_id"),
+            Known::Text("customer.code"),
+            Known::Text("customer.card_number"),
+            Known::Text("customer.cpf"),
+            Known::Text("customer.phone"),
+            Known::Text("customer.email"),
+            Known::Text("customer.identifier.type"),
+            Known::Text("customer.identifier.value"),
+            Known::Text("customer.name"),
+            Known::Text("customer.locale"),
+            Known::Text("customer.time_zone"),
+            Known::Object("customer.attributes"),
+            Known::Object("data"),
+            Known::Text("serial"),
+            Known::Text("authentication_token"),
+            Known::Text("authentication_token_sha256"),
+            Known::Text("member_since"),
+            Known::Ignored("id"),
+            Known::Ignored("status"),
+            Known::Ignored("add_url"),
+            Known::Ignored("created_at"),
+            Known::Ignored("updated_at"),
+        ],
+        JobKind::ImportCustomers => &[
+            Known::Text("external_id"),
+            Known::Text("card_number"),
+            Known::Text("cpf"),
+            Known::Text("phone"),
+            Known::Text("email"),
+            Known::Texts("identifier"),
+            Known::Text("name"),
+            Known::Text("locale"),
+            Known::Text("time_zone"),
+            Known::Object("attributes"),
+        ],
+    }
+}
+
+/// A line of an import of passes: the body of `POST /api/v1/passes`, and what a pass of another vendor brings along.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ImportedPass)]
+pub struct PassBody {
+    /// A template's name or id; the import's if absent.
+    #[schema(example = "clube-aurora")]
+    template: Option<String>,
+    /// The import's if absent.
+    #[schema(value_type = Option<String>)]
+    program_id: Option<ProgramId>,
+    customer: CustomerRef,
+    /// What the line is known by when the file, or a newer one, is imported again.
+    #[schema(example = "ana-2026", max_length = 100)]
+    external_id: String,
+    #[schema(value_type = Object, example = json!({"points": 120}))]
+    #[serde(default = "no_data")]
+    data: Personal<Map<String, Value>>,
+    /// Of a pass that another vendor made: its serial number …
+    #[schema(max_length = 128)]
+    serial: Option<String>,
+    /// … and its `authenticationToken`, of which only the SHA-256 is kept,
+    #[schema(value_type = Option<String>)]
+    authentication_token: Option<Secret<String>>,
+    /// or that SHA-256 itself, in hexadecimal.
+    authentication_token_sha256: Option<String>,
+    /// Since when the customer is a member of the program, if this makes them one.
+    member_since: Option<DateTime<Utc>>,
+    #[serde(rename = "id", default)]
+    #[schema(ignore)]
+    _id: IgnoredAny,
+    #[serde(rename = "status", default)]
+    #[schema(ignore)]
+    _status: IgnoredAny,
+    #[serde(rename = "add_url", default)]
+    #[schema(ignore)]
+    _add_url: IgnoredAny,
+    #[serde(rename = "created_at", default)]
+    #[schema(ignore)]
+    _created_at: IgnoredAny,
+    #[serde(rename = "updated_at", default)]
+    #[schema(ignore)]
+    _updated_at: IgnoredAny,
+}
+
+/// A line of an import of customers. Found by the first that no two customers share; the others are added.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ImportedCustomer)]
+pub struct CustomerBody {
+    #[schema(value_type = Option<String>)]
+    external_id: Option<Personal<String>>,
+    #[schema(value_type = Option<String>)]
+    card_number: Option<Personal<String>>,
+    #[schema(value_type = Option<String>)]
+    cpf: Option<Personal<String>>,
+    #[schema(value_type = Option<String>)]
+    phone: Option<Personal<String>>,
+    #[schema(value_type = Option<String>)]
+    email: Option<Personal<String>>,
+    /// Others, as in `POST /api/v1/customers`.
+    #[serde(default)]
+    identifiers: Vec<IdentifierInput>,
+    /// Others, by their kind: what a CSV's `identifier.…` columns give.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    identifier: std::collections::BTreeMap<String, Personal<String>>,
+    #[schema(value_type = Option<String>)]
+    name: Option<Personal<String>>,
+    #[schema(value_type = Option<String>)]
+    locale: Option<Locale>,
+    time_zone: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    attributes: Option<Personal<Map<String, Value>>>,
+}
+
+/// What a line says.
+pub fn parse(kind: JobKind, value: Value) -> Result<Line, Problem> {
+    match kind {
+        JobKind::ImportPasses => {
+            let hash = canonical_digest(&value);
+            read::<PassBody>(value)?.parse(hash).map(|line| Line::Pass(Box::new(line)))
+        }
+        JobKind::ImportCustomers => read::<CustomerBody>(value)?.parse().map(Line::Customer),
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let text = error.inner().to_string();
+        // serde repeats the value that it did not expect; what became of a line is kept, and says nothing of a person.
+        let detail = match text.split_once(", expected ") {
+            Some((found, expected)) if found.starts_with("invalid ") => format!("expected {expected}"),
+            _ => text,
+        };
+        Problem::invalid(pointer(error.path()), detail)
+    })
+}
+
+impl PassBody {
+    fn parse(self, hash: [u8; 32]) -> Result<PassLine, Problem> {
+        let (customer, details) = self.customer.parse()?;
+        let token_hash = match (self.authentication_token, self.authentication_token_sha256) {
+            (None, None) => None,
+            (Some(token), None) => Some(digest_of(&token)?),
+            (None, Some(hex)) => {
+                let mut digest = [0; 32];
+                hex::decode_to_slice(&hex, &mut digest)
+                    .map_err(|_| Problem::invalid("/authentication_token_sha256", "must be 64 hexadecimal digits"))?;
+                Some(digest)
+            }
+            (Some(_), Some(_)) => {
+                return Err(Problem::invalid("/authentication_token", "give the token or its SHA-256"));
+            }
+        };
+        if token_hash.is_some() && self.serial.is_none() {
+            return Err(Problem::invalid("/serial", "a token belongs to a serial"));
+        }
+        if self.serial.as_deref().is_some_and(|serial| !is_serial(serial)) {
+            let detail = "must be 1 to 128 letters, digits and . _ ~ - : @ = +";
+            return Err(Problem::invalid("/serial", detail));
+        }
+        Ok(PassLine {
+            template: self.template.map(TemplateRef::parse),
+            program: self.program_id,
+            customer,
+            details,
+            external_id: self.external_id,
+            data: self.data,
+            hash,
+            serial: self.serial,
+            token_hash,
+            member_since: self.member_since,
+        })
+    }
+}
+
+/// Apple wants 16 characters at least; a shorter one could be guessed.
+fn digest_of(token: &Secret<String>) -> Result<[u8; 32], Problem> {
+    let length = token.reveal().len();
+    let is_good = (16..=512).contains(&length) && token.reveal().bytes().all(|byte| byte.is_ascii_graphic());
+    let refused = || Problem::invalid("/authentication_token", "must be 16 to 512 printable ASCII characters");
+    is_good.then(|| Sha256::digest(token.reveal()).into()).ok_or_else(refused)
+}
+
+/// What can stand in a path as it is: phones ask for it there.
+fn is_serial(serial: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-:@=+".contains(&byte);
+    (1..=128).contains(&serial.len()) && serial.bytes().all(is_good) && !matches!(serial, "." | "..")
+}
+
+impl CustomerBody {
+    fn parse(self) -> Result<CustomerLine, Problem> {
+        let named = [
+            (IdentifierKind::ExternalId, self.external_id),
+            (IdentifierKind::CardNumber, self.card_number),
+            (IdentifierKind::Cpf, self.cpf),
+            (IdentifierKind::Phone, self.phone),
+            (IdentifierKind::Email, self.email),
+        ];
+        let mut identifiers: Vec<_> =
+            named.into_iter().filter_map(|(kind, value)| value.map(|value| (kind, value))).collect();
+        for identifier in self.identifiers {
+            identifiers.push(identifier.parse()?);
+        }
+        for (kind, value) in self.identifier {
+            let kind = IdentifierKind::parse(&kind);
+            identifiers.push((kind.map_err(|error| Problem::invalid("/identifier", error.to_string()))?, value));
+        }
+        let details = Details {
+            name: self.name.map(Some),
+            locale: self.locale.map(Some),
+            time_zone: self.time_zone.map(Some),
+            attributes: self.attributes,
+        };
+        Ok(CustomerLine { details, identifiers })
+    }
+}
+
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ImportPasses {
+    /// The template of lines that name none: its name or id.
+    template: Option<String>,
+    /// The program of lines that name none.
+    #[param(value_type = Option<String>)]
+    program_id: Option<ProgramId>,
+}
+
+/// Import passes
+///
+/// CSV (a header names the columns: `external_id`, `customer.cpf`, `data.points:number` …) or NDJSON (one `ImportedPass` on
+/// each line), of any length up to the installation's limit. Becomes a job. Every line is done or refused alone; a line whose
+/// `external_id` has a pass brings that up to date, so importing a file again changes nothing.
+#[utoipa::path(post, path = "/api/v1/passes/import", tag = "imports", params(ImportPasses),
+    request_body(content((String = "text/csv"), (PassBody = "application/x-ndjson"))),
+    responses((status = 202, description = "A job; follow it at its Location", body = JobView),
+        (status = 415, description = "not-rows", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "invalid: the header", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn passes(
+    allow: Allow<(Issuer, Admin)>,
+    app: Data<App>,
+    request: HttpRequest,
+    query: Query<ImportPasses>,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let Query(ImportPasses { template, program_id }) = query;
+    let template = template.map(TemplateRef::parse);
+    let wanted = Wanted { kind: JobKind::ImportPasses, format: format(&request)?, template, program: program_id };
+    receive(&app, allow, wanted, payload).await
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// Import customers
+///
+/// As for passes; each line is an `ImportedCustomer`.
+#[utoipa::path(post, path = "/api/v1/customers/import", tag = "imports",
+    request_body(content((String = "text/csv"), (CustomerBody = "application/x-ndjson"))),
+    responses((status = 202, description = "A job; follow it at its Location", body = JobView),
+        (status = 415, description = "not-rows", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "invalid: the header", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn customers(
+    allow: Allow<(Issuer, Admin)>,
+    app: Data<App>,
+    request: HttpRequest,
+    _query: Query<Nothing>,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let kind = JobKind::ImportCustomers;
+    receive(&app, allow, Wanted { kind, format: format(&request)?, template: None, program: None }, payload).await
+}
+
+fn format(request: &HttpRequest) -> Result<RowFormat, Problem> {
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match media.as_str() {
+        "text/csv" => Ok(RowFormat::Csv),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(RowFormat::Ndjson),
+        _ => Err(Problem::NotRows),
+    }
+}
+
+/// Pieces of a body that may wait for the disk.
+const PIECES: usize = 16;
+
+async fn receive(
+    app: &Data<App>,
+    allow: Allow<(Issuer, Admin)>,
+    wanted: Wanted,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let brand = allow.caller.brand.id;
+    let (sender, pieces) = mpsc::channel(PIECES);
+    let idle = Duration::from_secs(app.config.imports.idle_timeout_secs.max(1));
+    let taken = app.run(async move |app| imports::receive(&app, brand, wanted, FORMS, pieces).await);
+    let (fed, taken) = tokio::join!(feed(payload, sender, idle), taken);
+    let job = match (taken, fed) {
+        (Ok(job), _) => job,
+        // The slow client's own fault, rather than what came of it.
+        (Err(Problem::BadFile { .. }), Err(problem)) => return Err(problem),
+        (Err(problem), _) => return Err(problem),
+    };
+    let place = format!("/api/v1/jobs/{}", job.id);
+    Ok(HttpResponse::Accepted().insert_header(("Location", place)).json(view(&job)))
+}
+
+/// Hands the body on as it comes.
+async fn feed(mut payload: Payload, sender: mpsc::Sender<Piece>, idle: Duration) -> Result<(), Problem> {
+    loop {
+        let piece = tokio::time::timeout(idle, payload.next()).await.map_err(|_| Problem::TooSlow)?;
+        let piece: Option<Bytes> = piece.transpose().map_err(|_| Problem::TooSlow)?;
+        let is_end = piece.is_none();
+        // Nobody takes it: it was refused, and that is the answer.
+        if sender.send(piece.map_or(Piece::End, Piece::Bytes)).await.is_err() || is_end {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn detail(kind: JobKind, value: Value) -> String {
+        parse(kind, value).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_moved_pass_has_a_serial_and_a_token() {
+        let line = |extra: Value| {
+            let mut line = json!({ "external_id": "a", "customer": { "cpf": "1" } });
+            line.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            line
+        };
+        let kind = JobKind::ImportPasses;
+        assert!(parse(kind, line(json!({ "serial": "A-1:b", "authentication_token": "0123456789abcdef" }))).is_ok());
+        assert!(parse(kind, line(json!({ "serial": "A", "authentication_token_sha256": "ab".repeat(32) }))).is_ok());
+        assert!(parse(kind, line(json!({ "serial": "A" }))).is_ok());
+        for wrong in [
+            json!({ "authentication_token": "0123456789abcdef" }),
+            json!({ "serial": "A", "authentication_token": "short" }),
+            json!({ "serial": "a/b", "authentication_token": "0123456789abcdef" }),
+            json!({ "serial": "..", "authentication_token": "0123456789abcdef" }),
+            json!({ "serial": "A", "authentication_token_sha256": "xy" }),
+            json!({ "serial": "A", "authentication_token": "0123456789abcdef", "authentication_token_sha256": "ab".repeat(32) }),
+        ] {
+            assert!(matches!(parse(kind, line(wrong.clone())), Err(Problem::Invalid { .. })), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_does_not_repeat_what_the_line_says_of_a_person() {
+        let wrong = [
+            json!({ "external_id": "a", "customer": "Ana Souza" }),
+            json!({ "external_id": "a", "customer": { "name": ["Ana Souza"] } }),
+            json!({ "external_id": "a", "customer": { "cpf": "1", "locale": "Ana Souza" } }),
+            json!({ "external_id": "a", "customer": { "cpf": "1" }, "data": "Ana Souza" }),
+        ];
+        for value in wrong {
+            let text = detail(JobKind::ImportPasses, value);
+            assert!(!text.contains("Ana"), "{text}");
+        }
+    }
+}

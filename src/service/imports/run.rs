@@ -1,0 +1,309 @@
+//! Works on a job: a part of its lines is planned while the part before is written.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::ids::BrandId;
+use crate::domain::job::{JobKind, JobState, Tally};
+use crate::service::imports::spool::{self, Source};
+use crate::service::imports::{Forms, Line, Outcome, PART_MAX, customers, pack, passes, record};
+use crate::service::{App, Problem};
+use crate::store::brands::{self, Brand};
+use crate::store::imports;
+use crate::store::jobs::{self, Advance, Job};
+
+/// How long one job is worked on before the next has its turn.
+const TURN: Duration = Duration::from_secs(2);
+
+/// Passes that may wait to be published for an import's sake: those that somebody waits for are to be found soon.
+const WAITING_MAX: i64 = 1_000;
+
+/// How often a part is planned anew because others changed what it is about.
+const ATTEMPTS: usize = 5;
+
+/// The brand after `after` with a job that this process may work on.
+pub async fn next_brand(app: &App, after: Option<BrandId>) -> Result<Option<BrandId>, Problem> {
+    let spool = spool::name(app)?;
+    Ok(jobs::next_due_brand(&mut app.db.read().await?.conn(), after, &spool, app.clock.now()).await?)
+}
+
+/// Works on one of the brand's jobs for a while; `false`: there is none to work on.
+pub async fn take_turn(app: &App, brand: BrandId, forms: Forms) -> Result<bool, Problem> {
+    let spool = spool::name(app)?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let claimed = jobs::claim(&mut tx.conn(), brand, &spool, now, now + lease(app)).await?;
+    tx.commit().await?;
+    let Some(mut job) = claimed else { return Ok(false) };
+    let brand = brands::load(&mut app.db.read().await?.conn(), brand).await?;
+    let source = match Source::open(app, job.id) {
+        Ok(source) => Arc::new(source),
+        Err(error) => {
+            let reason = format!("the file is gone: {}", error.kind());
+            return fail(app, &brand, &job, &reason).await.map(|()| true);
+        }
+    };
+    let until = match work(app, &brand, forms, &mut job, &source).await {
+        Ok(Turn::Over | Turn::Lost) => return Ok(true),
+        Ok(Turn::More) => (app.clock.now(), None),
+        Ok(Turn::Full) => (app.clock.now() + TimeDelta::milliseconds(200), None),
+        Err(problem) => {
+            let wait = if matches!(problem, Problem::NoSigner { .. } | Problem::StorageFull(_)) { 30 } else { 2 };
+            tracing::warn!(job.id = %job.id, "{} waits: {problem}", job.id);
+            (app.clock.now() + TimeDelta::seconds(wait), Some(problem.to_string()))
+        }
+    };
+    let mut tx = app.db.begin().await?;
+    jobs::release(&mut tx.conn(), brand.id, &job, until.0, until.1.as_deref()).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+fn lease(app: &App) -> TimeDelta {
+    TimeDelta::seconds(i64::try_from(app.config.delivery.lease_secs).unwrap_or(30))
+}
+
+async fn fail(app: &App, brand: &Brand, job: &Job, reason: &str) -> Result<(), Problem> {
+    tracing::error!(job.id = %job.id, "{} failed: {reason}", job.id);
+    let mut tx = app.db.begin().await?;
+    if jobs::end(&mut tx.conn(), brand.id, job.id, JobState::Failed, Some(reason), app.clock.now()).await? {
+        record(app, &mut tx.conn(), brand.id, "job.failed", job).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// How a turn ended.
+enum Turn {
+    /// Every line is done.
+    Over,
+    More,
+    /// Enough passes wait to be published.
+    Full,
+    /// The job is another's now, or was stopped.
+    Lost,
+}
+
+/// A place in the file.
+#[derive(Clone, Copy)]
+struct Cursor {
+    offset_bytes: i64,
+    next_line: i64,
+}
+
+/// Lines that are done together.
+struct Part {
+    begin: Cursor,
+    end: Cursor,
+    is_over: bool,
+    outcomes: Vec<Outcome>,
+    plan: Plan,
+}
+
+enum Plan {
+    Passes(passes::Plan),
+    Customers(customers::Plan),
+    /// Nothing but refusals.
+    Nothing,
+}
+
+impl Plan {
+    fn has_changes(&self) -> bool {
+        match self {
+            Self::Passes(plan) => plan.has_changes(),
+            Self::Customers(plan) => plan.has_changes(),
+            Self::Nothing => false,
+        }
+    }
+}
+
+/// What became of writing a part.
+enum Written {
+    Done,
+    /// What it was planned from has changed.
+    Stale,
+    Lost,
+}
+
+async fn work(app: &App, brand: &Brand, forms: Forms, job: &mut Job, source: &Arc<Source>) -> Result<Turn, Problem> {
+    let begun = Instant::now();
+    // Lines that are done one by one, after a part that failed for no reason that it could tell.
+    let (mut attempts, mut careful) = (0, 0);
+    let mut ready: Option<Part> = None;
+    loop {
+        let at = Cursor { offset_bytes: job.offset_bytes, next_line: job.next_line };
+        let size = if careful > 0 { 1 } else { PART_MAX };
+        let part = match ready.take() {
+            Some(part) => Ok(part),
+            None => plan_part(app, brand, forms, job, source, at, size).await,
+        };
+        let part = match part {
+            Err(Problem::Internal(cause)) if size > 1 => {
+                tracing::error!(job.id = %job.id, "lines from {} on are done one by one: {cause}", at.next_line);
+                careful = PART_MAX;
+                continue;
+            }
+            Err(problem @ Problem::Internal(_)) => refused_whole(source, job, at, forms, &problem)?,
+            part => part?,
+        };
+        if part.plan.has_changes() {
+            let waiting = imports::count_waiting(&mut app.db.read().await?.conn(), brand.id, WAITING_MAX).await?;
+            if waiting >= WAITING_MAX {
+                return Ok(Turn::Full);
+            }
+        }
+        let (end, is_over) = (part.end, part.is_over);
+        let is_last_turn = begun.elapsed() >= TURN;
+        let next = async {
+            if is_over || is_last_turn || careful > 0 {
+                return None;
+            }
+            Some(plan_part(app, brand, forms, job, source, end, PART_MAX).await)
+        };
+        let (written, next) = tokio::join!(write(app, brand, job, part), next);
+        match written {
+            Ok((Written::Done, tally)) => {
+                (attempts, careful) = (0, careful.saturating_sub(1));
+                let done = tally.total() - job.tally.total();
+                metrics::counter!("passarela_import_lines_total").increment(done.unsigned_abs());
+                (job.offset_bytes, job.next_line, job.tally) = (end.offset_bytes, end.next_line, tally);
+                if is_over {
+                    spool::remove(app, job.id).await;
+                    return Ok(Turn::Over);
+                }
+                if is_last_turn {
+                    return Ok(Turn::More);
+                }
+                // One that could not be planned is planned again, where its trouble is dealt with.
+                ready = next.and_then(Result::ok);
+            }
+            Ok((Written::Stale, _)) | Err(Problem::Busy) if attempts < ATTEMPTS => attempts += 1,
+            Ok((Written::Stale, _)) => return Err(Problem::Busy),
+            Ok((Written::Lost, _)) => return Ok(Turn::Lost),
+            Err(Problem::Internal(cause)) if size > 1 => {
+                tracing::error!(job.id = %job.id, "lines from {} on are done one by one: {cause}", at.next_line);
+                careful = PART_MAX;
+            }
+            Err(problem @ Problem::Internal(_)) => {
+                let refused = refused_whole(source, job, at, forms, &problem)?;
+                let (end, is_over) = (refused.end, refused.is_over);
+                let (written, tally) = write(app, brand, job, refused).await?;
+                if !matches!(written, Written::Done) {
+                    return Ok(Turn::Lost);
+                }
+                (job.offset_bytes, job.next_line, job.tally) = (end.offset_bytes, end.next_line, tally);
+                if is_over {
+                    spool::remove(app, job.id).await;
+                    return Ok(Turn::Over);
+                }
+            }
+            Err(problem) => return Err(problem),
+        }
+    }
+}
+
+/// Reads, parses and plans the next lines.
+async fn plan_part(
+    app: &App,
+    brand: &Brand,
+    forms: Forms,
+    job: &Job,
+    source: &Arc<Source>,
+    at: Cursor,
+    size: usize,
+) -> Result<Part, Problem> {
+    let (source, layout, kind) = (Arc::clone(source), job.layout.clone(), job.kind);
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut window = source.read(&layout, at.offset_bytes, at.next_line, size).map_err(Problem::internal)?;
+        let rows = std::mem::take(&mut window.taken.rows);
+        let parse = |row: crate::domain::rows::Row| {
+            let read = row.value.map_err(|error| Problem::BadFile { detail: error.to_string() });
+            (row.line, read.and_then(|value| (forms.parse)(kind, value)))
+        };
+        Ok::<_, Problem>((rows.into_iter().map(parse).collect::<Vec<_>>(), window))
+    });
+    let (lines, window) = reading.await.map_err(Problem::internal)??;
+    let count = lines.len();
+    let (outcomes, plan) = match job.kind {
+        _ if lines.is_empty() => (Vec::new(), Plan::Nothing),
+        JobKind::ImportPasses => {
+            let of_kind = |line| match line {
+                Line::Pass(line) => Ok(*line),
+                Line::Customer(_) => Err(Problem::internal("a line of another kind")),
+            };
+            let lines = lines.into_iter().map(|(number, line)| (number, line.and_then(of_kind))).collect();
+            let (outcomes, plan) = passes::plan(app, brand, forms, &job.defaults, lines).await?;
+            (outcomes, Plan::Passes(plan))
+        }
+        JobKind::ImportCustomers => {
+            let of_kind = |line| match line {
+                Line::Customer(line) => Ok(line),
+                Line::Pass(_) => Err(Problem::internal("a line of another kind")),
+            };
+            let lines = lines.into_iter().map(|(number, line)| (number, line.and_then(of_kind))).collect();
+            let (outcomes, plan) = customers::plan(app, brand, forms, lines).await?;
+            (outcomes, Plan::Customers(plan))
+        }
+    };
+    let is_whole = outcomes.len() >= count;
+    let end = if is_whole { window.taken.end } else { window.taken.end_of(outcomes.len()) };
+    Ok(Part { begin: at, end: at.after(end)?, is_over: is_whole && window.is_over, outcomes, plan })
+}
+
+impl Cursor {
+    fn after(self, end: crate::domain::rows::End) -> Result<Self, Problem> {
+        let bytes = i64::try_from(end.bytes).map_err(Problem::internal)?;
+        Ok(Self { offset_bytes: self.offset_bytes + bytes, next_line: self.next_line + end.lines })
+    }
+}
+
+/// A part of one line that is refused because it broke something of ours: it must not stop those behind it.
+fn refused_whole(source: &Source, job: &Job, at: Cursor, forms: Forms, problem: &Problem) -> Result<Part, Problem> {
+    let window = source.read(&job.layout, at.offset_bytes, at.next_line, 1).map_err(Problem::internal)?;
+    let outcomes =
+        window.taken.rows.iter().map(|row| Outcome::refused(row.line, problem, (forms.code)(problem))).collect();
+    let end = at.after(window.taken.end)?;
+    Ok(Part { begin: at, end, is_over: window.is_over, outcomes, plan: Plan::Nothing })
+}
+
+/// One transaction: the lines, what became of them, and how far the job is.
+async fn write(app: &App, brand: &Brand, job: &Job, mut part: Part) -> Result<(Written, Tally), Problem> {
+    let now: DateTime<Utc> = app.clock.now();
+    let mut tally = job.tally;
+    for outcome in &part.outcomes {
+        tally.count(outcome.outcome);
+    }
+    let packed = pack(&part.outcomes)?;
+    let to = Advance {
+        offset_bytes: part.end.offset_bytes,
+        next_line: part.end.next_line,
+        tally,
+        is_over: part.is_over,
+        lease_until: now + lease(app),
+    };
+    let mut tx = app.db.begin().await?;
+    if !jobs::advance(&mut tx.conn(), brand.id, job, &to, now).await? {
+        return Ok((Written::Lost, tally));
+    }
+    let is_good = match &mut part.plan {
+        Plan::Passes(plan) => passes::write(app, &mut tx.conn(), brand, plan).await?,
+        Plan::Customers(plan) => customers::write(app, &mut tx.conn(), brand, plan).await?,
+        Plan::Nothing => true,
+    };
+    if !is_good {
+        return Ok((Written::Stale, tally));
+    }
+    if !part.outcomes.is_empty() {
+        jobs::insert_outcomes(&mut tx.conn(), brand.id, job.id, part.begin.next_line, &packed).await?;
+    }
+    if part.is_over {
+        record(app, &mut tx.conn(), brand.id, "job.finished", job).await?;
+    }
+    tx.commit().await?;
+    if part.plan.has_changes() {
+        app.changed.notify_one();
+    }
+    Ok((Written::Done, tally))
+}
