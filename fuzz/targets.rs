@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use passarela::domain::job::JobKind;
+use passarela::domain::rows::{End, Layout};
+use passarela::http::imports::FORMS;
 use passarela::wallet::apple::rules::{self, Around};
 use passarela::wallet::apple::verify;
 use passarela::wallet::design::{Design, Files, archive, images};
@@ -19,6 +22,7 @@ pub const TARGETS: &[Target] = &[
     ("cms", cms),
     ("bundle", bundle),
     ("web_service", web_service),
+    ("import", import),
 ];
 
 /// A design as it is uploaded.
@@ -87,4 +91,22 @@ pub fn bundle(data: &[u8]) {
 pub fn web_service(data: &[u8]) {
     drop(passarela::domain::json::strict(data));
     passarela::http::apple_web_service::read_bodies(data);
+}
+
+/// A file of lines, both ways of writing them: CSV after its header, and NDJSON.
+pub fn import(data: &[u8]) {
+    for kind in JobKind::ALL {
+        let csv = Layout::of_csv(data, (FORMS.columns)(*kind));
+        let layouts = csv.into_iter().chain([(Layout::Ndjson, End::default())]);
+        for (layout, begin) in layouts {
+            let rest = data.get(begin.bytes..).unwrap_or_default();
+            let taken = layout.take(rest, true, 1, usize::MAX);
+            assert_eq!((taken.end.bytes, taken.rows.len()), (rest.len(), taken.ends.len()));
+            for row in taken.rows {
+                if let Ok(value) = row.value {
+                    drop((FORMS.parse)(*kind, value));
+                }
+            }
+        }
+    }
 }

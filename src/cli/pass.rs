@@ -13,7 +13,7 @@ use crate::wallet::apple::assets::Assets;
 use crate::wallet::apple::bundle::Bundle;
 use crate::wallet::apple::pass_json::{self, Identity};
 use crate::wallet::apple::several::put_together;
-use crate::wallet::apple::verify::{self, Contents, Report, Unpacked};
+use crate::wallet::apple::verify::{self, Contents, Report, Unpacked, Verifier};
 use crate::wallet::apple::{certificates, inspect};
 use crate::wallet::check;
 use crate::wallet::design::Design;
@@ -49,9 +49,10 @@ pub enum Pass {
     },
     /// Draw the card: its fields, its back, when and where it shows up, its signer, its files.
     Inspect { file: PathBuf },
-    /// Check everything a phone checks, of a .pkpass, a .pkpasses or a folder: one line for each fault.
+    /// Check everything a phone checks, of .pkpass or .pkpasses files or folders: one line for each fault.
     Verify {
-        file: PathBuf,
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
         /// Certificates to trust, in PEM; without them the chain is not judged.
         #[arg(long, value_name = "PEM")]
         ca: Option<PathBuf>,
@@ -63,24 +64,24 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// Each pass of a file or folder with its name (empty for a file that is one pass), and its report.
-fn reports(file: &Path, roots: &[X509]) -> Result<Vec<(String, Report)>, Failure> {
+fn reports(file: &Path, verifier: &Verifier) -> Result<Vec<(String, Report)>, Failure> {
     let now = SystemClock.now();
     if file.is_dir() {
         let mut files = Contents::new();
         read_folder(file, "", &mut files)?;
-        return Ok(vec![(String::new(), verify::verify_files(files, Vec::new(), roots, now))]);
+        return Ok(vec![(String::new(), verifier.verify_files(files, Vec::new(), now))]);
     }
     let bytes = read(file)?;
     match verify::unpack(&bytes) {
         Ok(Unpacked::Passes(passes, faults)) => {
             let mut reports: Vec<_> =
-                passes.iter().map(|(name, pass)| (name.clone(), verify::verify(pass, roots, now))).collect();
+                passes.iter().map(|(name, pass)| (name.clone(), verifier.verify(pass, now))).collect();
             if let (Some((_, first)), false) = (reports.first_mut(), faults.is_empty()) {
                 first.faults.extend(faults);
             }
             Ok(reports)
         }
-        Ok(Unpacked::Pass) | Err(_) => Ok(vec![(String::new(), verify::verify(&bytes, roots, now))]),
+        Ok(Unpacked::Pass) | Err(_) => Ok(vec![(String::new(), verifier.verify(&bytes, now))]),
     }
 }
 
@@ -119,9 +120,9 @@ impl Pass {
             }
             Self::Bundle { files, output: out } => {
                 let passes = files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
-                let now = SystemClock.now();
+                let (now, verifier) = (SystemClock.now(), Verifier::new(&[]));
                 for (file, pass) in files.iter().zip(&passes) {
-                    let report = verify::verify(pass, &[], now);
+                    let report = verifier.verify(pass, now);
                     if let Some(fault) = report.faults.first().filter(|_| !report.is_accepted()) {
                         return Err(Failure::No(format!("{}: {fault}", file.display())));
                     }
@@ -136,7 +137,7 @@ impl Pass {
                 Ok(())
             }
             Self::Inspect { file } => {
-                for (name, report) in reports(&file, &[])? {
+                for (name, report) in reports(&file, &Verifier::new(&[]))? {
                     if report.pass.is_empty() {
                         let fault = report.faults.first().map_or("no pass.json", |fault| &fault.detail);
                         return Err(Failure::No(format!("{}: {fault}", file.display())));
@@ -149,7 +150,7 @@ impl Pass {
                 }
                 Ok(())
             }
-            Self::Verify { file, ca } => {
+            Self::Verify { files, ca } => {
                 let roots = match &ca {
                     None => Vec::new(),
                     Some(ca) => X509::stack_from_pem(&read(ca)?)
@@ -157,17 +158,26 @@ impl Pass {
                         .filter(|found| !found.is_empty())
                         .ok_or_else(|| Failure::Usage(format!("{} holds no certificate in PEM", ca.display())))?,
                 };
-                let reports = reports(&file, &roots)?;
-                let is_good = reports.iter().all(|(_, report)| report.is_accepted());
-                let passes: Vec<_> = reports
-                    .iter()
-                    .map(|(name, report)| json!({ "name": name, "valid": report.is_accepted(), "faults": report.faults }))
-                    .collect();
-                let faults: Vec<_> = reports.iter().flat_map(|(_, report)| &report.faults).collect();
-                output.print(&json!({ "valid": is_good, "faults": faults, "passes": passes }), || {
-                    verdict(&reports, is_good, roots.is_empty())
-                });
-                if is_good { Ok(()) } else { Err(Failure::No(format!("{} is not valid", file.display()))) }
+                let verifier = Verifier::new(&roots);
+                let (mut passes, mut faults, mut lines, mut is_good) = (Vec::new(), Vec::new(), Vec::new(), true);
+                for file in &files {
+                    let reports = reports(file, &verifier)?;
+                    let is_one_good = reports.iter().all(|(_, report)| report.is_accepted());
+                    is_good &= is_one_good;
+                    passes.extend(reports.iter().map(|(name, report)| {
+                        json!({ "file": file, "name": name, "valid": report.is_accepted(), "faults": report.faults })
+                    }));
+                    let verdict = verdict(&reports, is_one_good, roots.is_empty());
+                    lines.push(if files.len() > 1 { format!("{}: {verdict}", file.display()) } else { verdict });
+                    faults.extend(reports.into_iter().flat_map(|(_, report)| report.faults));
+                }
+                output.print(&json!({ "valid": is_good, "faults": faults, "passes": passes }), || lines.join("\n"));
+                let wrong = || files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+                match (is_good, files.len()) {
+                    (true, _) => Ok(()),
+                    (false, 1) => Err(Failure::No(format!("{} is not valid", wrong()))),
+                    (false, _) => Err(Failure::No("not all of them are valid".to_owned())),
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What use cases work with, and the one way to run them: in a tracked task on the main runtime.
 
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::ids::BrandId;
 use crate::service::Problem;
 use crate::service::bundles::Bundles;
 use crate::service::preview::Previews;
@@ -22,9 +23,6 @@ use crate::wallet::keys::MasterKey;
 
 /// Designs that are looked at at the same time; whoever comes then is asked to come again.
 const UPLOADS_MAX: usize = 2;
-
-/// Files that are received at the same time, likewise: each takes a thread.
-const RECEIVING_MAX: usize = 8;
 
 /// Shared by every request and worker; cloning is cheap.
 #[derive(Clone)]
@@ -42,7 +40,8 @@ pub struct Parts {
     pub previews: Previews,
     /// Uploaded designs that are looked at: pictures are decoded, which takes a core and some megabytes.
     pub(super) uploads: Semaphore,
-    pub(super) receiving: Semaphore,
+    /// Files that brands are sending.
+    pub(super) receiving: Mutex<HashMap<BrandId, usize>>,
     /// Brands by code. A code never changes and a brand is never removed, so an entry is right for ever.
     pub(super) brands: RwLock<HashMap<String, Brand>>,
     /// Wakes the publisher of this process at once; others find the work by their poll.
@@ -85,7 +84,7 @@ impl App {
             reads: Reads::default(),
             previews: Previews::default(),
             uploads: Semaphore::new(UPLOADS_MAX),
-            receiving: Semaphore::new(RECEIVING_MAX),
+            receiving: Mutex::default(),
             brands: RwLock::default(),
             changed: Notify::new(),
             rolled: Notify::new(),

@@ -64,7 +64,8 @@ pub async fn register(app: &App, brand: &Brand, pass: &PassRef, device: &NewDevi
             devices::unregister(&mut tx.conn(), brand.id, served.pass_id, &pass.pass_type, library_id).await?;
         }
         record(app, &mut tx.conn(), brand.id, "pass.added", &served, device_id).await?;
-        if tag_n > first_tag_n {
+        // Of another vendor's pass the phone has another content altogether.
+        if tag_n > first_tag_n || is_moved(&served, &pass.token) {
             let delay = TimeDelta::seconds(i64::try_from(app.config.delivery.registration_delay_secs).unwrap_or(5));
             let row = (DeliveryId::new(app.clock.new_id()), device_id, Lane::Interactive);
             deliveries::enqueue(&mut tx.conn(), brand.id, &[row], now + delay, now).await?;

@@ -84,7 +84,9 @@ pub async fn sign_up(
 async fn find(app: &App, brand: &Brand, pass: &PassRef) -> Result<ServedState, Problem> {
     let key = [(pass.pass_type.clone(), pass.serial.clone())];
     let found = publication::find_served(&mut app.db.read().await?.conn(), brand.id, &key).await?;
-    found.into_iter().next().flatten().ok_or(Problem::KeyUnknown)
+    // A serial of ours is a secret; another vendor's may be a number that anybody can count to.
+    let found = found.into_iter().next().flatten().filter(|served| served.token_hash.is_none());
+    found.ok_or(Problem::KeyUnknown)
 }
 
 /// The answers to what the form asks, as they are kept.

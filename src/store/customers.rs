@@ -158,7 +158,7 @@ pub async fn update(
     Ok(rows == 1)
 }
 
-/// Up to `limit` customers that are known by this identifier.
+/// Up to `limit` customers that are known by this identifier, in no order: see `imports::find_named`.
 pub async fn find_by_identifier(
     conn: &mut Conn<'_>,
     brand: BrandId,
@@ -168,7 +168,7 @@ pub async fn find_by_identifier(
 ) -> sqlx::Result<Vec<CustomerId>> {
     const SQL: &str = "
         SELECT customer_id FROM customer_identifiers
-        WHERE brand_id = $1 AND kind = $2 AND lookup = $3 ORDER BY customer_id LIMIT $4";
+        WHERE brand_id = $1 AND kind = $2 AND lookup = $3 LIMIT $4";
     on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(kind.as_str()).bind(lookup).bind(limit).fetch_all(c).await)
 }
 

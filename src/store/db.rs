@@ -225,13 +225,16 @@ async fn connect_sqlite(url: &str, connections: u32) -> sqlx::Result<Db> {
         // 2 MiB for each connection; the system's own cache of the file is shared by all of them.
         .pragma("cache_size", "-2048")
         .statement_cache_capacity(256);
+    // The writer touches many indexes in one transaction: what does not fit is written twice, and a log that is folded in
+    // seldom writes a page once for several transactions.
+    let writing = options.clone().pragma("cache_size", "-32768").pragma("wal_autocheckpoint", "4000");
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .min_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(Duration::from_secs(10))
-        .connect_with(options.clone())
+        .connect_with(writing)
         .await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(connections)
@@ -252,6 +255,10 @@ async fn connect_postgres(url: &str, connections: u32) -> sqlx::Result<Db> {
             ("lock_timeout", "2s"),
             ("idle_in_transaction_session_timeout", "5s"),
             ("synchronous_commit", "on"),
+            // Every statement here seeks. A table that was empty a minute ago is walked, as long as nobody has counted it;
+            // and compiling a plan takes longer than running it.
+            ("enable_seqscan", "off"),
+            ("jit", "off"),
         ])
         .statement_cache_capacity(256);
     // Half of the connections each, and one at least.

@@ -55,12 +55,12 @@ pub async fn find_serials(
     })
 }
 
-/// The first and the last customer, in order of id, that an identifier names: the same when it names one.
+/// One customer whom an identifier names, and another one.
 #[derive(Debug, Clone, Copy, FromRow)]
 struct Named {
     number: i64,
-    first_id: Option<CustomerId>,
-    last_id: Option<CustomerId>,
+    one_id: Option<CustomerId>,
+    other_id: Option<CustomerId>,
 }
 
 /// Whom each identifier names, in their order: nobody, one, or (the error) several.
@@ -73,7 +73,7 @@ pub async fn find_named(
     if identifiers.is_empty() {
         return Ok(found);
     }
-    // However many share a telephone, two seeks tell.
+    // However many share a telephone, two seeks tell. In no order: with one, PostgreSQL may walk the index that has it.
     let rows: Vec<Named> = on!(conn, |c| {
         let mut query = QueryBuilder::new("WITH v (number, brand_id, kind, lookup) AS (");
         query.push_values(identifiers.iter().zip(0_i64..), |mut row, (identifier, number)| {
@@ -83,18 +83,16 @@ pub async fn find_named(
         query.push(
             ") SELECT v.number,
                 (SELECT i.customer_id FROM customer_identifiers i
-                 WHERE i.brand_id = v.brand_id AND i.kind = v.kind AND i.lookup = v.lookup
-                 ORDER BY i.customer_id LIMIT 1) AS first_id,
+                 WHERE i.brand_id = v.brand_id AND i.kind = v.kind AND i.lookup = v.lookup LIMIT 1) AS one_id,
                 (SELECT i.customer_id FROM customer_identifiers i
-                 WHERE i.brand_id = v.brand_id AND i.kind = v.kind AND i.lookup = v.lookup
-                 ORDER BY i.customer_id DESC LIMIT 1) AS last_id
+                 WHERE i.brand_id = v.brand_id AND i.kind = v.kind AND i.lookup = v.lookup LIMIT 1 OFFSET 1) AS other_id
                FROM v",
         );
         query.build_query_as().fetch_all(c).await
     })?;
     for row in rows {
         if let Some(place) = usize::try_from(row.number).ok().and_then(|number| found.get_mut(number)) {
-            *place = if row.first_id == row.last_id { Ok(row.first_id) } else { Err(Several) };
+            *place = if row.other_id.is_none() { Ok(row.one_id) } else { Err(Several) };
         }
     }
     Ok(found)
@@ -197,11 +195,13 @@ pub async fn find_identifiers(
     brand: BrandId,
     customers: &[CustomerId],
 ) -> sqlx::Result<Vec<(CustomerId, String, Vec<u8>)>> {
-    const SQL: &str = "SELECT customer_id, kind, lookup FROM customer_identifiers WHERE brand_id = ";
     if customers.is_empty() {
         return Ok(Vec::new());
     }
-    on!(conn, |c| {
+    // With a column that the primary key does not have: SQLite would rather walk the brand in the key, where it finds
+    // everything, than seek in the index of customers.
+    const SQL: &str = "SELECT customer_id, kind, lookup, created_at FROM customer_identifiers WHERE brand_id = ";
+    let rows: Vec<(CustomerId, String, Vec<u8>, DateTime<Utc>)> = on!(conn, |c| {
         let mut query = QueryBuilder::new(SQL);
         query.push_bind(brand).push(" AND customer_id IN (");
         let mut list = query.separated(", ");
@@ -209,7 +209,8 @@ pub async fn find_identifiers(
             list.push_bind(*id);
         }
         query.push(")").build_query_as().fetch_all(c).await
-    })
+    })?;
+    Ok(rows.into_iter().map(|(customer, kind, lookup, _)| (customer, kind, lookup)).collect())
 }
 
 /// Takes turns with others who look for, or create, customers with these identifiers, as `customers::lock_lookup` does for
@@ -432,6 +433,25 @@ pub struct ChangedPass<'a> {
     pub seen_change_no: i64,
     pub data: &'a Map<String, Value>,
     pub order_hash: &'a [u8],
+    /// `None`: as it is.
+    pub token_hash: Option<&'a [u8]>,
+}
+
+/// Locks passes, these and all of these customers, in order of id; `SQLite` has one writer and needs no more.
+pub async fn lock_passes(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    passes: &[PassId],
+    customers: &[CustomerId],
+) -> sqlx::Result<()> {
+    const SQL: &str = "
+        SELECT pass_id FROM passes WHERE brand_id = $1 AND (pass_id = ANY($2) OR customer_id = ANY($3))
+        ORDER BY pass_id FOR NO KEY UPDATE";
+    let Conn::Postgres(conn) = conn else { return Ok(()) };
+    if passes.is_empty() && customers.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(SQL).bind(brand).bind(passes).bind(customers).execute(&mut **conn).await.map(|_| ())
 }
 
 /// Gives passes the data of their lines, at the change that each was read at, to be published behind everything that
@@ -446,17 +466,19 @@ pub async fn set_passes(
         return Ok(0);
     }
     let done = on!(conn, |c| {
-        let mut query = QueryBuilder::new("WITH v (brand_id, pass_id, seen_no, data, order_hash) AS (");
+        let mut query = QueryBuilder::new("WITH v (brand_id, pass_id, seen_no, data, order_hash, new_hash) AS (");
         query.push_values(passes, |mut row, pass| {
             row.push_bind(brand)
                 .push_bind(pass.id)
                 .push_bind(pass.seen_change_no)
                 .push_bind(Json(pass.data))
-                .push_bind(pass.order_hash);
+                .push_bind(pass.order_hash)
+                .push_bind(pass.token_hash);
         });
         query.push(
-            ") UPDATE passes SET data = v.data, order_hash = v.order_hash, change_no = change_no + 1,
-               bulk_no = CASE WHEN change_no = published_no THEN change_no + 1 ELSE bulk_no END, publish_after =
+            ") UPDATE passes SET data = v.data, order_hash = v.order_hash,
+               token_hash = COALESCE(v.new_hash, token_hash), change_no = change_no + 1,
+               bulk_no = CASE WHEN change_no IN (published_no, bulk_no) THEN change_no + 1 ELSE bulk_no END, publish_after =
                CASE WHEN change_no = published_no OR refused IS NOT NULL THEN ",
         );
         query.push_bind(now).push(" ELSE publish_after END, updated_at = ").push_bind(now).push(
@@ -479,7 +501,7 @@ pub async fn touch_customers(
         sqlite: "UPDATE passes SET change_no = change_no + 1, updated_at = ",
         postgres: "WITH held AS MATERIALIZED (SELECT pass_id FROM passes WHERE brand_id = ",
     };
-    const SET: &str = ", bulk_no = CASE WHEN change_no = published_no THEN change_no + 1 ELSE bulk_no END,
+    const SET: &str = ", bulk_no = CASE WHEN change_no IN (published_no, bulk_no) THEN change_no + 1 ELSE bulk_no END,
         publish_after = CASE WHEN change_no = published_no THEN ";
     if customers.is_empty() {
         return Ok(());

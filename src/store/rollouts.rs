@@ -274,7 +274,7 @@ pub async fn want_version(
         });
         query.push(") UPDATE passes SET change_no = change_no + 1, wanted_version = ").push_bind(version);
         query.push(
-            ", bulk_no = CASE WHEN change_no = published_no THEN change_no + 1 ELSE bulk_no END
+            ", bulk_no = CASE WHEN change_no IN (published_no, bulk_no) THEN change_no + 1 ELSE bulk_no END
              , publish_after = CASE WHEN change_no = published_no OR refused IS NOT NULL THEN ",
         );
         query.push_bind(now);
@@ -303,7 +303,7 @@ pub async fn want_signature(
         });
         query.push(
             ") UPDATE passes SET change_no = change_no + 1, forced_no = change_no + 1,
-                bulk_no = CASE WHEN change_no = published_no THEN change_no + 1 ELSE bulk_no END,
+                bulk_no = CASE WHEN change_no IN (published_no, bulk_no) THEN change_no + 1 ELSE bulk_no END,
                 publish_after = CASE WHEN change_no = published_no THEN ",
         );
         query.push_bind(now).push(" ELSE publish_after END FROM v");

@@ -31,7 +31,7 @@ pub async fn import(app: &TestApp, what: &str, content_type: &str, file: impl In
 }
 
 /// The job when it is over. A process works on the files that it took, whatever its role: this waits for it.
-async fn done(app: &TestApp, job: &Value) -> Value {
+pub async fn done(app: &TestApp, job: &Value) -> Value {
     let begun = Instant::now();
     loop {
         app.work().await;
@@ -118,6 +118,15 @@ on_both_engines! {
         let (_, events) = app.get("/api/v1/events?changed_since=0&limit=200", &app.one.key).await;
         let kinds: Vec<_> = events["data"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
         assert!(kinds.contains(&"pass.issued") && kinds.contains(&"customer.created") && kinds.contains(&"job.started"));
+
+        // And stored as the publisher would: looked at again, none has changed.
+        let (brand, program) = (app.one.brand.id, app.one.program_id.parse().unwrap());
+        passarela::service::programs::touch(app.app(), brand, program).await.unwrap();
+        passarela::service::programs::touch_some(app.app(), brand).await.unwrap();
+        app.clock.advance(chrono::TimeDelta::seconds(2));
+        let batch = passarela::service::publish::publish_due(app.app(), brand).await.unwrap();
+        assert_eq!((batch.claimed, batch.unchanged), (150, 150));
+        app.work().await;
 
         assert_eq!(import_all(&app, "passes", "text/csv", csv(0..200, 120)).await, [0, 0, 200, 0]);
         assert_eq!(import_all(&app, "passes", "text/csv", csv(100..300, 121)).await, [100, 100, 0, 0]);
@@ -242,6 +251,42 @@ on_both_engines! {
         assert_eq!((ana["name"].as_str(), ana["identifiers"].as_array().unwrap().len()), (Some("Ana"), 5));
     }
 
+    async fn later_lines_are_about_what_earlier_ones_made(engine) {
+        let app = TestApp::start(engine).await;
+        let header = "external_id,customer.external_id,customer.name,data.points:number\n";
+        let said = format!("{header}x,c,Ana,1\n");
+        assert_eq!(import_all(&app, "passes", "text/csv", said.clone()).await, [1, 0, 0, 0]);
+        // Another part of the file says again what was said before.
+        let filler: String = (0..80).map(|number| format!("f{number},f{number},Rui,1\n")).collect();
+        let file = format!("{header}x,c,Bia,2\n{filler}x,c,Ana,1\n{filler}");
+        assert_eq!(import_all(&app, "passes", "text/csv", file).await, [80, 2, 80, 0]);
+        let name = async || {
+            let (_, found) = app.get("/api/v1/customers?external_id=c", &app.one.key).await;
+            found["data"][0]["name"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(name().await, "Ana");
+        // Also where only the customer is another.
+        assert_eq!(import_all(&app, "passes", "text/csv", format!("{header}x,c,Bia,1\n")).await, [0, 1, 0, 0]);
+        assert_eq!(import_all(&app, "passes", "text/csv", said).await, [0, 1, 0, 0]);
+        assert_eq!(name().await, "Ana");
+    }
+
+    async fn one_line_of_a_megabyte_is_one_refusal(engine) {
+        let app = TestApp::start(engine).await;
+        let line = format!("[{}]", "1,".repeat(700_000));
+        let good = json!({ "external_id": "a", "customer": { "external_id": "a" } });
+        for (file, lines) in [(line.clone(), [0, 0, 0, 1]), (format!("{line}\n{good}\n{line}\n\n{good}"), [1, 0, 1, 2])] {
+            assert_eq!(import_all(&app, "passes", "application/x-ndjson", file).await, lines);
+        }
+        let wide = format!("external_id,data.{}:number\n", "x".repeat(200));
+        let (status, _) = upload(&app, "passes/import", "text/csv", wide).await;
+        assert_eq!(status, 422, "refusals would repeat it");
+        let member = format!("{{\"external_id\":\"a\",\"{}\":1}}", "m".repeat(20_000));
+        let job = import(&app, "passes", "application/x-ndjson", member).await;
+        done(&app, &job).await;
+        assert!(results(&app, &job, "").await[0]["detail"].as_str().unwrap().len() <= 300);
+    }
+
     async fn a_pass_of_another_vendor_keeps_its_serial_and_token(engine) {
         let app = TestApp::start(engine).await;
         let (serial, token) = ("OLD-serial.1:x", "their-token\"quoted\\0123456789");
@@ -277,6 +322,15 @@ on_both_engines! {
             let wrong = TestPass { token: wrong.to_owned(), ..moved.clone() };
             assert_eq!(phone.fetch(&wrong, None).await.0, 401);
         }
+        // A token that was left out, or wrong, can be brought later.
+        let serial_only = json!({ "external_id": "d", "customer": { "external_id": "d" }, "serial": "1001" });
+        assert_eq!(import_all(&app, "passes", "application/x-ndjson", serial_only.to_string()).await, [1, 0, 0, 0]);
+        let late = TestPass { serial: "1001".to_owned(), token: "a-token-that-came-late".to_owned(), ..moved.clone() };
+        assert_eq!(phone.register(&late, "aa").await, 401);
+        let mut with_token = serial_only;
+        with_token["authentication_token"] = json!(late.token);
+        assert_eq!(import_all(&app, "passes", "application/x-ndjson", with_token.to_string()).await, [0, 1, 0, 0]);
+        assert_eq!(phone.register(&late, "aa").await, 201);
         let theirs = TestPass { serial: "S2".to_owned(), token: "another-token-of-theirs".to_owned(), ..moved.clone() };
         assert_eq!(phone.register(&theirs, "aa").await, 201);
     }

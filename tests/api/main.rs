@@ -24,6 +24,7 @@ mod passes;
 mod publishing;
 mod race;
 mod roles;
+mod rollouts;
 #[path = "../store/mod.rs"]
 mod store;
 mod templates;

@@ -187,6 +187,47 @@ fn every_broken_bundle_is_found_out() {
     assert_eq!(codes(&signed_again(|_| {})), Vec::<&str>::new());
 }
 
+/// The signature is read by code of our own; it must not take what OpenSSL does not.
+#[test]
+fn no_signature_is_taken_that_openssl_refuses() {
+    use openssl::cms::{CMSOptions, CmsContentInfo};
+    let files = unzip(&bundle());
+    let (manifest, signature) = (&files["manifest.json"], &files["signature"]);
+    let verifier = verify::Verifier::new(&[]);
+    let ours = |signature: &[u8]| {
+        let files = verify::Contents::from([
+            ("manifest.json".to_owned(), manifest.clone()),
+            ("signature".to_owned(), signature.to_vec()),
+        ]);
+        let report = verifier.verify_files(files, Vec::new(), SystemClock.now());
+        report.signature.map(|signature| signature.signed_at)
+    };
+    let theirs = |signature: &[u8]| {
+        let flags = CMSOptions::BINARY | CMSOptions::NO_SIGNER_CERT_VERIFY;
+        CmsContentInfo::from_der(signature)
+            .is_ok_and(|mut cms| cms.verify(None, None, Some(manifest), None, flags).is_ok())
+    };
+    let good = ours(signature).unwrap();
+    assert!(good.is_some() && theirs(signature));
+    let mut taken = 0;
+    for at in 0..signature.len() {
+        for change in [0x01, 0x20, 0x80, 0xff] {
+            let mut changed = signature.clone();
+            changed[at] ^= change;
+            if let Some(signed_at) = ours(&changed) {
+                assert!(theirs(&changed), "byte {at} ^ {change:#x} is taken here and not by OpenSSL");
+                assert!(signed_at == good || signed_at.is_none(), "byte {at} ^ {change:#x} is of another time");
+                taken += 1;
+            }
+        }
+    }
+    for end in [[0, 0].as_slice(), &[0x30, 0]] {
+        let longer = [signature, end].concat();
+        assert!(ours(&longer).is_none() || theirs(&longer));
+    }
+    println!("{taken} of {} changes are good for both", signature.len() * 4);
+}
+
 #[test]
 fn certificates_that_cannot_sign_say_why() {
     use std::os::unix::fs::PermissionsExt;

@@ -8,11 +8,13 @@ use chrono::TimeDelta;
 use passarela::domain::identifier::IdentifierKind;
 use passarela::domain::ids::{BrandId, DeviceId, PassId};
 use passarela::domain::pass::PassStatus;
-use passarela::domain::secret::Secret;
+use passarela::domain::secret::{Personal, Secret};
+use passarela::store::customers::Identifier;
 use passarela::store::devices::AskedSince;
+use passarela::store::imports::{self, ChangedPass};
 use passarela::store::passes::{self, Filter};
 use passarela::store::publication::Published;
-use passarela::store::{Conn, Db, Tx, customers, deliveries, devices, events, programs, publication, rollouts};
+use passarela::store::{Conn, Db, Tx, customers, deliveries, devices, events, jobs, programs, publication, rollouts};
 
 use crate::app::{PASS_TYPE, TestApp};
 use crate::apple_web_service::Phone;
@@ -159,7 +161,69 @@ async fn costs(app: &TestApp, ids: &[PassId]) -> BTreeMap<&'static str, usize> {
     let (rows, cost) = instructions(db, async |c| events::sequence(c, brand, 500).await).await;
     assert_eq!(rows, 100);
     costs.insert("sequence", cost);
+    import_costs(app, ids, &mut costs).await;
     costs
+}
+
+/// What the statements of an import cost, for a part of its lines.
+async fn import_costs(app: &TestApp, ids: &[PassId], costs: &mut BTreeMap<&'static str, usize>) {
+    let (db, brand, now) = (&app.app().db, app.one.brand.id, app.app().clock.now());
+    let names: Vec<String> = (0..10).map(|index| format!("customer {index}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (found, cost) = instructions(db, async |c| imports::find_passes(c, brand, &names).await).await;
+    assert_eq!(found.len(), 10);
+    costs.insert("imports::find_passes", cost);
+    let serials: Vec<_> = found.iter().map(|pass| (PASS_TYPE, pass.serial.as_str())).collect();
+    let (taken, cost) = instructions(db, async |c| imports::find_serials(c, brand, &serials).await).await;
+    assert_eq!(taken.len(), 10);
+    costs.insert("imports::find_serials", cost);
+    let lookups: Vec<Identifier> = ids
+        .iter()
+        .map(|pass| Identifier {
+            kind: IdentifierKind::CardNumber,
+            value: Personal::new(String::new()),
+            lookup: pass.uuid().as_bytes().to_vec(),
+        })
+        .collect();
+    let lookups: Vec<&Identifier> = lookups.iter().collect();
+    let named = instructions(db, async |c| imports::find_named(c, brand, &lookups).await).await;
+    costs.insert("imports::find_named", named.1);
+    let customers: Vec<_> = found.iter().map(|pass| pass.customer_id).collect();
+    let (known, cost) = instructions(db, async |c| imports::find_customers(c, brand, &customers).await).await;
+    assert_eq!(known.len(), 10);
+    costs.insert("imports::find_customers", cost);
+    let members = instructions(db, async |c| imports::find_members(c, brand, &customers).await).await;
+    assert_eq!(members.0.len(), 10);
+    costs.insert("imports::find_members", members.1);
+    let identifiers = instructions(db, async |c| imports::find_identifiers(c, brand, &customers).await).await;
+    costs.insert("imports::find_identifiers", identifiers.1);
+    let held = instructions(db, async |c| imports::hold_customers(c, brand, &customers).await).await;
+    costs.insert("imports::hold_customers", held.1);
+    let made = instructions(db, async |c| imports::find_made(c, brand, ids).await).await;
+    costs.insert("imports::find_made", made.1);
+    let waiting = instructions(db, async |c| imports::count_waiting(c, brand, 1).await).await;
+    costs.insert("imports::count_waiting", waiting.1);
+    let data = serde_json::Map::new();
+    let changes: Vec<_> = found
+        .iter()
+        .map(|pass| ChangedPass {
+            id: pass.id,
+            seen_change_no: pass.change_no,
+            data: &data,
+            order_hash: &[0; 32],
+            token_hash: None,
+        })
+        .collect();
+    let (set, cost) = instructions(db, async |c| imports::set_passes(c, brand, &changes, now).await).await;
+    assert_eq!(set, 10);
+    costs.insert("imports::set_passes", cost);
+    let last = &customers[9..];
+    let touched = instructions(db, async |c| imports::touch_customers(c, brand, last, now).await).await;
+    costs.insert("imports::touch_customers", touched.1);
+    let due = instructions(db, async |c| jobs::next_due_brand(c, None, "nowhere", now).await).await;
+    costs.insert("jobs::next_due_brand", due.1);
+    let old = instructions(db, async |c| jobs::forget_outcomes(c, brand, now, 200).await).await;
+    costs.insert("jobs::forget_outcomes", old.1);
 }
 
 async fn sqlx_on(db: &Db, sql: &'static str) {

@@ -114,7 +114,7 @@ on_both_engines! {
         w.pass(&w.two, Some("a")).await;
         let data = json!({ "points": 2 }).as_object().unwrap().clone();
         w.write(async |c| passes::set_data(c, one, waited.id, &data, 1, w.after(1)).await).await.unwrap();
-        let change = |id, seen_change_no| ChangedPass { id, seen_change_no, data: &data, order_hash: &[9; 32] };
+        let change = |id, seen_change_no| ChangedPass { id, seen_change_no, data: &data, order_hash: &[9; 32], token_hash: Some(&[5; 32]) };
         let set = async |brand, change: ChangedPass<'_>| {
             w.write(async |c| imports::set_passes(c, brand, &[change], w.after(5)).await).await
         };
@@ -123,6 +123,7 @@ on_both_engines! {
         assert_eq!(set(one, change(bulk.id, 1)).await, 1);
         assert_eq!(set(one, change(waited.id, 2)).await, 1);
         let found = w.read(async |c| passes::find(c, one, bulk.id).await).await.unwrap();
+        assert_eq!(found.token_hash, Some(vec![5; 32]));
         assert_eq!((found.order_hash, found.change_no, found.data.reveal()["points"].as_i64()), (vec![9; 32], 2, Some(2)));
         let waiting = async |brand| w.read(async |c| imports::count_waiting(c, brand, 9).await).await;
         assert_eq!((waiting(one).await, waiting(two).await), (1, 0));
@@ -133,7 +134,13 @@ on_both_engines! {
         let is_bulk = |id| sources.iter().any(|source| source.pass_id == id && source.bulk_no == source.change_no);
         assert!(is_bulk(bulk.id) && !is_bulk(waited.id));
 
-        w.write(async |c| imports::touch_customers(c, one, &[w.one.customer], w.after(9)).await).await;
+        w.write(async |c| {
+            imports::lock_passes(c, one, &[bulk.id], &[w.one.customer]).await?;
+            imports::touch_customers(c, one, &[w.one.customer], w.after(9)).await
+        }).await;
+        // Twice for a file's sake is still for nobody's.
+        let again = w.read(async |c| publication::load_sources(c, one, &[bulk.id]).await).await;
+        assert_eq!((again[0].change_no, again[0].bulk_no), (3, 3));
         let after = w.read(async |c| passes::find(c, one, bulk.id).await).await.unwrap();
         assert_eq!((after.change_no, after.updated_at), (3, w.after(9)));
         w.write(async |c| imports::touch_customers(c, two, &[w.one.customer], w.after(9)).await).await;

@@ -10,8 +10,9 @@ use crate::clock::{Clock as _, SystemClock, random_alphanumeric};
 use crate::config::Config;
 use crate::wallet::apple::assets::Assets;
 use crate::wallet::apple::bundle::Bundle;
+use crate::wallet::apple::certificates;
 use crate::wallet::apple::pass_json::{self, Identity};
-use crate::wallet::apple::{certificates, verify};
+use crate::wallet::apple::verify::Verifier;
 use crate::wallet::check;
 
 pub fn run(seconds: Duration, output: Output) -> Result<(), Failure> {
@@ -24,7 +25,7 @@ pub fn run(seconds: Duration, output: Output) -> Result<(), Failure> {
     let found = certificates::read(&folder, now).map_err(|error| trouble(&error))?;
     drop(std::fs::remove_dir_all(&folder));
     let signer = found.signer(PASS_TYPE).ok_or_else(|| trouble(&"no signer"))?;
-    let roots = [signer.intermediate().clone()];
+    let verifier = Verifier::new(&[signer.intermediate().clone()]);
     for files in designs::shipped() {
         let renderer = check::check(&files).map_err(|faults| trouble(&faults))?.renderer;
         let design = renderer.design();
@@ -33,10 +34,10 @@ pub fn run(seconds: Duration, output: Output) -> Result<(), Failure> {
         let pass = pass_json::render(&content, &design.apple, identity);
         let bundle = Bundle::sign(&Arc::new(Assets::new(design)), &pass, None, signer, now);
         let bundle = bundle.map_err(|error| trouble(&error))?.to_vec();
-        if let Some(fault) = verify::verify(&bundle, &roots, now).faults.first() {
+        if let Some(fault) = verifier.verify(&bundle, now).faults.first() {
             return Err(trouble(fault));
         }
-        let look = |_| drop(std::hint::black_box(verify::verify(&bundle, &roots, now)));
+        let look = |_| drop(std::hint::black_box(verifier.verify(&bundle, now)));
         let (count, time) = slice(1, seconds, &look);
         let note = format!("{}: {} bytes, with the chain; no limit: it is its own work", design.name, bundle.len());
         let rate = count as f64 / time.as_secs_f64();

@@ -10,6 +10,9 @@ use crate::domain::text::is_control;
 /// Columns at most.
 const COLUMNS_MAX: usize = 200;
 
+/// Characters of a column's name at most: refusals repeat it.
+const NAME_MAX: usize = 100;
+
 /// What the cells of a column are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -48,6 +51,8 @@ pub enum BadHeader {
     TooLong,
     #[error("the header is not UTF-8; save the file as CSV UTF-8")]
     NotUtf8,
+    #[error("a quotation mark is missing in the header, or one too many")]
+    Quotes,
     #[error("more than {COLUMNS_MAX} columns")]
     TooMany,
     #[error("the column {0:?} occurs twice")]
@@ -103,7 +108,9 @@ fn read_column(text: &str, known: &[Known]) -> Result<Column, BadHeader> {
         _ => None,
     });
     let path: Vec<String> = name.split('.').map(str::to_owned).collect();
-    if path.iter().any(String::is_empty) || path.len() > 16 || name.chars().any(is_control) {
+    // serde_json gives names of its own a meaning: such a member would be parsed again, past every check.
+    let is_word = |word: &String| !word.is_empty() && !word.starts_with('$');
+    if !path.iter().all(is_word) || path.len() > 8 || name.chars().count() > NAME_MAX || name.chars().any(is_control) {
         return Err(unknown());
     }
     found.map(|kind| Column { path, kind }).ok_or_else(unknown)

@@ -35,8 +35,10 @@ pub enum Layout {
 /// Why a row cannot be read. Says nothing of what stands in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRow {
-    #[error("longer than {ROW_MAX} bytes; is a quotation mark missing?")]
+    #[error("longer than {ROW_MAX} bytes")]
     TooLong,
+    #[error("a quotation mark is missing, or one too many")]
+    Quotes,
     #[error("not UTF-8; save the file as CSV UTF-8")]
     NotUtf8,
     #[error("has {cells} cells, the header has {columns}")]
@@ -63,6 +65,8 @@ pub struct Taken {
     pub ends: Vec<End>,
     /// Where reading stopped: behind the last row, and blank lines after it.
     pub end: End,
+    /// Whether that is inside a line that goes on behind the window, and was refused already.
+    pub is_torn: bool,
 }
 
 impl Taken {
@@ -101,6 +105,7 @@ impl Layout {
             let passed = rest.get(..length).unwrap_or_default();
             taken.end.bytes += length;
             taken.end.lines += count_lines(passed);
+            taken.is_torn = !is_last && !passed.ends_with(b"\n");
             if let Some(value) = value {
                 taken.rows.push(Row { line: here, value });
                 taken.ends.push(taken.end);
@@ -123,7 +128,11 @@ impl Layout {
         }
         let whole = match self {
             Self::Ndjson => first_line,
-            Self::Csv { delimiter, .. } => record_length(rest, *delimiter),
+            Self::Csv { delimiter, .. } => match record_length(rest, *delimiter, is_last) {
+                // A mark that is missing must not swallow the lines behind it: the next one is looked at for itself.
+                Err(BadQuotes) => return Some((first_line.unwrap_or(rest.len()), Some(Err(BadRow::Quotes)))),
+                Ok(length) => length,
+            },
         };
         let whole = whole.or_else(|| is_last.then_some(rest.len()));
         match whole {
@@ -131,11 +140,10 @@ impl Layout {
                 let row = rest.get(..length).unwrap_or_default();
                 if is_blank(row) { Some((length, None)) } else { Some((length, Some(self.read(row, reader)))) }
             }
-            // A mark that is missing must not swallow the rest of the file: the next line is looked at for itself.
             Some(_) => Some((first_line.unwrap_or(rest.len()), Some(Err(BadRow::TooLong)))),
             None if rest.len() > ROW_MAX => match first_line {
                 Some(length) => Some((length, Some(Err(BadRow::TooLong)))),
-                // A line without an end: taken in pieces, each of them refused.
+                // A line without an end: whoever reads the file looks for it.
                 None => Some((rest.len(), Some(Err(BadRow::TooLong)))),
             },
             None => None,
@@ -161,7 +169,8 @@ impl Layout {
         let text = head.get(mark..).unwrap_or_default();
         let delimiter =
             columns::guess_delimiter(text.get(..line_length(text).unwrap_or(text.len())).unwrap_or_default());
-        let length = record_length(text, delimiter).unwrap_or(text.len());
+        let length = record_length(text, delimiter, true).map_err(|BadQuotes| BadHeader::Quotes)?;
+        let length = length.unwrap_or(text.len());
         if length > ROW_MAX {
             return Err(BadHeader::TooLong);
         }
@@ -182,30 +191,37 @@ fn line_length(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1)
 }
 
-/// The first CSV record with its end; `None`: it has none. A quotation mark opens a cell only at its beginning, as for the
-/// reader.
-fn record_length(bytes: &[u8], delimiter: u8) -> Option<usize> {
-    let mut is_quoted = false;
-    let mut is_start = true;
-    let mut bytes_after = bytes.iter().enumerate().peekable();
-    while let Some((at, byte)) = bytes_after.next() {
-        if is_quoted {
-            if *byte == b'"' {
-                // Two of them are one that is meant.
-                if bytes_after.next_if(|(_, next)| **next == b'"').is_none() {
-                    is_quoted = false;
-                    is_start = false;
-                }
-            }
-            continue;
-        }
-        match byte {
-            b'\n' => return Some(at + 1),
-            b'"' if is_start => is_quoted = true,
-            other => is_start = *other == delimiter,
-        }
+/// A mark that never ends, or text behind one that did.
+struct BadQuotes;
+
+/// The first CSV record with its end; `None`: it has none. A quotation mark opens a cell only at its beginning, and closes
+/// it at its end: anything else is a slip, which would take the lines behind along.
+fn record_length(bytes: &[u8], delimiter: u8, is_last: bool) -> Result<Option<usize>, BadQuotes> {
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum At {
+        Start,
+        Plain,
+        Quoted,
+        Closed,
     }
-    None
+    let mut at = At::Start;
+    let mut rest = bytes.iter().enumerate().peekable();
+    while let Some((place, byte)) = rest.next() {
+        at = match (at, *byte) {
+            // Two of them are one that is meant.
+            (At::Quoted, b'"') if rest.next_if(|(_, next)| **next == b'"').is_some() => At::Quoted,
+            (At::Quoted, b'"') => At::Closed,
+            (At::Quoted, _) => At::Quoted,
+            (_, b'\n') => return Ok(Some(place + 1)),
+            (_, byte) if byte == delimiter => At::Start,
+            (At::Start, b'"') => At::Quoted,
+            (At::Closed, b'\r') => At::Closed,
+            (At::Closed, _) => return Err(BadQuotes),
+            (At::Start | At::Plain, _) => At::Plain,
+        };
+    }
+    // A cell may go on behind the window, but not for ever.
+    if at == At::Quoted && (is_last || bytes.len() > ROW_MAX) { Err(BadQuotes) } else { Ok(None) }
 }
 
 #[cfg(test)]
@@ -256,7 +272,8 @@ mod tests {
                 BadRow::Cell { column: "customer.name".to_owned(), reason: "control characters are not allowed" },
             ),
             (format!("a1,{long}").into_bytes(), BadRow::TooLong),
-            (b"a1,\"y,z\n".to_vec(), BadRow::TooLong),
+            (b"a1,\"y,z".to_vec(), BadRow::Quotes),
+            (b"a1,\"y\"z".to_vec(), BadRow::Quotes),
         ];
         for (row, fault) in cases {
             let filler = "a3,Rui\n".repeat(20_000);
@@ -273,11 +290,16 @@ mod tests {
 
     #[test]
     fn a_header_names_columns_that_there_are() {
-        let refused: [(&[u8], BadHeader); 7] = [
+        let refused: [(&[u8], BadHeader); 9] = [
             (b"", BadHeader::Empty),
             (b"\n", BadHeader::Empty),
             (b"external_id,external_id\n", BadHeader::Twice("external_id".to_owned())),
             (b"data.a:text\n", BadHeader::Kind { name: "data.a:text".to_owned() }),
+            (
+                b"data.$serde_json::private::RawValue:json\n",
+                BadHeader::Unknown { name: "data.$serde_json::private::RawValue:json".to_owned(), known: names() },
+            ),
+            (b"external_id,\"data.a\"b\n", BadHeader::Quotes),
             (b"data..a\n", BadHeader::Unknown { name: "data..a".to_owned(), known: names() }),
             (b"nome\n", BadHeader::Unknown { name: "nome".to_owned(), known: names() }),
             (b"external_id:number\n", BadHeader::Unknown { name: "external_id:number".to_owned(), known: names() }),

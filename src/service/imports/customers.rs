@@ -6,7 +6,7 @@ use crate::domain::ids::CustomerId;
 use crate::domain::job::LineOutcome;
 use crate::service::customers::{check_count, identify};
 use crate::service::imports::people::{self, Person};
-use crate::service::imports::{CustomerLine, Forms, Outcome};
+use crate::service::imports::{CustomerLine, Forms, Names, Outcome, ROWS_MAX};
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::customers::Identifier;
@@ -29,8 +29,9 @@ pub(super) async fn plan(
     brand: &Brand,
     forms: Forms,
     lines: Vec<(i64, Result<CustomerLine, Problem>)>,
-) -> Result<(Vec<Outcome>, Plan), Problem> {
-    let (mut asked, mut outcomes, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+) -> Result<(Vec<Outcome>, Plan, Names), Problem> {
+    let (mut asked, mut outcomes, mut names) = (Vec::new(), Vec::new(), Names::new());
+    let mut rows = 0;
     for (number, line) in lines {
         let known_by = line.and_then(|line| {
             let identifiers = identify_all(app, brand, &line)?;
@@ -40,10 +41,15 @@ pub(super) async fn plan(
             Err(problem) => outcomes.push(Outcome::refused(number, &problem, (forms.code)(&problem))),
             Ok((line, identifiers)) => {
                 // Whoever shares anything with a line before is looked up when that is done.
-                if identifiers.iter().any(|identifier| seen.contains(&identifier.lookup)) {
+                if identifiers.iter().any(|identifier| names.contains(&identifier.lookup)) {
                     break;
                 }
-                seen.extend(identifiers.iter().map(|identifier| identifier.lookup.clone()));
+                // The customer, an event, and each identifier.
+                rows += 2 + identifiers.len();
+                if rows > ROWS_MAX && !asked.is_empty() {
+                    break;
+                }
+                names.extend(identifiers.iter().map(|identifier| identifier.lookup.clone()));
                 asked.push((number, line, identifiers));
             }
         }
@@ -53,6 +59,7 @@ pub(super) async fn plan(
     let finders: Vec<&Identifier> = asked.iter().filter_map(|(_, _, identifiers)| identifiers.first()).collect();
     let named = imports::find_named(&mut reader.conn(), brand.id, &finders).await?;
     let ids: Vec<CustomerId> = named.iter().filter_map(|named| named.ok().flatten()).collect();
+    names.extend(ids.iter().map(|id| id.uuid().as_bytes().to_vec()));
     let known = imports::find_customers(&mut reader.conn(), brand.id, &ids).await?;
     let mut known: HashMap<CustomerId, _> = known.into_iter().map(|known| (known.customer.id, known)).collect();
     let mut have: HashSet<(CustomerId, String, Vec<u8>)> = HashSet::new();
@@ -74,7 +81,7 @@ pub(super) async fn plan(
                 // The customer of two lines in another way: the rest waits until this much is done.
                 outcomes.retain(|outcome| outcome.line < *number);
                 outcomes.sort_unstable_by_key(|outcome| outcome.line);
-                return Ok((outcomes, plan));
+                return Ok((outcomes, plan, names));
             }
             Ok(Some(person)) => {
                 let outcome = match (person.is_new(), person.is_changed) {
@@ -88,7 +95,7 @@ pub(super) async fn plan(
         }
     }
     outcomes.sort_unstable_by_key(|outcome| outcome.line);
-    Ok((outcomes, plan))
+    Ok((outcomes, plan, names))
 }
 
 /// The finder first.

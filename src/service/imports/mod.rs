@@ -9,7 +9,9 @@ mod people;
 mod run;
 pub mod spool;
 
+use std::collections::HashSet;
 use std::io::Write as _;
+use std::sync::PoisonError;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
@@ -33,6 +35,12 @@ pub use run::{next_brand, take_turn};
 /// Lines of one transaction at most. Each makes up to seven rows (customer, identifier, membership, pass, content, two
 /// events), and a transaction is to touch no more than 500.
 const PART_MAX: usize = 70;
+
+/// Rows of one transaction.
+const ROWS_MAX: usize = 500;
+
+/// What lines are about: external ids, identifiers, customers, serials. Two that share one must follow each other.
+type Names = HashSet<Vec<u8>>;
 
 /// A line of an import of passes: an order that must have an `external_id`.
 #[derive(Debug, Clone)]
@@ -90,6 +98,36 @@ pub struct Wanted {
 /// Jobs of a brand that may run, or wait for their turn: each has a file.
 const RUNNING_MAX: i64 = 20;
 
+/// Files that a brand may send at the same time: each takes a thread, and a slow one for long.
+const RECEIVING_MAX: usize = 3;
+
+/// One of them.
+struct Receiving<'a>(&'a App, BrandId);
+
+impl<'a> Receiving<'a> {
+    fn begin(app: &'a App, brand: BrandId) -> Result<Self, Problem> {
+        let mut receiving = app.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = receiving.entry(brand).or_default();
+        if *count >= RECEIVING_MAX {
+            return Err(Problem::Busy);
+        }
+        *count += 1;
+        Ok(Self(app, brand))
+    }
+}
+
+impl Drop for Receiving<'_> {
+    fn drop(&mut self) {
+        let mut receiving = self.0.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = receiving.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                receiving.remove(&self.1);
+            }
+        }
+    }
+}
+
 /// Takes a file as its pieces come, and makes a job of it.
 pub async fn receive(
     app: &App,
@@ -98,7 +136,7 @@ pub async fn receive(
     forms: Forms,
     pieces: mpsc::Receiver<spool::Piece>,
 ) -> Result<Job, Problem> {
-    let _turn = app.receiving.try_acquire().map_err(|_| Problem::Busy)?;
+    let _turn = Receiving::begin(app, brand)?;
     let (kind, defaults) = (wanted.kind, check_defaults(app, brand, &wanted).await?);
     let receiver = app.clone();
     let check = move |head: &[u8]| check_head(forms, &wanted, head);
@@ -158,7 +196,7 @@ async fn start(
         id: file.job,
         kind,
         state: JobState::Running,
-        spool: file.spool,
+        spool: file.spool.clone(),
         layout,
         defaults,
         size_bytes: file.size_bytes,
@@ -171,9 +209,14 @@ async fn start(
         updated_at: now,
     };
     let mut tx = app.db.begin().await?;
+    // Others may have come while this file was on its way.
+    if jobs::count_running(&mut tx.conn(), brand, RUNNING_MAX).await? >= RUNNING_MAX {
+        return Err(Problem::Busy);
+    }
     jobs::insert(&mut tx.conn(), brand, &job).await?;
     record(app, &mut tx.conn(), brand, "job.started", &job).await?;
     tx.commit().await?;
+    file.keep();
     app.imported.notify_one();
     Ok(job)
 }
@@ -200,6 +243,9 @@ pub async fn cancel(app: &App, brand: BrandId, job: JobId) -> Result<Job, Proble
     }
     Ok(found)
 }
+
+/// Characters of a reason at most.
+const TOLD_MAX: usize = 300;
 
 /// What became of a line, as it is kept and told.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -228,7 +274,10 @@ impl Outcome {
             Problem::Invalid { pointer, .. } if !pointer.is_empty() => Some(pointer.clone().into_owned()),
             _ => None,
         };
-        let (code, detail) = (Some(code.to_owned()), Some(problem.to_string()));
+        // What is kept for each of a million lines has a length.
+        let short = |text: String| text.chars().take(TOLD_MAX).collect::<String>();
+        let (code, detail) = (Some(code.to_owned()), Some(short(problem.to_string())));
+        let pointer = pointer.map(short);
         Self { line, outcome: LineOutcome::Refused, id: None, code, pointer, detail }
     }
 }

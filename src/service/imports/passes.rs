@@ -13,7 +13,7 @@ use crate::domain::job::LineOutcome;
 use crate::domain::text;
 use crate::service::customers::{Selector, check_size, identify, merge};
 use crate::service::imports::people::{self, Person};
-use crate::service::imports::{Forms, Outcome, PassLine};
+use crate::service::imports::{Forms, Names, Outcome, PassLine};
 use crate::service::issue_pass::{Behind, DATA_MAX, FreshPass, MadeWith, TemplateRef, first_content};
 use crate::service::publish::{Rendered, render};
 use crate::service::templates::{self as ready_templates, TemplateVersion};
@@ -45,6 +45,7 @@ struct Change {
     pass: Pass,
     data: Map<String, Value>,
     order_hash: [u8; 32],
+    token_hash: Option<[u8; 32]>,
 }
 
 impl Plan {
@@ -96,6 +97,13 @@ struct Asked {
     customer: Wanted,
 }
 
+impl Asked {
+    /// Whether the pass was made, or last changed, by just this line.
+    fn is_said_of(&self, pass: &Pass) -> bool {
+        pass.order_hash == self.line.hash && pass.template_id == self.template.id && pass.program_id == self.program.id
+    }
+}
+
 /// Whom a line means.
 enum Wanted {
     Known(CustomerId),
@@ -120,7 +128,7 @@ pub(super) async fn plan(
     forms: Forms,
     defaults: &Defaults,
     lines: Vec<(i64, Result<PassLine, Problem>)>,
-) -> Result<(Vec<Outcome>, Plan), Problem> {
+) -> Result<(Vec<Outcome>, Plan, Names), Problem> {
     let mut outcomes = Vec::with_capacity(lines.len());
     let refuse = |outcomes: &mut Vec<Outcome>, number, problem: Problem| match problem {
         // Trouble is not the line's.
@@ -149,6 +157,8 @@ pub(super) async fn plan(
     }
     let mut stored = read_stored(&mut reader.conn(), brand, &asked).await?;
     drop(reader);
+    let mut names: Names = seen.0.into_iter().map(|(_, name)| name).collect();
+    names.extend(stored.known.keys().map(|id| id.uuid().as_bytes().to_vec()));
     let ready = read_versions(app, brand, &asked, &stored).await?;
     let mut plan = Plan::default();
     for one in &asked {
@@ -184,7 +194,7 @@ pub(super) async fn plan(
     }
     outcomes.retain(|outcome| cut.is_none_or(|cut| outcome.line < cut));
     outcomes.sort_unstable_by_key(|outcome| outcome.line);
-    Ok((outcomes, plan))
+    Ok((outcomes, plan, names))
 }
 
 /// What lines of a part name; none may be named twice in one.
@@ -245,18 +255,16 @@ async fn read_stored(conn: &mut Conn<'_>, brand: &Brand, asked: &[Asked]) -> Res
     let external_ids: Vec<&str> = asked.iter().map(|one| one.line.external_id.as_str()).collect();
     let found = imports::find_passes(conn, brand.id, &external_ids).await?;
     // Those that their line does not change need no more.
-    let hashes: HashMap<&str, &[u8; 32]> =
-        asked.iter().map(|one| (one.line.external_id.as_str(), &one.line.hash)).collect();
+    let lines: HashMap<&str, &Asked> = asked.iter().map(|one| (one.line.external_id.as_str(), one)).collect();
     let is_other = |pass: &&Pass| {
         let external_id = pass.external_id.as_deref().unwrap_or_default();
-        hashes.get(external_id).is_some_and(|hash| pass.order_hash != hash.as_slice())
+        lines.get(external_id).is_some_and(|one| !one.is_said_of(pass))
     };
     let other: Vec<PassId> = found.iter().filter(is_other).map(|pass| pass.id).collect();
     let sources = if other.is_empty() { Vec::new() } else { publication::load_sources(conn, brand.id, &other).await? };
     let passes: HashMap<String, Pass> =
         found.into_iter().filter_map(|pass| Some((pass.external_id.clone()?, pass))).collect();
-    let is_settled =
-        |one: &&Asked| passes.get(&one.line.external_id).is_none_or(|pass| pass.order_hash != one.line.hash);
+    let is_settled = |one: &&Asked| passes.get(&one.line.external_id).is_none_or(|pass| !one.is_said_of(pass));
     let asked: Vec<&Asked> = asked.iter().filter(is_settled).collect();
     let serials: Vec<(&str, &str)> =
         asked.iter().filter_map(|one| Some((one.template.pass_type.as_str(), one.line.serial.as_deref()?))).collect();
@@ -311,7 +319,7 @@ fn plan_line(
     now: DateTime<Utc>,
 ) -> Result<Option<(LineOutcome, PassId)>, Problem> {
     let existing = stored.passes.remove(&one.line.external_id);
-    if let Some(pass) = existing.as_ref().filter(|pass| pass.order_hash == one.line.hash) {
+    if let Some(pass) = existing.as_ref().filter(|pass| one.is_said_of(pass)) {
         return Ok(Some((LineOutcome::Unchanged, pass.id)));
     }
     let named = match &one.customer {
@@ -363,7 +371,9 @@ fn change(
     let mut data = pass.data.reveal().clone();
     merge(&mut data, one.line.data.reveal());
     check_size("/data", &data, DATA_MAX)?;
-    if data == *pass.data.reveal() && !person.is_changed {
+    // Another token than the one that is known: it was left out before, or wrong.
+    let token_hash = one.line.token_hash.filter(|hash| pass.token_hash.as_deref() != Some(hash));
+    if data == *pass.data.reveal() && !person.is_changed && token_hash.is_none() {
         return Ok((LineOutcome::Unchanged, pass.id));
     }
     // Refused now, with a reason, rather than by the publisher where nobody listens.
@@ -380,9 +390,7 @@ fn change(
         }
     }
     let id = pass.id;
-    if data != *pass.data.reveal() {
-        plan.changed.push(Change { pass, data, order_hash: one.line.hash });
-    }
+    plan.changed.push(Change { pass, data, order_hash: one.line.hash, token_hash });
     plan.people.push(person);
     Ok((LineOutcome::Changed, id))
 }
@@ -423,8 +431,9 @@ fn create(
     let mut pass = fresh.make(app, brand, now);
     if let Some(serial) = line.serial {
         pass.serial = serial;
+        // No token has the digest of no bytes: it says that the serial is another vendor's, and may be guessed.
+        pass.token_hash = Some(line.token_hash.map(|hash| hash.to_vec()).unwrap_or_default());
     }
-    pass.token_hash = line.token_hash.map(|hash| hash.to_vec());
     let version = ready.get(&(template.id, template.live_version));
     let version = version.ok_or_else(|| Problem::internal("a version that was not read"))?;
     let made_with = MadeWith::live(&template);
@@ -460,13 +469,15 @@ pub(super) async fn write(app: &App, conn: &mut Conn<'_>, brand: &Brand, plan: &
         return Ok(false);
     }
     events::insert_many(conn, brand.id, &told(app, plan, now)).await?;
-    let changed = plan.changed.iter().map(|Change { pass, data, order_hash }| ChangedPass {
+    let changed = plan.changed.iter().map(|Change { pass, data, order_hash, token_hash }| ChangedPass {
         id: pass.id,
         seen_change_no: pass.change_no,
         data,
         order_hash,
+        token_hash: token_hash.as_ref().map(<[u8; 32]>::as_slice),
     });
     let changed: Vec<ChangedPass<'_>> = changed.collect();
+    people::lock_passes(conn, brand.id, &people, &changed).await?;
     if imports::set_passes(conn, brand.id, &changed, now).await? < changed.len() {
         return Ok(false);
     }
@@ -503,7 +514,7 @@ fn told(app: &App, plan: &Plan, now: DateTime<Utc>) -> Vec<NewEvent> {
         let data = json!({ "pass_id": pass.id, "program_id": pass.program_id, "template_id": pass.template_id });
         event("pass.issued", pass, data)
     });
-    let changed = plan.changed.iter().map(|change| {
+    let changed = plan.changed.iter().filter(|change| change.data != *change.pass.data.reveal()).map(|change| {
         event("pass.changed", &change.pass, json!({ "pass_id": change.pass.id, "status": change.pass.status }))
     });
     created.chain(changed).collect()

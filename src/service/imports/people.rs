@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use crate::domain::identifier::IdentifierKind;
-use crate::domain::ids::{BrandId, CustomerId, EventId};
+use crate::domain::ids::{BrandId, CustomerId, EventId, PassId};
 use crate::domain::secret::Personal;
 use crate::service::customers::{Details, apply};
 use crate::service::{App, Problem};
 use crate::store::customers::{self, Customer, Identifier};
 use crate::store::events::NewEvent;
-use crate::store::imports::{self, Known};
+use crate::store::imports::{self, ChangedPass, Known};
 use crate::store::{Conn, events};
 
 /// A customer as a line leaves them.
@@ -123,6 +123,20 @@ pub(super) async fn write(
         .collect();
     events::insert_many(conn, brand, &told).await?;
     Ok(true)
+}
+
+/// Locks passes that are about to change, for their lines' sake or for their customers', in the one order that everybody
+/// locks them in.
+pub(super) async fn lock_passes(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    people: &[&Person],
+    passes: &[ChangedPass<'_>],
+) -> Result<(), Problem> {
+    let changed = people.iter().filter(|person| !person.is_new() && person.is_changed);
+    let changed: Vec<CustomerId> = changed.map(|person| person.customer.id).collect();
+    let passes: Vec<PassId> = passes.iter().map(|pass| pass.id).collect();
+    Ok(imports::lock_passes(conn, brand, &passes, &changed).await?)
 }
 
 /// Lets the passes of those that changed be published.

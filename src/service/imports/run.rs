@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::domain::ids::BrandId;
 use crate::domain::job::{JobKind, JobState, Tally};
 use crate::service::imports::spool::{self, Source};
-use crate::service::imports::{Forms, Line, Outcome, PART_MAX, customers, pack, passes, record};
+use crate::service::imports::{Forms, Line, Names, Outcome, PART_MAX, customers, pack, passes, record};
 use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
 use crate::store::imports;
@@ -40,9 +40,18 @@ pub async fn take_turn(app: &App, brand: BrandId, forms: Forms) -> Result<bool, 
     let brand = brands::load(&mut app.db.read().await?.conn(), brand).await?;
     let source = match Source::open(app, job.id) {
         Ok(source) => Arc::new(source),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return fail(app, &brand, &job, "the file is gone").await.map(|()| true);
+        }
+        // Another user's, too many open files: it is there.
         Err(error) => {
-            let reason = format!("the file is gone: {}", error.kind());
-            return fail(app, &brand, &job, &reason).await.map(|()| true);
+            let until = app.clock.now() + TimeDelta::seconds(30);
+            let reason = format!("the file cannot be read: {error}");
+            tracing::warn!(job.id = %job.id, "{} waits: {reason}", job.id);
+            let mut tx = app.db.begin().await?;
+            jobs::release(&mut tx.conn(), brand.id, &job, until, Some(&reason)).await?;
+            tx.commit().await?;
+            return Ok(true);
         }
     };
     let until = match work(app, &brand, forms, &mut job, &source).await {
@@ -100,6 +109,8 @@ struct Part {
     is_over: bool,
     outcomes: Vec<Outcome>,
     plan: Plan,
+    /// Everything that its lines are about.
+    names: Names,
 }
 
 enum Plan {
@@ -154,7 +165,7 @@ async fn work(app: &App, brand: &Brand, forms: Forms, job: &mut Job, source: &Ar
                 return Ok(Turn::Full);
             }
         }
-        let (end, is_over) = (part.end, part.is_over);
+        let (end, is_over, names) = (part.end, part.is_over, part.names.clone());
         let is_last_turn = begun.elapsed() >= TURN;
         let next = async {
             if is_over || is_last_turn || careful > 0 {
@@ -176,8 +187,9 @@ async fn work(app: &App, brand: &Brand, forms: Forms, job: &mut Job, source: &Ar
                 if is_last_turn {
                     return Ok(Turn::More);
                 }
-                // One that could not be planned is planned again, where its trouble is dealt with.
-                ready = next.and_then(Result::ok);
+                // One that could not be planned is planned again, where its trouble is dealt with; and so is one that was
+                // planned beside the writing of what it is about.
+                ready = next.and_then(Result::ok).filter(|next| next.names.is_disjoint(&names));
             }
             Ok((Written::Stale, _)) | Err(Problem::Busy) if attempts < ATTEMPTS => attempts += 1,
             Ok((Written::Stale, _)) => return Err(Problem::Busy),
@@ -226,16 +238,16 @@ async fn plan_part(
     });
     let (lines, window) = reading.await.map_err(Problem::internal)??;
     let count = lines.len();
-    let (outcomes, plan) = match job.kind {
-        _ if lines.is_empty() => (Vec::new(), Plan::Nothing),
+    let (outcomes, plan, names) = match job.kind {
+        _ if lines.is_empty() => (Vec::new(), Plan::Nothing, Names::default()),
         JobKind::ImportPasses => {
             let of_kind = |line| match line {
                 Line::Pass(line) => Ok(*line),
                 Line::Customer(_) => Err(Problem::internal("a line of another kind")),
             };
             let lines = lines.into_iter().map(|(number, line)| (number, line.and_then(of_kind))).collect();
-            let (outcomes, plan) = passes::plan(app, brand, forms, &job.defaults, lines).await?;
-            (outcomes, Plan::Passes(plan))
+            let (outcomes, plan, names) = passes::plan(app, brand, forms, &job.defaults, lines).await?;
+            (outcomes, Plan::Passes(plan), names)
         }
         JobKind::ImportCustomers => {
             let of_kind = |line| match line {
@@ -243,13 +255,13 @@ async fn plan_part(
                 Line::Pass(_) => Err(Problem::internal("a line of another kind")),
             };
             let lines = lines.into_iter().map(|(number, line)| (number, line.and_then(of_kind))).collect();
-            let (outcomes, plan) = customers::plan(app, brand, forms, lines).await?;
-            (outcomes, Plan::Customers(plan))
+            let (outcomes, plan, names) = customers::plan(app, brand, forms, lines).await?;
+            (outcomes, Plan::Customers(plan), names)
         }
     };
     let is_whole = outcomes.len() >= count;
     let end = if is_whole { window.taken.end } else { window.taken.end_of(outcomes.len()) };
-    Ok(Part { begin: at, end: at.after(end)?, is_over: is_whole && window.is_over, outcomes, plan })
+    Ok(Part { begin: at, end: at.after(end)?, is_over: is_whole && window.is_over, outcomes, plan, names })
 }
 
 impl Cursor {
@@ -265,7 +277,7 @@ fn refused_whole(source: &Source, job: &Job, at: Cursor, forms: Forms, problem: 
     let outcomes =
         window.taken.rows.iter().map(|row| Outcome::refused(row.line, problem, (forms.code)(problem))).collect();
     let end = at.after(window.taken.end)?;
-    Ok(Part { begin: at, end, is_over: window.is_over, outcomes, plan: Plan::Nothing })
+    Ok(Part { begin: at, end, is_over: window.is_over, outcomes, plan: Plan::Nothing, names: Names::default() })
 }
 
 /// One transaction: the lines, what became of them, and how far the job is.

@@ -27,6 +27,7 @@ pub struct Spooled {
     /// The folder's name for itself.
     pub spool: String,
     pub size_bytes: i64,
+    whole: Part,
 }
 
 /// A piece of a body, on its way to the disk.
@@ -113,12 +114,23 @@ pub fn receive<T>(
     }
     let checked = checked.ok_or_else(|| Problem::internal("a file that nobody looked at"))?;
     file.sync_all().map_err(trouble)?;
-    std::fs::rename(&part.0, path(app, job)).map_err(trouble)?;
+    let whole = Part(path(app, job));
+    std::fs::rename(&part.0, &whole.0).map_err(trouble)?;
+    // Its name too is to survive a power failure.
+    File::open(&app.config.imports.spool_dir).and_then(|folder| folder.sync_all()).map_err(trouble)?;
     let size_bytes = i64::try_from(size).map_err(Problem::internal)?;
-    Ok((Spooled { job, spool, size_bytes }, checked))
+    Ok((Spooled { job, spool, size_bytes, whole }, checked))
 }
 
-/// A file that is not whole; gone with whoever writes it.
+impl Spooled {
+    /// The file is a job's now, and stays.
+    pub fn keep(self) {
+        std::mem::forget(self.whole);
+    }
+}
+
+/// A file that is nobody's yet; gone with whoever writes it.
+#[derive(Debug)]
 struct Part(PathBuf);
 
 impl Drop for Part {
@@ -155,9 +167,35 @@ impl Source {
         let mut window = vec![0; length];
         self.file.read_exact_at(&mut window, offset)?;
         let is_last = left <= length as u64;
-        let taken = layout.take(&window, is_last, line, max);
-        let is_over = is_last && taken.end.bytes == length;
+        let mut taken = layout.take(&window, is_last, line, max);
+        let mut is_over = is_last && taken.end.bytes == length;
+        if taken.is_torn {
+            // One refusal, however long the line is.
+            let from = offset + taken.end.bytes as u64;
+            let (rest, has_end) = self.rest_of_line(from)?;
+            taken.end.bytes += usize::try_from(rest).map_err(io::Error::other)?;
+            taken.end.lines += i64::from(has_end);
+            if let Some(last) = taken.ends.last_mut() {
+                *last = taken.end;
+            }
+            is_over = from + rest == self.size;
+        }
         Ok(Window { taken, is_over })
+    }
+
+    /// How many bytes there are up to the end of a line, its end included if it has one.
+    fn rest_of_line(&self, from: u64) -> io::Result<(u64, bool)> {
+        let mut piece = vec![0; WINDOW_BYTES];
+        let mut at = from;
+        loop {
+            let length = self.file.read_at(&mut piece, at)?;
+            let found = piece.get(..length).unwrap_or_default().iter().position(|byte| *byte == b'\n');
+            match found {
+                Some(place) => return Ok((at + place as u64 + 1 - from, true)),
+                None if length == 0 => return Ok((at - from, false)),
+                None => at += length as u64,
+            }
+        }
     }
 }
 

@@ -41,8 +41,8 @@ pub fn draw(report: &Report) -> String {
     }
     lines.extend(about(pass));
     if let Some(signature) = &report.signature {
-        let end = moment(signature.signer.not_after()).map(|end| end.format("%Y-%m-%d").to_string());
-        let signer = safe(&readable(signature.signer.subject_name()));
+        let end = moment(signature.signer().not_after()).map(|end| end.format("%Y-%m-%d").to_string());
+        let signer = safe(&readable(signature.signer().subject_name()));
         lines.push(format!("  signed by: {signer} (until {})", end.unwrap_or_default()));
         lines.extend(signature.signed_at.map(|at| format!("  signed at: {at}")));
     }

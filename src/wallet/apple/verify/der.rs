@@ -49,6 +49,21 @@ pub const OID: u8 = 0x06;
 pub const CONTEXT_0: u8 = 0xa0;
 const KEY_ID: u8 = 0x80;
 
+const INTEGER: u8 = 0x02;
+const OCTET_STRING: u8 = 0x04;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+
+const OID_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
+const OID_SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
+const OID_SHA1: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];
+const OID_SHA256: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
+const OID_CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03];
+const OID_MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04];
+const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+const OID_RSA_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05];
+const OID_RSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b];
+const OID_ECDSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 const OID_SIGNING_TIME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x05];
 
 /// Who signed, as the signature names them.
@@ -68,6 +83,34 @@ pub struct SignedData<'a> {
     pub signers: Vec<SignerId<'a>>,
     /// When the first says that it signed.
     pub signing_time: Option<&'a str>,
+    /// The signature itself, where it is of the form that Apple's tools and most others write.
+    pub usual: Option<Usual<'a>>,
+}
+
+/// A detached signature of one signer over attributes, by RSA (PKCS #1) or ECDSA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usual<'a> {
+    pub digest: Digest,
+    pub key: Key,
+    /// What was signed: the attributes as a SET.
+    pub attributes: Vec<u8>,
+    /// The digest of the content, one of the attributes.
+    pub message_digest: &'a [u8],
+    /// When it says that it was made, another of the attributes.
+    pub signing_time: Option<&'a str>,
+    pub signature: &'a [u8],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Digest {
+    Sha1,
+    Sha256,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    Rsa,
+    Ec,
 }
 
 pub fn read_signed_data(signature: &[u8]) -> Option<SignedData<'_>> {
@@ -85,7 +128,122 @@ pub fn read_signed_data(signature: &[u8]) -> Option<SignedData<'_>> {
         let time = attribute.find(SET)?.elements().next()?;
         std::str::from_utf8(time.content).ok()
     });
-    Some(SignedData { certificates, signers, signing_time })
+    let usual = usual(signature);
+    Some(SignedData { certificates, signers, signing_time, usual })
+}
+
+/// Elements that cover some content, each with its head, and with lengths as short as they can be; `None`: they do not.
+fn exactly(content: &[u8]) -> Option<Vec<(Element<'_>, &[u8])>> {
+    let mut covered = 0;
+    let mut found = Vec::new();
+    for whole in whole_elements(content) {
+        let element = Elements(whole).next()?;
+        let head = match element.content.len() {
+            0..0x80 => 2,
+            0x80..0x100 => 3,
+            0x100..0x1_0000 => 4,
+            0x1_0000..0x100_0000 => 5,
+            _ => 6,
+        };
+        if whole.len() != head + element.content.len() {
+            return None;
+        }
+        covered += whole.len();
+        found.push((element, whole));
+    }
+    (covered == content.len()).then_some(found)
+}
+
+/// Whether everything inside is written as DER writes it.
+fn is_canonical(content: &[u8]) -> bool {
+    const CONSTRUCTED: u8 = 0x20;
+    exactly(content).is_some_and(|elements| {
+        elements.iter().all(|(element, _)| element.tag & CONSTRUCTED == 0 || is_canonical(element.content))
+    })
+}
+
+/// The only elements inside one with this tag.
+fn inside<'a, const COUNT: usize>(element: Element<'a>, tag: u8) -> Option<[(Element<'a>, &'a [u8]); COUNT]> {
+    (element.tag == tag).then(|| exactly(element.content))?.and_then(|elements| elements.try_into().ok())
+}
+
+/// The name of an algorithm without parameters.
+fn algorithm(element: Element<'_>) -> Option<&[u8]> {
+    const NULL: &[u8] = &[0x05, 0x00];
+    if element.tag != SEQUENCE {
+        return None;
+    }
+    match exactly(element.content)?[..] {
+        [(oid, _)] if oid.tag == OID => Some(oid.content),
+        [(oid, _), (_, NULL)] if oid.tag == OID => Some(oid.content),
+        _ => None,
+    }
+}
+
+/// Exactly the form of RFC 5652 that Apple's tools write, to the last byte. Anything else is left to OpenSSL, which reads
+/// every form: what is read here must be what it would read.
+fn usual(signature: &[u8]) -> Option<Usual<'_>> {
+    const ONE: &[u8] = &[INTEGER, 1, 1];
+    let [(content_info, _)] = exactly(signature)?[..] else { return None };
+    let [(oid, _), (context, _)] = inside(content_info, SEQUENCE)?;
+    let [(signed_data, _)] = inside(context, CONTEXT_0)?;
+    let [(_, version), (algorithms, _), (content, _), (certificates, _), (infos, _)] = inside(signed_data, SEQUENCE)?;
+    let [(listed, _)] = inside(algorithms, SET)?;
+    let [(content_oid, _)] = inside(content, SEQUENCE)?;
+    let [(info, _)] = inside(infos, SET)?;
+    let [(_, info_version), (signer, _), (digest, _), (attributes, attributes_whole), (key, _), (raw, _)] =
+        inside(info, SEQUENCE)?;
+    let is_form = oid.tag == OID
+        && oid.content == OID_SIGNED_DATA
+        && version == ONE
+        && content_oid.tag == OID
+        && content_oid.content == OID_DATA
+        && certificates.tag == CONTEXT_0
+        && exactly(certificates.content)?.iter().all(|(certificate, _)| certificate.tag == SEQUENCE)
+        && info_version == ONE
+        && signer.tag == SEQUENCE
+        && attributes.tag == CONTEXT_0
+        && is_canonical(attributes.content)
+        && raw.tag == OCTET_STRING
+        && algorithm(listed)? == algorithm(digest)?;
+    if !is_form {
+        return None;
+    }
+    let digest = match algorithm(digest)? {
+        OID_SHA1 => Digest::Sha1,
+        OID_SHA256 => Digest::Sha256,
+        _ => return None,
+    };
+    let key = match (algorithm(key)?, digest) {
+        (OID_RSA, _) | (OID_RSA_SHA1, Digest::Sha1) | (OID_RSA_SHA256, Digest::Sha256) => Key::Rsa,
+        (OID_ECDSA_SHA256, Digest::Sha256) => Key::Ec,
+        _ => return None,
+    };
+    // Each at most once, with one value: two readers must not see two digests.
+    let mut values: std::collections::BTreeMap<&[u8], Element<'_>> = std::collections::BTreeMap::new();
+    for (attribute, _) in exactly(attributes.content)? {
+        let [(name, _), (set, _)] = inside(attribute, SEQUENCE)?;
+        if matches!(name.content, OID_CONTENT_TYPE | OID_MESSAGE_DIGEST | OID_SIGNING_TIME) {
+            let [(value, _)] = inside(set, SET)?;
+            if name.tag != OID || values.insert(name.content, value).is_some() {
+                return None;
+            }
+        }
+    }
+    let (content_type, message_digest) = (values.get(OID_CONTENT_TYPE)?, values.get(OID_MESSAGE_DIGEST)?);
+    if content_type.tag != OID || content_type.content != OID_DATA || message_digest.tag != OCTET_STRING {
+        return None;
+    }
+    let time = values.get(OID_SIGNING_TIME).filter(|time| matches!(time.tag, UTC_TIME | GENERALIZED_TIME));
+    Some(Usual {
+        digest,
+        key,
+        // Signed was a SET; inside the signature it carries the tag [0] instead (5.4).
+        attributes: [&[SET], attributes_whole.get(1..)?].concat(),
+        message_digest: message_digest.content,
+        signing_time: time.and_then(|time| std::str::from_utf8(time.content).ok()),
+        signature: raw.content,
+    })
 }
 
 /// The second element of a signer info: issuer and serial number, or a key id under a tag of its own.

@@ -18,7 +18,7 @@ use sha1::{Digest as _, Sha1};
 use crate::wallet::apple::rules::{self, Around};
 use crate::wallet::fault::{Consequence, Fault};
 
-pub use self::signature::Signature;
+pub use self::signature::{Signature, Verifier};
 pub use self::strings::{Strings, read_strings};
 pub use self::unpack::{Unpacked, unpack};
 
@@ -43,24 +43,24 @@ impl Report {
     }
 
     pub fn signer(&self) -> Option<&X509> {
-        self.signature.as_ref().map(|signature| &signature.signer)
+        self.signature.as_ref().map(Signature::signer)
     }
 }
 
-/// Checks one `.pkpass`. `roots` are certificates to trust; without them the chain is not judged (only Apple's root counts
-/// on a phone).
+/// Checks one `.pkpass`; see [`Verifier`] for many.
 pub fn verify(bundle: &[u8], roots: &[X509], now: DateTime<Utc>) -> Report {
-    match unpack::unpack_pass(bundle) {
-        Ok((files, faults)) => verify_files(files, faults, roots, now),
-        Err(fault) => Report { faults: vec![fault], ..Report::default() },
-    }
+    Verifier::new(roots).verify(bundle, now)
 }
 
 /// Checks the files of a pass, unpacked: those of a folder, for instance.
 pub fn verify_files(files: Contents, faults: Vec<Fault>, roots: &[X509], now: DateTime<Utc>) -> Report {
+    Verifier::new(roots).verify_files(files, faults, now)
+}
+
+fn look(verifier: &Verifier, files: Contents, faults: Vec<Fault>, now: DateTime<Utc>) -> Report {
     let mut report = Report { faults, files, ..Report::default() };
     check_manifest(&mut report);
-    signature::check(&mut report, roots, now);
+    verifier.check_signature(&mut report, now);
     check_pass(&mut report);
     let style = rules::classic_style(&report.pass).map(|(style, _)| style);
     images::check(&report.files, style, &mut report.faults);
