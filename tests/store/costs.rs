@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::TimeDelta;
 use passarela::domain::identifier::IdentifierKind;
-use passarela::domain::ids::{BrandId, DeviceId, PassId};
+use passarela::domain::ids::{BrandId, CustomerId, DeviceId, PassId};
 use passarela::domain::pass::PassStatus;
 use passarela::domain::secret::{Personal, Secret};
 use passarela::store::customers::Identifier;
@@ -217,8 +217,9 @@ async fn import_costs(app: &TestApp, ids: &[PassId], costs: &mut BTreeMap<&'stat
     let (set, cost) = instructions(db, async |c| imports::set_passes(c, brand, &changes, now).await).await;
     assert_eq!(set, 10);
     costs.insert("imports::set_passes", cost);
-    let last = &customers[9..];
-    let touched = instructions(db, async |c| imports::touch_customers(c, brand, last, now).await).await;
+    // Whose passes are not copied with the brand.
+    let last = [CustomerId::new(ids[99].uuid())];
+    let touched = instructions(db, async |c| imports::touch_customers(c, brand, &last, now).await).await;
     costs.insert("imports::touch_customers", touched.1);
     let due = instructions(db, async |c| jobs::next_due_brand(c, None, "nowhere", now).await).await;
     costs.insert("jobs::next_due_brand", due.1);
