@@ -489,47 +489,29 @@ pub async fn set_passes(
     Ok(usize::try_from(done).unwrap_or(usize::MAX))
 }
 
-/// Marks every pass of these customers to be published, behind everything that somebody waits for.
+/// Marks every pass of these customers, which [`lock_passes`] has locked in their order, to be published behind everything
+/// that somebody waits for.
 pub async fn touch_customers(
     conn: &mut Conn<'_>,
     brand: BrandId,
     customers: &[CustomerId],
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
-    // In order of id on PostgreSQL, as in `passes::touch_customer`.
-    const HEAD: PerEngine = PerEngine {
-        sqlite: "UPDATE passes SET change_no = change_no + 1, updated_at = ",
-        postgres: "WITH held AS MATERIALIZED (SELECT pass_id FROM passes WHERE brand_id = ",
-    };
-    const SET: &str = ", bulk_no = CASE WHEN change_no IN (published_no, bulk_no) THEN change_no + 1 ELSE bulk_no END,
-        publish_after = CASE WHEN change_no = published_no THEN ";
     if customers.is_empty() {
         return Ok(());
     }
-    let head = conn.text(&HEAD);
-    let is_postgres = matches!(conn, Conn::Postgres(_));
     on!(conn, |c| {
-        let mut query = QueryBuilder::new(head);
-        if is_postgres {
-            query.push_bind(brand).push(" AND customer_id IN (");
-            let mut list = query.separated(", ");
-            for id in customers {
-                list.push_bind(*id);
-            }
-            query.push(
-                ") ORDER BY pass_id FOR NO KEY UPDATE) UPDATE passes SET change_no = change_no + 1, updated_at = ",
-            );
-            query.push_bind(now).push(SET).push_bind(now).push(" ELSE publish_after END FROM held WHERE brand_id = ");
-            query.push_bind(brand).push(" AND passes.pass_id = held.pass_id");
-        } else {
-            query.push_bind(now).push(SET).push_bind(now).push(" ELSE publish_after END WHERE brand_id = ");
-            query.push_bind(brand).push(" AND customer_id IN (");
-            let mut list = query.separated(", ");
-            for id in customers {
-                list.push_bind(*id);
-            }
-            query.push(")");
-        }
+        let mut query = QueryBuilder::new("WITH v (brand_id, customer_id) AS (");
+        query.push_values(customers, |mut row, customer| {
+            row.push_bind(brand).push_bind(*customer);
+        });
+        query.push(
+            ") UPDATE passes SET change_no = change_no + 1,
+               bulk_no = CASE WHEN change_no IN (published_no, bulk_no) THEN change_no + 1 ELSE bulk_no END,
+               publish_after = CASE WHEN change_no = published_no THEN ",
+        );
+        query.push_bind(now).push(" ELSE publish_after END, updated_at = ").push_bind(now);
+        query.push(" FROM v WHERE passes.brand_id = v.brand_id AND passes.customer_id = v.customer_id");
         query.build().execute(c).await.map(|_| ())
     })
 }

@@ -210,7 +210,9 @@ fn no_signature_is_taken_that_openssl_refuses() {
     let good = ours(signature).unwrap();
     assert!(good.is_some() && theirs(signature));
     let mut taken = 0;
-    for at in 0..signature.len() {
+    // Around the certificates every byte; inside them, which are OpenSSL's to read, some.
+    let is_looked_at = |at: &usize| !(100..1_900).contains(at) || at % 29 == 0;
+    for at in (0..signature.len()).filter(is_looked_at) {
         for change in [0x01, 0x20, 0x80, 0xff] {
             let mut changed = signature.clone();
             changed[at] ^= change;
@@ -225,7 +227,7 @@ fn no_signature_is_taken_that_openssl_refuses() {
         let longer = [signature, end].concat();
         assert!(ours(&longer).is_none() || theirs(&longer));
     }
-    println!("{taken} of {} changes are good for both", signature.len() * 4);
+    println!("{taken} changes are good for both");
 }
 
 #[test]

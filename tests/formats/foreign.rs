@@ -189,9 +189,13 @@ fn what_phones_refuse_is_refused_with_its_reason() {
 #[test]
 fn a_signature_of_somebody_else_is_not_taken_for_the_owners() {
     let now = SystemClock.now();
-    passarela::wallet::apple::dev_ca::ensure(&certs(), "pass.example.mallory", [77 << 8, 77 << 9], now).unwrap();
-    let (mallory, owner) = (certs().join("pass.example.mallory"), certs().join(PASS_TYPE));
     let folder = TempDir::new().unwrap();
+    // A copy of the authority: other tests read the folder meanwhile.
+    let copied = Command::new("cp").arg("-r").arg(certs()).arg(folder.path().join("certs")).status().unwrap();
+    assert!(copied.success());
+    let authority = folder.path().join("certs");
+    passarela::wallet::apple::dev_ca::ensure(&authority, "pass.example.mallory", [77 << 8, 77 << 9], now).unwrap();
+    let (mallory, owner) = (authority.join("pass.example.mallory"), authority.join(PASS_TYPE));
     let path = |name: &str| folder.path().join(name);
     let mut files = crate::bundle::unzip(&foreign().build());
     std::fs::write(path("manifest.json"), &files["manifest.json"]).unwrap();
@@ -208,7 +212,6 @@ fn a_signature_of_somebody_else_is_not_taken_for_the_owners() {
     let report = verify::verify_files(files, Vec::new(), &[], now);
     assert!(report.faults.iter().any(|fault| fault.code == "signer-identity"), "{:?}", report.faults);
     assert_eq!(report.signature.unwrap().identity().0, "pass.example.mallory");
-    std::fs::remove_dir_all(mallory).unwrap();
 }
 
 fn zip_without(bundle: &[u8], name: &str) -> Vec<u8> {

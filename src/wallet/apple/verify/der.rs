@@ -193,6 +193,7 @@ fn usual(signature: &[u8]) -> Option<Usual<'_>> {
     let [(info, _)] = inside(infos, SET)?;
     let [(_, info_version), (signer, _), (digest, _), (attributes, attributes_whole), (key, _), (raw, _)] =
         inside(info, SEQUENCE)?;
+    let [(issuer, _), (serial, _)] = inside(signer, SEQUENCE)?;
     let is_form = oid.tag == OID
         && oid.content == OID_SIGNED_DATA
         && version == ONE
@@ -201,7 +202,10 @@ fn usual(signature: &[u8]) -> Option<Usual<'_>> {
         && certificates.tag == CONTEXT_0
         && exactly(certificates.content)?.iter().all(|(certificate, _)| certificate.tag == SEQUENCE)
         && info_version == ONE
-        && signer.tag == SEQUENCE
+        && issuer.tag == SEQUENCE
+        && serial.tag == INTEGER
+        // One zero before a digit that would otherwise mean "negative", and no other.
+        && !matches!(serial.content, [] | [0, 0..0x80, ..] | [0x80..=0xff, ..])
         && attributes.tag == CONTEXT_0
         && is_canonical(attributes.content)
         && raw.tag == OCTET_STRING
