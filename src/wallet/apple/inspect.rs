@@ -155,5 +155,6 @@ fn cut(text: &str, room: usize) -> String {
     if text.chars().count() <= room {
         return text.to_owned();
     }
-    text.chars().take(room.saturating_sub(1)).chain(['…']).collect()
+    // Where there is room for nothing, not for the mark either.
+    text.chars().take(room.saturating_sub(1)).chain(['…']).take(room).collect()
 }
