@@ -160,8 +160,7 @@ pub async fn create(
     let brand = allow.caller.brand.id;
     let CreateCustomer { name, locale, time_zone, attributes, identifiers } = body.value;
     let identifiers = identifiers.into_iter().map(IdentifierInput::parse).collect::<Result<Vec<_>, _>>()?;
-    let details =
-        Details { name: name.map(Some), locale: locale.map(Some), time_zone: time_zone.map(Some), attributes };
+    let details = Details::given(name, locale, time_zone, attributes);
     let done =
         app.run(async move |app| customers::create(&app, brand, &details, &identifiers, once.as_ref(), receipt).await);
     Ok(reply(done.await?))

@@ -25,7 +25,7 @@ use crate::http::auth::Allow;
 use crate::http::auth::role::{Admin, Issuer};
 use crate::http::extract::{Query, pointer};
 use crate::http::jobs::{JobView, view};
-use crate::http::passes::{CustomerRef, IdentifierInput, no_data};
+use crate::http::passes::{CustomerRef, IdentifierInput, known_by, no_data};
 use crate::http::problem::{ProblemBody, code};
 use crate::service::customers::Details;
 use crate::service::imports::spool::Piece;
@@ -234,15 +234,8 @@ fn is_serial(serial: &str) -> bool {
 
 impl CustomerBody {
     fn parse(self) -> Result<CustomerLine, Problem> {
-        let named = [
-            (IdentifierKind::ExternalId, self.external_id),
-            (IdentifierKind::CardNumber, self.card_number),
-            (IdentifierKind::Cpf, self.cpf),
-            (IdentifierKind::Phone, self.phone),
-            (IdentifierKind::Email, self.email),
-        ];
-        let mut identifiers: Vec<_> =
-            named.into_iter().filter_map(|(kind, value)| value.map(|value| (kind, value))).collect();
+        let named = known_by(self.external_id, self.card_number, self.cpf, self.phone, self.email);
+        let mut identifiers: Vec<_> = named.collect();
         for identifier in self.identifiers {
             identifiers.push(identifier.parse()?);
         }
@@ -250,12 +243,7 @@ impl CustomerBody {
             let kind = IdentifierKind::parse(&kind);
             identifiers.push((kind.map_err(|error| Problem::invalid("/identifier", error.to_string()))?, value));
         }
-        let details = Details {
-            name: self.name.map(Some),
-            locale: self.locale.map(Some),
-            time_zone: self.time_zone.map(Some),
-            attributes: self.attributes,
-        };
+        let details = Details::given(self.name, self.locale, self.time_zone, self.attributes);
         Ok(CustomerLine { details, identifiers })
     }
 }

@@ -72,19 +72,31 @@ impl IdentifierInput {
     }
 }
 
+/// The identifiers that have members of their own, of those that are given.
+pub fn known_by(
+    external_id: Option<Personal<String>>,
+    card_number: Option<Personal<String>>,
+    cpf: Option<Personal<String>>,
+    phone: Option<Personal<String>>,
+    email: Option<Personal<String>>,
+) -> impl Iterator<Item = (IdentifierKind, Personal<String>)> {
+    let named = [
+        (IdentifierKind::ExternalId, external_id),
+        (IdentifierKind::CardNumber, card_number),
+        (IdentifierKind::Cpf, cpf),
+        (IdentifierKind::Phone, phone),
+        (IdentifierKind::Email, email),
+    ];
+    named.into_iter().filter_map(|(kind, value)| value.map(|value| (kind, value)))
+}
+
 impl CustomerRef {
     pub fn parse(self) -> Result<(Selector, Details), Problem> {
-        let named = [
-            (IdentifierKind::ExternalId, self.external_id),
-            (IdentifierKind::CardNumber, self.card_number),
-            (IdentifierKind::Cpf, self.cpf),
-            (IdentifierKind::Phone, self.phone),
-            (IdentifierKind::Email, self.email),
-        ];
-        let named = named.into_iter().filter_map(|(kind, value)| value.map(|value| Selector::Identifier(kind, value)));
+        let named = known_by(self.external_id, self.card_number, self.cpf, self.phone, self.email);
         let own = self.identifier.map(IdentifierInput::parse).transpose()?;
         let mut selectors = named
-            .chain(own.map(|(kind, value)| Selector::Identifier(kind, value)))
+            .chain(own)
+            .map(|(kind, value)| Selector::Identifier(kind, value))
             .chain(self.id.map(Selector::Id))
             .chain(self.code.map(Selector::Code));
         // One: with two, a shared phone could decide for the wrong member of a family.
@@ -94,13 +106,7 @@ impl CustomerRef {
                 "name the customer by one of id, external_id, code, card_number, cpf, phone, email or identifier",
             ));
         };
-        let details = Details {
-            name: self.name.map(Some),
-            locale: self.locale.map(Some),
-            time_zone: self.time_zone.map(Some),
-            attributes: self.attributes,
-        };
-        Ok((selector, details))
+        Ok((selector, Details::given(self.name, self.locale, self.time_zone, self.attributes)))
     }
 }
 

@@ -12,7 +12,8 @@ use crate::service::once::{self, Once, Reply};
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::customers::{self, Customer, Identifier};
-use crate::store::{Conn, passes};
+use crate::store::events::NewEvent;
+use crate::store::{Conn, events, passes};
 
 /// What a request says about a customer. In a change, an outer `None` leaves a value and an inner `None` removes it.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,18 @@ pub struct Details {
     pub time_zone: Option<Option<String>>,
     /// Merged into what is there; null removes.
     pub attributes: Option<Personal<Map<String, Value>>>,
+}
+
+impl Details {
+    /// What is given, where nothing can be removed.
+    pub fn given(
+        name: Option<Personal<String>>,
+        locale: Option<Locale>,
+        time_zone: Option<String>,
+        attributes: Option<Personal<Map<String, Value>>>,
+    ) -> Self {
+        Self { name: name.map(Some), locale: locale.map(Some), time_zone: time_zone.map(Some), attributes }
+    }
 }
 
 /// What names one customer.
@@ -134,6 +147,19 @@ pub async fn insert(
     details: &Details,
     identifiers: &[Identifier],
 ) -> Result<Customer, Problem> {
+    let customer = fresh(app, details)?;
+    customers::insert(conn, brand, &customer).await?;
+    for identifier in identifiers {
+        if !customers::insert_identifier(conn, brand, customer.id, identifier, customer.created_at).await? {
+            return Err(Problem::IdentifierTaken { kind: identifier.kind.to_string() });
+        }
+    }
+    record(app, conn, brand, "customer.created", customer.id).await?;
+    Ok(customer)
+}
+
+/// A customer whom nobody knows yet.
+pub(super) fn fresh(app: &App, details: &Details) -> Result<Customer, Problem> {
     let now = app.clock.now();
     let mut customer = Customer {
         id: CustomerId::new(app.clock.new_id()),
@@ -146,13 +172,6 @@ pub async fn insert(
         updated_at: now,
     };
     apply(&mut customer, details)?;
-    customers::insert(conn, brand, &customer).await?;
-    for identifier in identifiers {
-        if !customers::insert_identifier(conn, brand, customer.id, identifier, now).await? {
-            return Err(Problem::IdentifierTaken { kind: identifier.kind.to_string() });
-        }
-    }
-    record(app, conn, brand, "customer.created", customer.id).await?;
     Ok(customer)
 }
 
@@ -304,8 +323,13 @@ async fn record(
     kind: &'static str,
     customer: CustomerId,
 ) -> Result<(), Problem> {
+    Ok(events::insert(conn, brand, &event(app, kind, customer)).await?)
+}
+
+/// What is recorded of a customer.
+pub(super) fn event(app: &App, kind: &'static str, customer: CustomerId) -> NewEvent {
     let about = About { customer: Some(customer), pass: None, subject: customer.uuid() };
-    timeline::record(app, conn, brand, kind, about, json!({ "customer_id": customer })).await
+    timeline::event(app, kind, about, json!({ "customer_id": customer }))
 }
 
 #[cfg(test)]

@@ -25,7 +25,12 @@ pub async fn record(
     about: About,
     data: Value,
 ) -> Result<(), Problem> {
-    let event = NewEvent {
+    Ok(events::insert(conn, brand, &event(app, kind, about, data)).await?)
+}
+
+/// An event of this moment, to be recorded with others.
+pub fn event(app: &App, kind: &'static str, about: About, data: Value) -> NewEvent {
+    NewEvent {
         id: EventId::new(app.clock.new_id()),
         kind,
         customer: about.customer,
@@ -33,6 +38,5 @@ pub async fn record(
         subject: about.subject,
         data,
         occurred_at: app.clock.now(),
-    };
-    Ok(events::insert(conn, brand, &event).await?)
+    }
 }

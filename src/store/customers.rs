@@ -24,7 +24,7 @@ pub struct Customer {
 }
 
 #[derive(FromRow)]
-struct CustomerRow {
+pub(super) struct CustomerRow {
     customer_id: CustomerId,
     name: Option<String>,
     locale: Option<String>,

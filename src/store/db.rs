@@ -7,7 +7,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Executor, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Executor, PgPool, Postgres, QueryBuilder, Sqlite, SqlitePool, Transaction};
 
 /// Runs one expression with the engine's own connection bound to the name between the bars. The expression is
 /// written once and compiled for both.
@@ -26,6 +26,20 @@ macro_rules! on {
     };
 }
 pub(crate) use on;
+
+/// Pushes `(…, …)`, the bound values of an `IN`. There is at least one: an empty list is no SQL.
+pub(super) fn push_list<'t, DB, T>(query: &mut QueryBuilder<DB>, values: impl IntoIterator<Item = T>)
+where
+    DB: sqlx::Database,
+    T: sqlx::Encode<'t, DB> + sqlx::Type<DB>,
+{
+    query.push("(");
+    let mut list = query.separated(", ");
+    for value in values {
+        list.push_bind(value);
+    }
+    query.push(")");
+}
 
 /// A connection that some transaction or reader owns.
 pub enum Conn<'a> {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, QueryBuilder};
 
-use super::db::{Conn, PerEngine, on};
+use super::db::{Conn, PerEngine, on, push_list};
 use crate::domain::ids::{BrandId, DeviceId, PassId};
 use crate::domain::secret::Secret;
 use crate::domain::tag::Tag;
@@ -275,12 +275,9 @@ pub async fn count_holders_each(
     }
     let rows: Vec<(PassId, i64)> = on!(conn, |c| {
         let mut query = QueryBuilder::new("SELECT pass_id, COUNT(*) FROM registrations WHERE brand_id = ");
-        query.push_bind(brand).push(" AND pass_id IN (");
-        let mut list = query.separated(", ");
-        for pass in passes {
-            list.push_bind(*pass);
-        }
-        query.push(") GROUP BY pass_id").build_query_as().fetch_all(c).await
+        query.push_bind(brand).push(" AND pass_id IN ");
+        push_list(&mut query, passes.iter().copied());
+        query.push(" GROUP BY pass_id").build_query_as().fetch_all(c).await
     })?;
     Ok(rows.into_iter().collect())
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder};
 
-use super::customers::{Customer, Identifier};
-use super::db::{Conn, PerEngine, on};
+use super::customers::{Customer, CustomerRow, Identifier};
+use super::db::{Conn, PerEngine, on, push_list};
 use super::passes::{FirstContent, Pass, PassRow, pass_columns};
 use crate::domain::ids::{BrandId, CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::locale::Locale;
@@ -23,12 +23,9 @@ pub async fn find_passes(conn: &mut Conn<'_>, brand: BrandId, external_ids: &[&s
     }
     let rows: Vec<PassRow> = on!(conn, |c| {
         let mut query = QueryBuilder::new(SQL);
-        query.push_bind(brand).push(" AND external_id IN (");
-        let mut list = query.separated(", ");
-        for external_id in external_ids {
-            list.push_bind(*external_id);
-        }
-        query.push(")").build_query_as().fetch_all(c).await
+        query.push_bind(brand).push(" AND external_id IN ");
+        push_list(&mut query, external_ids.iter().copied());
+        query.build_query_as().fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(Pass::from).collect())
 }
@@ -104,41 +101,29 @@ pub struct Several;
 
 /// A customer with what their passes show beside.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct KnownCustomer {
     pub customer: Customer,
     pub card_number: Option<Personal<String>>,
 }
 
 #[derive(FromRow)]
 struct KnownRow {
-    customer_id: CustomerId,
-    name: Option<String>,
-    locale: Option<String>,
-    time_zone: Option<String>,
-    attributes: Json<Map<String, Value>>,
-    version: i64,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    #[sqlx(flatten)]
+    customer: CustomerRow,
     card_number: Option<String>,
 }
 
-impl From<KnownRow> for Known {
+impl From<KnownRow> for KnownCustomer {
     fn from(row: KnownRow) -> Self {
-        let customer = Customer {
-            id: row.customer_id,
-            name: row.name.map(Personal::new),
-            locale: row.locale.and_then(|locale| locale.parse().ok()),
-            time_zone: row.time_zone,
-            attributes: Personal::new(row.attributes.0),
-            version: row.version,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        };
-        Self { customer, card_number: row.card_number.map(Personal::new) }
+        Self { customer: row.customer.into(), card_number: row.card_number.map(Personal::new) }
     }
 }
 
-pub async fn find_customers(conn: &mut Conn<'_>, brand: BrandId, ids: &[CustomerId]) -> sqlx::Result<Vec<Known>> {
+pub async fn find_customers(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    ids: &[CustomerId],
+) -> sqlx::Result<Vec<KnownCustomer>> {
     const SQL: &str = "
         SELECT c.customer_id, c.name, c.locale, c.time_zone, c.attributes, c.version, c.created_at, c.updated_at,
                (SELECT MIN(i.value) FROM customer_identifiers i
@@ -149,14 +134,11 @@ pub async fn find_customers(conn: &mut Conn<'_>, brand: BrandId, ids: &[Customer
     }
     let rows: Vec<KnownRow> = on!(conn, |c| {
         let mut query = QueryBuilder::new(SQL);
-        query.push_bind(brand).push(" AND c.customer_id IN (");
-        let mut list = query.separated(", ");
-        for id in ids {
-            list.push_bind(*id);
-        }
-        query.push(")").build_query_as().fetch_all(c).await
+        query.push_bind(brand).push(" AND c.customer_id IN ");
+        push_list(&mut query, ids.iter().copied());
+        query.build_query_as().fetch_all(c).await
     })?;
-    Ok(rows.into_iter().map(Known::from).collect())
+    Ok(rows.into_iter().map(KnownCustomer::from).collect())
 }
 
 /// A membership.
@@ -180,12 +162,9 @@ pub async fn find_members(conn: &mut Conn<'_>, brand: BrandId, customers: &[Cust
     }
     on!(conn, |c| {
         let mut query = QueryBuilder::new(SQL);
-        query.push_bind(brand).push(" AND customer_id IN (");
-        let mut list = query.separated(", ");
-        for id in customers {
-            list.push_bind(*id);
-        }
-        query.push(")").build_query_as().fetch_all(c).await
+        query.push_bind(brand).push(" AND customer_id IN ");
+        push_list(&mut query, customers.iter().copied());
+        query.build_query_as().fetch_all(c).await
     })
 }
 
@@ -203,12 +182,9 @@ pub async fn find_identifiers(
     const SQL: &str = "SELECT customer_id, kind, lookup, created_at FROM customer_identifiers WHERE brand_id = ";
     let rows: Vec<(CustomerId, String, Vec<u8>, DateTime<Utc>)> = on!(conn, |c| {
         let mut query = QueryBuilder::new(SQL);
-        query.push_bind(brand).push(" AND customer_id IN (");
-        let mut list = query.separated(", ");
-        for id in customers {
-            list.push_bind(*id);
-        }
-        query.push(")").build_query_as().fetch_all(c).await
+        query.push_bind(brand).push(" AND customer_id IN ");
+        push_list(&mut query, customers.iter().copied());
+        query.build_query_as().fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(|(customer, kind, lookup, _)| (customer, kind, lookup)).collect())
 }
@@ -236,14 +212,11 @@ pub async fn hold_customers(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let hold = conn.text(&PerEngine { sqlite: ")", postgres: ") ORDER BY customer_id FOR NO KEY UPDATE" });
+    let hold = conn.text(&PerEngine { sqlite: "", postgres: " ORDER BY customer_id FOR NO KEY UPDATE" });
     on!(conn, |c| {
         let mut query = QueryBuilder::new(SQL);
-        query.push_bind(brand).push(" AND customer_id IN (");
-        let mut list = query.separated(", ");
-        for id in ids {
-            list.push_bind(*id);
-        }
+        query.push_bind(brand).push(" AND customer_id IN ");
+        push_list(&mut query, ids.iter().copied());
         query.push(hold).build_query_as().fetch_all(c).await
     })
 }
@@ -261,25 +234,19 @@ pub async fn hold_designs(
     if templates.is_empty() {
         return Ok(true);
     }
-    let hold = PerEngine { sqlite: ")", postgres: ") ORDER BY 1 FOR SHARE" };
+    let hold = PerEngine { sqlite: "", postgres: " ORDER BY 1 FOR SHARE" };
     let hold = conn.text(&hold);
     on!(conn, |c| {
         let mut query = QueryBuilder::new(TEMPLATES);
-        query.push_bind(brand).push(" AND template_id IN (");
-        let mut list = query.separated(", ");
-        for (id, _) in templates {
-            list.push_bind(*id);
-        }
+        query.push_bind(brand).push(" AND template_id IN ");
+        push_list(&mut query, templates.iter().map(|(id, _)| *id));
         let held: Vec<(TemplateId, i64)> = query.push(hold).build_query_as().fetch_all(&mut *c).await?;
         if !templates.iter().all(|seen| held.contains(seen)) {
             return Ok(false);
         }
         let mut query = QueryBuilder::new(PROGRAMS);
-        query.push_bind(brand).push(" AND program_id IN (");
-        let mut list = query.separated(", ");
-        for (id, _) in programs {
-            list.push_bind(*id);
-        }
+        query.push_bind(brand).push(" AND program_id IN ");
+        push_list(&mut query, programs.iter().map(|(id, _)| *id));
         let held: Vec<(ProgramId, i64)> = query.push(hold).build_query_as().fetch_all(c).await?;
         Ok(programs.iter().all(|seen| held.contains(seen)))
     })
@@ -531,12 +498,9 @@ pub async fn find_made(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]) -
     }
     on!(conn, |c| {
         let mut query = QueryBuilder::new("SELECT pass_id, external_id, serial, link FROM passes WHERE brand_id = ");
-        query.push_bind(brand).push(" AND pass_id IN (");
-        let mut list = query.separated(", ");
-        for pass in passes {
-            list.push_bind(*pass);
-        }
-        query.push(")").build_query_as().fetch_all(c).await
+        query.push_bind(brand).push(" AND pass_id IN ");
+        push_list(&mut query, passes.iter().copied());
+        query.build_query_as().fetch_all(c).await
     })
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder};
 
-use super::db::{Conn, PerEngine, on};
+use super::db::{Conn, PerEngine, on, push_list};
 use crate::domain::ids::{BrandId, JobId, ProgramId, TemplateId};
 use crate::domain::job::{JobKind, JobState, Tally};
 use crate::domain::rows::Layout;
@@ -285,12 +285,9 @@ pub async fn list_running(conn: &mut Conn<'_>, brand: BrandId, jobs: &[JobId]) -
     }
     on!(conn, |c| {
         let mut query = QueryBuilder::new("SELECT job_id FROM jobs WHERE state = 'running' AND brand_id = ");
-        query.push_bind(brand).push(" AND job_id IN (");
-        let mut list = query.separated(", ");
-        for job in jobs {
-            list.push_bind(*job);
-        }
-        query.push(")").build_query_scalar().fetch_all(c).await
+        query.push_bind(brand).push(" AND job_id IN ");
+        push_list(&mut query, jobs.iter().copied());
+        query.build_query_scalar().fetch_all(c).await
     })
 }
 

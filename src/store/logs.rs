@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
-use super::db::{Conn, on};
+use super::db::{Conn, on, push_list};
 use crate::domain::ids::{BrandId, DeviceId, PassId};
 use crate::domain::secret::Personal;
 
@@ -72,12 +72,8 @@ pub async fn list_about(
         let mut query = QueryBuilder::new("SELECT device_id, message, received_at FROM device_logs WHERE brand_id = ");
         query.push_bind(brand).push(" AND (pass_id = ").push_bind(pass);
         if !devices.is_empty() {
-            query.push(" OR device_id IN (");
-            let mut list = query.separated(", ");
-            for device in devices {
-                list.push_bind(*device);
-            }
-            query.push(")");
+            query.push(" OR device_id IN ");
+            push_list(&mut query, devices.iter().copied());
         }
         query.push(") ORDER BY log_id DESC LIMIT ").push_bind(limit).build_query_as().fetch_all(c).await
     })

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder};
 
-use super::db::{Conn, PerEngine, on};
+use super::db::{Conn, PerEngine, on, push_list};
 use crate::domain::ids::{BrandId, CustomerId, PassId, ProgramId, TemplateId};
 use crate::domain::pass::PassStatus;
 use crate::domain::secret::Personal;
@@ -138,12 +138,9 @@ pub async fn load_sources(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]
         WHERE p.brand_id = ";
     on!(conn, |c| {
         let mut query = QueryBuilder::new(SQL);
-        query.push_bind(brand).push(" AND p.pass_id IN (");
-        let mut list = query.separated(", ");
-        for pass in passes {
-            list.push_bind(*pass);
-        }
-        query.push(")").build_query_as().fetch_all(c).await
+        query.push_bind(brand).push(" AND p.pass_id IN ");
+        push_list(&mut query, passes.iter().copied());
+        query.build_query_as().fetch_all(c).await
     })
 }
 
@@ -159,15 +156,12 @@ pub struct Held {
 
 /// Locks the passes that nobody else holds; the others stay due and are claimed again.
 pub async fn lock(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]) -> sqlx::Result<Vec<Held>> {
-    let skip = conn.text(&PerEngine { sqlite: ")", postgres: ") ORDER BY pass_id FOR UPDATE SKIP LOCKED" });
+    let skip = conn.text(&PerEngine { sqlite: "", postgres: " ORDER BY pass_id FOR UPDATE SKIP LOCKED" });
     on!(conn, |c| {
         let mut query =
             QueryBuilder::new("SELECT pass_id, lease_no, tag_n, last_modified FROM passes WHERE brand_id = ");
-        query.push_bind(brand).push(" AND pass_id IN (");
-        let mut list = query.separated(", ");
-        for pass in passes {
-            list.push_bind(*pass);
-        }
+        query.push_bind(brand).push(" AND pass_id IN ");
+        push_list(&mut query, passes.iter().copied());
         query.push(skip).build_query_as().fetch_all(c).await
     })
 }

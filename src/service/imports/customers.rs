@@ -19,7 +19,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub fn has_changes(&self) -> bool {
-        self.people.iter().any(|person| !person.is_new() && person.is_changed)
+        self.people.iter().any(Person::is_other)
     }
 }
 
@@ -121,7 +121,7 @@ fn person(
     line: &CustomerLine,
     identifiers: &[Identifier],
     named: Result<Option<CustomerId>, imports::Several>,
-    known: &mut HashMap<CustomerId, imports::Known>,
+    known: &mut HashMap<CustomerId, imports::KnownCustomer>,
     have: &HashSet<(CustomerId, String, Vec<u8>)>,
     owners: &HashMap<&[u8], CustomerId>,
 ) -> Result<Option<Person>, Problem> {
@@ -143,10 +143,11 @@ fn person(
 /// Writes a plan; `false`: what it was made from has changed.
 pub(super) async fn write(app: &App, conn: &mut Conn<'_>, brand: &Brand, plan: &Plan) -> Result<bool, Problem> {
     let now = app.clock.now();
-    let people: Vec<&Person> = plan.people.iter().filter(|person| person.is_new() || person.is_changed).collect();
+    let people: Vec<&Person> = plan.people.iter().filter(|person| person.is_new() || person.is_other()).collect();
     if !people::hold(conn, brand.id, &people).await? || !people::write(app, conn, brand.id, &people, now).await? {
         return Ok(false);
     }
+    people::lock_passes(conn, brand.id, &people, &[]).await?;
     people::touch(conn, brand.id, &people, now).await?;
     Ok(true)
 }

@@ -21,7 +21,7 @@ use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
 use crate::store::customers::Identifier;
 use crate::store::events::NewEvent;
-use crate::store::imports::{self, ChangedPass, Known, Member, NewPass};
+use crate::store::imports::{self, ChangedPass, KnownCustomer, Member, NewPass};
 use crate::store::jobs::Defaults;
 use crate::store::passes::{self, FirstContent, Pass};
 use crate::store::programs::{self, Program};
@@ -115,7 +115,7 @@ struct Stored {
     passes: HashMap<String, Pass>,
     serials: HashSet<(String, String)>,
     named: HashMap<Vec<u8>, Result<Option<CustomerId>, imports::Several>>,
-    known: HashMap<CustomerId, Known>,
+    known: HashMap<CustomerId, KnownCustomer>,
     members: HashMap<(ProgramId, CustomerId), Member>,
     /// What the passes that are there are rendered from.
     sources: HashMap<PassId, Source>,

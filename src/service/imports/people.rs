@@ -1,16 +1,14 @@
 //! The customers of a part's lines: looked up together, and written together.
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
 
 use crate::domain::identifier::IdentifierKind;
-use crate::domain::ids::{BrandId, CustomerId, EventId, PassId};
+use crate::domain::ids::{BrandId, CustomerId, PassId};
 use crate::domain::secret::Personal;
-use crate::service::customers::{Details, apply};
+use crate::service::customers::{Details, apply, event, fresh};
 use crate::service::{App, Problem};
 use crate::store::customers::{self, Customer, Identifier};
-use crate::store::events::NewEvent;
-use crate::store::imports::{self, ChangedPass, Known};
+use crate::store::imports::{self, ChangedPass, KnownCustomer};
 use crate::store::{Conn, events};
 
 /// A customer as a line leaves them.
@@ -27,23 +25,11 @@ pub(super) struct Person {
 
 impl Person {
     pub fn new(app: &App, details: &Details, identifiers: Vec<Identifier>) -> Result<Self, Problem> {
-        let now = app.clock.now();
-        let mut customer = Customer {
-            id: CustomerId::new(app.clock.new_id()),
-            name: None,
-            locale: None,
-            time_zone: None,
-            attributes: Personal::new(serde_json::Map::new()),
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        };
-        apply(&mut customer, details)?;
-        let card_number = card_number(&identifiers);
+        let (customer, card_number) = (fresh(app, details)?, card_number(&identifiers));
         Ok(Self { customer, seen_version: None, is_changed: false, added: identifiers, card_number })
     }
 
-    pub fn known(known: Known, details: &Details, added: Vec<Identifier>) -> Result<Self, Problem> {
+    pub fn known(known: KnownCustomer, details: &Details, added: Vec<Identifier>) -> Result<Self, Problem> {
         let before = known.customer.clone();
         let mut customer = known.customer;
         apply(&mut customer, details)?;
@@ -59,6 +45,11 @@ impl Person {
 
     pub const fn is_new(&self) -> bool {
         self.seen_version.is_none()
+    }
+
+    /// Whether their passes may show something else now.
+    pub const fn is_other(&self) -> bool {
+        !self.is_new() && self.is_changed
     }
 }
 
@@ -93,8 +84,7 @@ pub(super) async fn write(
 ) -> Result<bool, Problem> {
     let new: Vec<&Customer> = people.iter().filter(|person| person.is_new()).map(|person| &person.customer).collect();
     imports::insert_customers(conn, brand, &new).await?;
-    let changed = people.iter().filter(|person| !person.is_new() && person.is_changed);
-    for person in changed {
+    for person in people.iter().filter(|person| person.is_other()) {
         if !customers::update(conn, brand, &person.customer, now).await? {
             return Ok(false);
         }
@@ -106,23 +96,16 @@ pub(super) async fn write(
     if imports::insert_identifiers(conn, brand, &added, now).await? < added.len() {
         return Ok(false);
     }
-    let told = people.iter().filter(|person| person.is_new() || person.is_changed);
-    let told: Vec<NewEvent> = told
-        .map(|person| {
-            let id = person.customer.id;
-            NewEvent {
-                id: EventId::new(app.clock.new_id()),
-                kind: if person.is_new() { "customer.created" } else { "customer.updated" },
-                customer: Some(id),
-                pass: None,
-                subject: id.uuid(),
-                data: json!({ "customer_id": id }),
-                occurred_at: now,
-            }
-        })
-        .collect();
-    events::insert_many(conn, brand, &told).await?;
+    let told = people.iter().filter(|person| person.is_new() || person.is_other()).map(|person| {
+        event(app, if person.is_new() { "customer.created" } else { "customer.updated" }, person.customer.id)
+    });
+    events::insert_many(conn, brand, &told.collect::<Vec<_>>()).await?;
     Ok(true)
+}
+
+/// Those whose passes may show something else.
+fn others(people: &[&Person]) -> Vec<CustomerId> {
+    people.iter().filter(|person| person.is_other()).map(|person| person.customer.id).collect()
 }
 
 /// Locks passes that are about to change, for their lines' sake or for their customers', in the one order that everybody
@@ -133,20 +116,16 @@ pub(super) async fn lock_passes(
     people: &[&Person],
     passes: &[ChangedPass<'_>],
 ) -> Result<(), Problem> {
-    let changed = people.iter().filter(|person| !person.is_new() && person.is_changed);
-    let changed: Vec<CustomerId> = changed.map(|person| person.customer.id).collect();
     let passes: Vec<PassId> = passes.iter().map(|pass| pass.id).collect();
-    Ok(imports::lock_passes(conn, brand, &passes, &changed).await?)
+    Ok(imports::lock_passes(conn, brand, &passes, &others(people)).await?)
 }
 
-/// Lets the passes of those that changed be published.
+/// Lets the passes of those that changed, which are locked, be published.
 pub(super) async fn touch(
     conn: &mut Conn<'_>,
     brand: BrandId,
     people: &[&Person],
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
-    let changed = people.iter().filter(|person| !person.is_new() && person.is_changed);
-    let changed: Vec<CustomerId> = changed.map(|person| person.customer.id).collect();
-    Ok(imports::touch_customers(conn, brand, &changed, now).await?)
+    Ok(imports::touch_customers(conn, brand, &others(people), now).await?)
 }
