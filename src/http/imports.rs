@@ -9,7 +9,6 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
@@ -36,6 +35,9 @@ use crate::service::{App, Problem};
 /// What lines look like.
 pub const FORMS: Forms = Forms { columns, parse, code };
 
+/// What an export says of passes and an import does not look at.
+const EXPORTED_ONLY: &[&str] = &["id", "status", "add_url", "created_at", "updated_at"];
+
 const fn columns(kind: JobKind) -> &'static [Known] {
     match kind {
         JobKind::ImportPasses => &[
@@ -60,11 +62,7 @@ const fn columns(kind: JobKind) -> &'static [Known] {
             Known::Text("authentication_token"),
             Known::Text("authentication_token_sha256"),
             Known::Text("member_since"),
-            Known::Ignored("id"),
-            Known::Ignored("status"),
-            Known::Ignored("add_url"),
-            Known::Ignored("created_at"),
-            Known::Ignored("updated_at"),
+            Known::Ignored(EXPORTED_ONLY),
         ],
         JobKind::ImportCustomers => &[
             Known::Text("external_id"),
@@ -109,21 +107,6 @@ pub struct PassBody {
     authentication_token_sha256: Option<String>,
     /// Since when the customer is a member of the program, if this makes them one.
     member_since: Option<DateTime<Utc>>,
-    #[serde(rename = "id", default)]
-    #[schema(ignore)]
-    _id: IgnoredAny,
-    #[serde(rename = "status", default)]
-    #[schema(ignore)]
-    _status: IgnoredAny,
-    #[serde(rename = "add_url", default)]
-    #[schema(ignore)]
-    _add_url: IgnoredAny,
-    #[serde(rename = "created_at", default)]
-    #[schema(ignore)]
-    _created_at: IgnoredAny,
-    #[serde(rename = "updated_at", default)]
-    #[schema(ignore)]
-    _updated_at: IgnoredAny,
 }
 
 /// A line of an import of customers. Found by the first that no two customers share; the others are added.
@@ -158,9 +141,12 @@ pub struct CustomerBody {
 }
 
 /// What a line says.
-pub fn parse(kind: JobKind, value: Value) -> Result<Line, Problem> {
+pub fn parse(kind: JobKind, mut value: Value) -> Result<Line, Problem> {
     match kind {
         JobKind::ImportPasses => {
+            if let Value::Object(members) = &mut value {
+                members.retain(|name, _| !EXPORTED_ONLY.contains(&name.as_str()));
+            }
             let hash = canonical_digest(&value);
             read::<PassBody>(value)?.parse(hash).map(|line| Line::Pass(Box::new(line)))
         }
@@ -332,7 +318,7 @@ async fn receive(
     let job = match (taken, fed) {
         (Ok(job), _) => job,
         // The slow client's own fault, rather than what came of it.
-        (Err(Problem::BadFile { .. }), Err(problem)) => return Err(problem),
+        (Err(Problem::CutOff), Err(problem)) => return Err(problem),
         (Err(problem), _) => return Err(problem),
     };
     let place = format!("/api/v1/jobs/{}", job.id);

@@ -19,8 +19,11 @@ pub enum Problem {
     Invalid { pointer: Cow<'static, str>, detail: String },
     #[error("the body is not JSON: {detail}")]
     BadJson { detail: String },
+    #[error("the file did not arrive whole")]
+    CutOff,
+    /// A line of a file that cannot be read.
     #[error("{detail}")]
-    BadFile { detail: String },
+    BadLine { detail: String },
     #[error("the body must be application/json")]
     UnsupportedMediaType,
     #[error("the body is larger than {limit_bytes} bytes")]

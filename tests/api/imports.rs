@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use passarela::domain::ids::{CustomerId, PassId};
+use passarela::store::Db;
 use passarela::store::passes::Filter;
 use serde_json::{Value, json};
 
@@ -165,7 +166,7 @@ on_both_engines! {
         let told = results(&app, &job, "?outcome=refused").await;
         let codes: Vec<_> = told.iter().map(|row| row["code"].as_str().unwrap()).collect();
         let mut expected: Vec<_> = refused.iter().map(|(_, code)| *code).collect();
-        expected.extend(["bad-file", "bad-file", "bad-file"]);
+        expected.extend(["bad-line", "bad-line", "bad-line"]);
         assert_eq!(codes, expected);
         assert_eq!(told[1]["line"], 3);
         assert_eq!(told[1]["pointer"], "/customer/cpf");
@@ -269,6 +270,28 @@ on_both_engines! {
         assert_eq!(import_all(&app, "passes", "text/csv", format!("{header}x,c,Bia,1\n")).await, [0, 1, 0, 0]);
         assert_eq!(import_all(&app, "passes", "text/csv", said).await, [0, 1, 0, 0]);
         assert_eq!(name().await, "Ana");
+    }
+
+    async fn a_line_that_breaks_something_of_ours_stops_no_other(engine) {
+        let app = TestApp::start(engine).await;
+        assert_eq!(import_all(&app, "passes", "text/csv", csv(0..100, 1)).await, [100, 0, 0, 0]);
+        // A row that no reader can read: whoever reads it with others has none of them.
+        let broken = "UPDATE passes SET data = '[]' WHERE brand_id = $1 AND external_id = 'card-40'";
+        match &app.app().db {
+            Db::Sqlite { writer, .. } => drop(sqlx::query(broken).bind(app.one.brand.id).execute(writer).await.unwrap()),
+            Db::Postgres { writers, .. } => drop(sqlx::query(broken).bind(app.one.brand.id).execute(writers).await.unwrap()),
+        }
+        let job = import(&app, "passes", "text/csv", csv(0..200, 2)).await;
+        let job = done(&app, &job).await;
+        assert_eq!((job["state"].as_str(), lines(&job)), (Some("finished"), [100, 99, 0, 1]), "{job}");
+        let told = results(&app, &job, "?outcome=refused").await;
+        assert_eq!((&told[0]["line"], &told[0]["code"], &told[0]["detail"]), (&json!(42), &json!("internal"), &json!("internal error")));
+    }
+
+    async fn a_service_that_takes_no_files_makes_no_folder(engine) {
+        let app = TestApp::start(engine).await;
+        app.work().await;
+        assert!(!app.app().config.imports.spool_dir.exists());
     }
 
     async fn one_line_of_a_megabyte_is_one_refusal(engine) {

@@ -39,8 +39,8 @@ pub enum Known {
     Object(&'static str),
     /// Members whose names are the file's own, each a text: `identifier.employee_no`.
     Texts(&'static str),
-    /// Exports have it; imports do not read it.
-    Ignored(&'static str),
+    /// Exports have these; imports do not read them.
+    Ignored(&'static [&'static str]),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +104,7 @@ fn read_column(text: &str, known: &[Known]) -> Result<Column, BadHeader> {
         Known::Texts(known) if is_member(known) && kind.is_none() => Some(Kind::Text),
         Known::Object(known) if known == name => Some(Kind::Json),
         Known::Object(known) if is_member(known) => Some(kind.unwrap_or(Kind::Text)),
-        Known::Ignored(known) if known == name => Some(Kind::Ignored),
+        Known::Ignored(known) if known.contains(&name) => Some(Kind::Ignored),
         _ => None,
     });
     let path: Vec<String> = name.split('.').map(str::to_owned).collect();

@@ -236,7 +236,7 @@ mod tests {
         Known::Text("customer.name"),
         Known::Object("data"),
         Known::Texts("identifier"),
-        Known::Ignored("id"),
+        Known::Ignored(&["id"]),
     ];
 
     fn csv(file: &[u8]) -> Vec<Row> {

@@ -6,7 +6,7 @@ use crate::domain::ids::CustomerId;
 use crate::domain::job::LineOutcome;
 use crate::service::customers::{check_count, identify};
 use crate::service::imports::people::{self, Person};
-use crate::service::imports::{CustomerLine, Forms, Names, Outcome, ROWS_MAX};
+use crate::service::imports::{CustomerLine, Forms, Names, Outcome, ROWS_MAX, refused};
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::customers::Identifier;
@@ -23,7 +23,8 @@ impl Plan {
     }
 }
 
-/// Plans as many of the lines as do not depend on one before them; how many, their outcomes, and the plan.
+/// Plans as many of the lines as do not depend on one before them: their outcomes, in order, the plan, and what they are
+/// about.
 pub(super) async fn plan(
     app: &App,
     brand: &Brand,
@@ -38,7 +39,7 @@ pub(super) async fn plan(
             Ok((line, identifiers))
         });
         match known_by {
-            Err(problem) => outcomes.push(Outcome::refused(number, &problem, (forms.code)(&problem))),
+            Err(problem) => outcomes.push(refused(forms, number, problem)?),
             Ok((line, identifiers)) => {
                 // Whoever shares anything with a line before is looked up when that is done.
                 if identifiers.iter().any(|identifier| names.contains(&identifier.lookup)) {
@@ -76,7 +77,7 @@ pub(super) async fn plan(
     for ((number, line, identifiers), named) in asked.iter().zip(named) {
         let planned = person(app, line, identifiers, named, &mut known, &have, &owners);
         match planned {
-            Err(problem) => outcomes.push(Outcome::refused(*number, &problem, (forms.code)(&problem))),
+            Err(problem) => outcomes.push(refused(forms, *number, problem)?),
             Ok(None) => {
                 // The customer of two lines in another way: the rest waits until this much is done.
                 outcomes.retain(|outcome| outcome.line < *number);

@@ -282,6 +282,18 @@ impl Outcome {
     }
 }
 
+/// A line's refusal; trouble that is not the line's stays trouble.
+fn refused(forms: Forms, number: i64, problem: Problem) -> Result<Outcome, Problem> {
+    match problem {
+        Problem::Internal(_)
+        | Problem::Unavailable(_)
+        | Problem::StorageFull(_)
+        | Problem::Busy
+        | Problem::NoSigner { .. } => Err(problem),
+        problem => Ok(Outcome::refused(number, &problem, (forms.code)(&problem))),
+    }
+}
+
 /// Outcomes as they are stored: lines of JSON, compressed.
 fn pack(outcomes: &[Outcome]) -> Result<Vec<u8>, Problem> {
     let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());

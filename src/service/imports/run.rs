@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use crate::domain::ids::BrandId;
 use crate::domain::job::{JobKind, JobState, Tally};
+use crate::domain::rollout::WAITING_MAX;
+use crate::domain::rows::{End, Row};
 use crate::service::imports::spool::{self, Source};
 use crate::service::imports::{Forms, Line, Names, Outcome, PART_MAX, customers, pack, passes, record};
 use crate::service::{App, Problem};
@@ -17,21 +19,18 @@ use crate::store::jobs::{self, Advance, Job};
 /// How long one job is worked on before the next has its turn.
 const TURN: Duration = Duration::from_secs(2);
 
-/// Passes that may wait to be published for an import's sake: those that somebody waits for are to be found soon.
-const WAITING_MAX: i64 = 1_000;
-
 /// How often a part is planned anew because others changed what it is about.
 const ATTEMPTS: usize = 5;
 
 /// The brand after `after` with a job that this process may work on.
 pub async fn next_brand(app: &App, after: Option<BrandId>) -> Result<Option<BrandId>, Problem> {
-    let spool = spool::name(app)?;
+    let Some(spool) = spool::find_name(app)? else { return Ok(None) };
     Ok(jobs::next_due_brand(&mut app.db.read().await?.conn(), after, &spool, app.clock.now()).await?)
 }
 
 /// Works on one of the brand's jobs for a while; `false`: there is none to work on.
 pub async fn take_turn(app: &App, brand: BrandId, forms: Forms) -> Result<bool, Problem> {
-    let spool = spool::name(app)?;
+    let Some(spool) = spool::find_name(app)? else { return Ok(false) };
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let claimed = jobs::claim(&mut tx.conn(), brand, &spool, now, now + lease(app)).await?;
@@ -140,24 +139,22 @@ enum Written {
 
 async fn work(app: &App, brand: &Brand, forms: Forms, job: &mut Job, source: &Arc<Source>) -> Result<Turn, Problem> {
     let begun = Instant::now();
-    // Lines that are done one by one, after a part that failed for no reason that it could tell.
-    let (mut attempts, mut careful) = (0, 0);
+    let (mut attempts, mut care) = (0, Care::default());
     let mut ready: Option<Part> = None;
     loop {
         let at = Cursor { offset_bytes: job.offset_bytes, next_line: job.next_line };
-        let size = if careful > 0 { 1 } else { PART_MAX };
-        let part = match ready.take() {
-            Some(part) => Ok(part),
-            None => plan_part(app, brand, forms, job, source, at, size).await,
-        };
-        let part = match part {
-            Err(Problem::Internal(cause)) if size > 1 => {
-                tracing::error!(job.id = %job.id, "lines from {} on are done one by one: {cause}", at.next_line);
-                careful = PART_MAX;
-                continue;
-            }
-            Err(problem @ Problem::Internal(_)) => refused_whole(source, job, at, forms, &problem)?,
-            part => part?,
+        let broken = care.broken.take();
+        let is_refusal = broken.is_some();
+        let part = match (broken, ready.take()) {
+            (Some(problem), _) => refused_whole(source, job, at, forms, &problem)?,
+            (None, Some(part)) => part,
+            (None, None) => match plan_part(app, brand, forms, job, source, at, care.lines()).await {
+                Err(problem) => {
+                    care.take(problem, at)?;
+                    continue;
+                }
+                Ok(part) => part,
+            },
         };
         if part.plan.has_changes() {
             let waiting = imports::count_waiting(&mut app.db.read().await?.conn(), brand.id, WAITING_MAX).await?;
@@ -168,7 +165,7 @@ async fn work(app: &App, brand: &Brand, forms: Forms, job: &mut Job, source: &Ar
         let (end, is_over, names) = (part.end, part.is_over, part.names.clone());
         let is_last_turn = begun.elapsed() >= TURN;
         let next = async {
-            if is_over || is_last_turn || careful > 0 {
+            if is_over || is_last_turn || care.lines() < PART_MAX {
                 return None;
             }
             Some(plan_part(app, brand, forms, job, source, end, PART_MAX).await)
@@ -176,7 +173,8 @@ async fn work(app: &App, brand: &Brand, forms: Forms, job: &mut Job, source: &Ar
         let (written, next) = tokio::join!(write(app, brand, job, part), next);
         match written {
             Ok((Written::Done, tally)) => {
-                (attempts, careful) = (0, careful.saturating_sub(1));
+                attempts = 0;
+                care.relax();
                 let done = tally.total() - job.tally.total();
                 metrics::counter!("passarela_import_lines_total").increment(done.unsigned_abs());
                 (job.offset_bytes, job.next_line, job.tally) = (end.offset_bytes, end.next_line, tally);
@@ -194,25 +192,44 @@ async fn work(app: &App, brand: &Brand, forms: Forms, job: &mut Job, source: &Ar
             Ok((Written::Stale, _)) | Err(Problem::Busy) if attempts < ATTEMPTS => attempts += 1,
             Ok((Written::Stale, _)) => return Err(Problem::Busy),
             Ok((Written::Lost, _)) => return Ok(Turn::Lost),
-            Err(Problem::Internal(cause)) if size > 1 => {
-                tracing::error!(job.id = %job.id, "lines from {} on are done one by one: {cause}", at.next_line);
-                careful = PART_MAX;
-            }
-            Err(problem @ Problem::Internal(_)) => {
-                let refused = refused_whole(source, job, at, forms, &problem)?;
-                let (end, is_over) = (refused.end, refused.is_over);
-                let (written, tally) = write(app, brand, job, refused).await?;
-                if !matches!(written, Written::Done) {
-                    return Ok(Turn::Lost);
-                }
-                (job.offset_bytes, job.next_line, job.tally) = (end.offset_bytes, end.next_line, tally);
-                if is_over {
-                    spool::remove(app, job.id).await;
-                    return Ok(Turn::Over);
-                }
-            }
-            Err(problem) => return Err(problem),
+            Err(problem) if is_refusal => return Err(problem),
+            Err(problem) => care.take(problem, at)?,
         }
+    }
+}
+
+/// What is done about a part that breaks something of ours: its lines are done one by one, so that those that are good are
+/// done, and the one that breaks it is refused.
+#[derive(Default)]
+struct Care {
+    /// Lines that are still to be done one by one.
+    left: usize,
+    /// Why the next line is refused.
+    broken: Option<Problem>,
+}
+
+impl Care {
+    /// Lines of the next part.
+    const fn lines(&self) -> usize {
+        if self.left > 0 { 1 } else { PART_MAX }
+    }
+
+    /// Trouble that is not ours is given back: the job waits for its end.
+    fn take(&mut self, problem: Problem, at: Cursor) -> Result<(), Problem> {
+        let Problem::Internal(cause) = &problem else { return Err(problem) };
+        if self.left > 0 {
+            tracing::error!("line {} is refused: {cause}", at.next_line);
+            self.broken = Some(problem);
+        } else {
+            tracing::error!("lines from {} on are done one by one: {cause}", at.next_line);
+            self.left = PART_MAX;
+        }
+        Ok(())
+    }
+
+    /// A part is done.
+    const fn relax(&mut self) {
+        self.left = self.left.saturating_sub(1);
     }
 }
 
@@ -230,8 +247,8 @@ async fn plan_part(
     let reading = tokio::task::spawn_blocking(move || {
         let mut window = source.read(&layout, at.offset_bytes, at.next_line, size).map_err(Problem::internal)?;
         let rows = std::mem::take(&mut window.taken.rows);
-        let parse = |row: crate::domain::rows::Row| {
-            let read = row.value.map_err(|error| Problem::BadFile { detail: error.to_string() });
+        let parse = |row: Row| {
+            let read = row.value.map_err(|error| Problem::BadLine { detail: error.to_string() });
             (row.line, read.and_then(|value| (forms.parse)(kind, value)))
         };
         Ok::<_, Problem>((rows.into_iter().map(parse).collect::<Vec<_>>(), window))
@@ -265,7 +282,7 @@ async fn plan_part(
 }
 
 impl Cursor {
-    fn after(self, end: crate::domain::rows::End) -> Result<Self, Problem> {
+    fn after(self, end: End) -> Result<Self, Problem> {
         let bytes = i64::try_from(end.bytes).map_err(Problem::internal)?;
         Ok(Self { offset_bytes: self.offset_bytes + bytes, next_line: self.next_line + end.lines })
     }
@@ -282,7 +299,7 @@ fn refused_whole(source: &Source, job: &Job, at: Cursor, forms: Forms, problem: 
 
 /// One transaction: the lines, what became of them, and how far the job is.
 async fn write(app: &App, brand: &Brand, job: &Job, mut part: Part) -> Result<(Written, Tally), Problem> {
-    let now: DateTime<Utc> = app.clock.now();
+    let now = app.clock.now();
     let mut tally = job.tally;
     for outcome in &part.outcomes {
         tally.count(outcome.outcome);

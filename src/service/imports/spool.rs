@@ -38,26 +38,34 @@ pub enum Piece {
     End,
 }
 
-/// The name that the folder has for itself, made with the folder. Replicas that share it share the name, wherever it is
-/// mounted.
-pub fn name(app: &App) -> Result<String, Problem> {
+/// The name that the folder has for itself; `None`: no file was ever taken here. Replicas that share the folder share the
+/// name, wherever it is mounted.
+pub fn find_name(app: &App) -> Result<Option<String>, Problem> {
+    match std::fs::read_to_string(app.config.imports.spool_dir.join("name")) {
+        Ok(name) => Ok(Some(name)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(trouble(error)),
+    }
+}
+
+/// The same, made with the folder by the first who takes a file.
+fn name(app: &App) -> Result<String, Problem> {
     let folder = &app.config.imports.spool_dir;
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(trouble)?;
-    let file = folder.join("name");
-    match std::fs::read_to_string(&file) {
-        Ok(name) => return Ok(name),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(trouble(error)),
+    if let Some(name) = find_name(app)? {
+        return Ok(name);
     }
     // Whole from its first moment: written beside, then linked, by the first of several who try.
     let name = random_alphanumeric(&*app.clock, 22);
     let draft = folder.join(format!("name.{name}"));
     std::fs::write(&draft, &name).map_err(trouble)?;
-    let linked = std::fs::hard_link(&draft, &file);
+    let linked = std::fs::hard_link(&draft, folder.join("name"));
     drop(std::fs::remove_file(&draft));
     match linked {
         Ok(()) => Ok(name),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => std::fs::read_to_string(&file).map_err(trouble),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            find_name(app)?.ok_or_else(|| Problem::internal("the spool's name is gone"))
+        }
         Err(error) => Err(trouble(error)),
     }
 }
@@ -90,7 +98,7 @@ pub fn receive<T>(
     loop {
         match pieces.blocking_recv() {
             // Whoever sent it is gone.
-            None => return Err(Problem::BadFile { detail: "the file did not arrive whole".to_owned() }),
+            None => return Err(Problem::CutOff),
             Some(Piece::End) => break,
             Some(Piece::Bytes(bytes)) => {
                 size = size.saturating_add(bytes.len());
