@@ -12,8 +12,7 @@ use crate::config::Config;
 use crate::domain::ids::TemplateId;
 use crate::domain::pass::PassStatus;
 use crate::domain::rows::RowFormat;
-use crate::http::exports::{passes_table, rows, template_names};
-use crate::service::read_pass;
+use crate::http::exports::{passes_page, passes_table, template_names};
 use crate::store::passes::Filter;
 
 #[derive(Debug, Subcommand)]
@@ -37,9 +36,6 @@ pub enum Export {
     },
 }
 
-/// Passes of one page.
-const PAGE: i64 = 500;
-
 impl Export {
     pub async fn run(self, config: Config, output: Output) -> Result<(), Failure> {
         let Self::Passes { brand, format, template, status, output: out } = self;
@@ -48,24 +44,27 @@ impl Export {
         let filter = Filter { external_id: None, customer: None, template, status };
         let (table, names) = (passes_table(format), template_names(&app, brand).await?);
         let mut to: Box<dyn Write> = match &out {
-            Some(path) => Box::new(io::BufWriter::new(private_file(path)?)),
-            None => Box::new(io::BufWriter::new(io::stdout())),
+            Some(path) => Box::new(private_file(path)?),
+            None => Box::new(io::stdout()),
         };
-        to.write_all(&table.head())?;
-        let (mut after, mut count) = (None, 0);
-        loop {
-            let page = read_pass::list_plain(&app, brand, &filter, after, PAGE).await?;
-            to.write_all(&rows(&app, table, &names, true, &page).0)?;
-            count += page.len();
-            after = page.last().map(|pass| pass.id);
-            if after.is_none() {
-                break;
-            }
+        let (mut at, mut is_read, mut bytes) = (Some(None), give(&mut to, &table.head())?, table.head().len());
+        while let Some(after) = at.filter(|_| is_read) {
+            let (rows, next) = passes_page(&app, brand, table, &names, true, &filter, after).await?;
+            is_read = give(&mut to, &rows)?;
+            (at, bytes) = (next, bytes + rows.len());
         }
-        to.flush()?;
         if let Some(path) = out {
-            output.print(&json!({ "file": path, "passes": count }), || format!("{}: {count} passes", path.display()));
+            output.print(&json!({ "file": path, "bytes": bytes }), || format!("{}: {bytes} bytes", path.display()));
         }
         Ok(())
+    }
+}
+
+/// `false`: whoever reads has seen enough, which is no failure of ours.
+fn give(to: &mut dyn Write, bytes: &[u8]) -> Result<bool, Failure> {
+    match to.write_all(bytes).and_then(|()| to.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }

@@ -17,7 +17,7 @@ use crate::http::auth::role::{Admin, Issuer, Reader};
 use crate::http::extract::Query;
 use crate::http::table::Table;
 use crate::service::{App, Problem, read_pass, templates};
-use crate::store::passes::{Filter, Pass};
+use crate::store::passes::Filter;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -77,11 +77,7 @@ pub async fn passes(
     Ok(table.answer("passes", None, move |after| {
         let (app, names, filter) = (App::clone(&app), Arc::clone(&names), Arc::clone(&filter));
         async move {
-            app.run(async move |app| {
-                let found = read_pass::list_plain(&app, brand, &filter, after, PAGE).await?;
-                Ok(rows(&app, table, &names, has_links, &found))
-            })
-            .await
+            app.run(async move |app| passes_page(&app, brand, table, &names, has_links, &filter, after).await).await
         }
     }))
 }
@@ -99,16 +95,19 @@ pub async fn template_names(app: &App, brand: BrandId) -> Result<HashMap<Templat
     }
 }
 
-/// The rows of a page, and where the next one begins.
-pub fn rows(
+/// Rows for the passes after one, and where to go on.
+pub async fn passes_page(
     app: &App,
+    brand: BrandId,
     table: Table,
     names: &HashMap<TemplateId, String>,
     has_links: bool,
-    page: &[Pass],
-) -> (Vec<u8>, Option<Option<PassId>>) {
+    filter: &Filter,
+    after: Option<PassId>,
+) -> Result<(Vec<u8>, Option<Option<PassId>>), Problem> {
+    let page = read_pass::list_plain(app, brand, filter, after, PAGE).await?;
     let mut rows = Vec::new();
-    for pass in page {
+    for pass in &page {
         let add_url = || format!("{}/p/{}", app.config.server.public_url, pass.link.reveal());
         let template = names.get(&pass.template_id).cloned().unwrap_or_else(|| pass.template_id.to_string());
         rows.extend(table.row(vec![
@@ -125,6 +124,5 @@ pub fn rows(
             if has_links { add_url().into() } else { Value::Null },
         ]));
     }
-    let is_full = i64::try_from(page.len()).is_ok_and(|count| count >= PAGE);
-    (rows, page.last().filter(|_| is_full).map(|pass| Some(pass.id)))
+    Ok((rows, page.last().map(|pass| Some(pass.id))))
 }

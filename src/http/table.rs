@@ -93,8 +93,8 @@ fn cell(value: &Value) -> String {
 
 fn record<T: AsRef<[u8]>>(cells: &[T]) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    drop(writer.write_record(cells));
-    writer.into_inner().unwrap_or_default()
+    writer.write_record(cells).expect("a record can be written into memory");
+    writer.into_inner().expect("memory takes what is left")
 }
 
 #[cfg(test)]
