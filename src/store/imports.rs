@@ -11,6 +11,7 @@ use sqlx::{FromRow, QueryBuilder};
 use super::customers::{Customer, CustomerRow, Identifier};
 use super::db::{Conn, PerEngine, on, push_list};
 use super::passes::{FirstContent, Pass, PassRow, pass_columns};
+use super::rollouts::IN_BULK;
 use crate::domain::ids::{BrandId, CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::locale::Locale;
 use crate::domain::secret::Personal;
@@ -444,10 +445,9 @@ pub async fn set_passes(
         });
         query.push(
             ") UPDATE passes SET data = v.data, order_hash = v.order_hash,
-               token_hash = COALESCE(v.new_hash, token_hash), change_no = change_no + 1,
-               bulk_no = CASE WHEN change_no IN (published_no, bulk_no) THEN change_no + 1 ELSE bulk_no END, publish_after =
-               CASE WHEN change_no = published_no OR refused IS NOT NULL THEN ",
+               token_hash = COALESCE(v.new_hash, token_hash), change_no = change_no + 1",
         );
+        query.push(IN_BULK).push(", publish_after = CASE WHEN change_no = published_no OR refused IS NOT NULL THEN ");
         query.push_bind(now).push(" ELSE publish_after END, updated_at = ").push_bind(now).push(
             " FROM v WHERE passes.brand_id = v.brand_id AND passes.pass_id = v.pass_id AND passes.change_no = v.seen_no",
         );
@@ -472,11 +472,8 @@ pub async fn touch_customers(
         query.push_values(customers, |mut row, customer| {
             row.push_bind(brand).push_bind(*customer);
         });
-        query.push(
-            ") UPDATE passes SET change_no = change_no + 1,
-               bulk_no = CASE WHEN change_no IN (published_no, bulk_no) THEN change_no + 1 ELSE bulk_no END,
-               publish_after = CASE WHEN change_no = published_no THEN ",
-        );
+        query.push(") UPDATE passes SET change_no = change_no + 1").push(IN_BULK);
+        query.push(", publish_after = CASE WHEN change_no = published_no THEN ");
         query.push_bind(now).push(" ELSE publish_after END, updated_at = ").push_bind(now);
         query.push(" FROM v WHERE passes.brand_id = v.brand_id AND passes.customer_id = v.customer_id");
         query.build().execute(c).await.map(|_| ())

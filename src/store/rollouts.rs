@@ -254,6 +254,10 @@ pub async fn lock_passes(
     on!(conn, |c| sqlx::query_scalar(sql).bind(brand).bind(template).bind(after).bind(limit).fetch_all(c).await)
 }
 
+/// The change is one that nobody waits for, if none before it that is not published is: beside `change_no = change_no + 1`.
+pub(super) const IN_BULK: &str =
+    ", bulk_no = CASE WHEN change_no IN (published_no, bulk_no) THEN change_no + 1 ELSE bulk_no END";
+
 /// Wants a version for locked passes. Those that are published with another, or are about to be, are due, behind every
 /// change that somebody is waiting for: their place in the queue is now, and a change that waits already keeps its own. What
 /// another version refused is tried again with this one.
@@ -273,10 +277,7 @@ pub async fn want_version(
             row.push_bind(brand).push_bind(*pass);
         });
         query.push(") UPDATE passes SET change_no = change_no + 1, wanted_version = ").push_bind(version);
-        query.push(
-            ", bulk_no = CASE WHEN change_no IN (published_no, bulk_no) THEN change_no + 1 ELSE bulk_no END
-             , publish_after = CASE WHEN change_no = published_no OR refused IS NOT NULL THEN ",
-        );
+        query.push(IN_BULK).push(", publish_after = CASE WHEN change_no = published_no OR refused IS NOT NULL THEN ");
         query.push_bind(now);
         query.push(" ELSE publish_after END, refused = NULL FROM v");
         query.push(" WHERE passes.brand_id = v.brand_id AND passes.pass_id = v.pass_id AND (template_version <> ");
@@ -301,11 +302,8 @@ pub async fn want_signature(
         query.push_values(passes, |mut row, pass| {
             row.push_bind(brand).push_bind(*pass);
         });
-        query.push(
-            ") UPDATE passes SET change_no = change_no + 1, forced_no = change_no + 1,
-                bulk_no = CASE WHEN change_no IN (published_no, bulk_no) THEN change_no + 1 ELSE bulk_no END,
-                publish_after = CASE WHEN change_no = published_no THEN ",
-        );
+        query.push(") UPDATE passes SET change_no = change_no + 1, forced_no = change_no + 1").push(IN_BULK);
+        query.push(", publish_after = CASE WHEN change_no = published_no THEN ");
         query.push_bind(now).push(" ELSE publish_after END FROM v");
         query.push(" WHERE passes.brand_id = v.brand_id AND passes.pass_id = v.pass_id AND status = 'active'");
         query.build().execute(c).await.map(|_| ())
