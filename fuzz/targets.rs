@@ -7,6 +7,7 @@ use passarela::domain::rows::{End, Layout};
 use passarela::http::imports::FORMS;
 use passarela::wallet::apple::rules::{self, Around};
 use passarela::wallet::apple::verify;
+use passarela::wallet::check;
 use passarela::wallet::design::{Design, Files, archive, images};
 use passarela::wallet::render::Renderer;
 
@@ -27,8 +28,10 @@ pub const TARGETS: &[Target] = &[
 
 /// A design as it is uploaded.
 pub fn design_zip(data: &[u8]) {
-    if let Ok(files) = archive::unpack(data) {
-        drop(Design::parse(&files));
+    if let Ok(files) = archive::unpack(data)
+        && check::check(&files).is_ok()
+    {
+        assert!(images::clean_all(files).is_ok(), "a design without faults can be kept");
     }
 }
 

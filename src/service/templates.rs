@@ -14,7 +14,7 @@ use crate::store::templates::{self, Template};
 use crate::wallet::apple::assets::Assets;
 use crate::wallet::apple::sign_up;
 use crate::wallet::check::{self, Checked};
-use crate::wallet::design::{BadDesign, Design, Faults, Files, archive};
+use crate::wallet::design::{BadDesign, Design, Faults, Files, archive, images};
 use crate::wallet::fault::Fault;
 use crate::wallet::render::Renderer;
 
@@ -139,11 +139,13 @@ pub async fn unpack(app: &App, zip: bytes::Bytes) -> Result<Files, Problem> {
     unpacked.map_err(|fault| Problem::DesignRefused { faults: Faults(vec![fault]) })
 }
 
-/// Looks at all of it, off the runtime's threads: pictures are decoded.
+/// Looks at all of it, off the runtime's threads, and encodes its pictures again when there is nothing to refuse.
 async fn check_design(app: &App, files: Files) -> Result<(Files, Checked), Problem> {
     let _turn = app.uploads.acquire().await.map_err(Problem::internal)?;
     let job = tokio::task::spawn_blocking(move || {
-        let checked = check::check(&files).map_err(|faults| Problem::DesignRefused { faults })?;
+        let refused = |faults| Problem::DesignRefused { faults };
+        let checked = check::check(&files).map_err(refused)?;
+        let files = images::clean_all(files).map_err(|fault| refused(Faults(vec![fault])))?;
         Ok((files, checked))
     });
     job.await.map_err(Problem::internal)?

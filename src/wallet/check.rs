@@ -12,7 +12,7 @@ use crate::domain::pass::{PassKind, PassStatus};
 use crate::domain::secret::Personal;
 use crate::wallet::apple::pass_json::{self, Identity};
 use crate::wallet::apple::rules::{self, Around};
-use crate::wallet::design::{BadDesign, Design, Faults, Files, Sample};
+use crate::wallet::design::{BadDesign, Design, Faults, Files, Sample, images};
 use crate::wallet::dictionary;
 use crate::wallet::fault::{Consequence, Fault};
 use crate::wallet::google::{self, Surroundings};
@@ -27,7 +27,13 @@ pub struct Checked {
 
 /// Reads, compiles and tries a design, on the pass of its `[sample]`.
 pub fn check(files: &Files) -> Result<Checked, Faults> {
-    let renderer = Renderer::new(Design::parse(files)?)?;
+    let design = Design::parse(files)?;
+    // By name and header first, and only then whole: a small file can promise a picture of any size.
+    let broken = images::find_broken(files);
+    if !broken.is_empty() {
+        return Err(Faults(broken));
+    }
+    let renderer = Renderer::new(design)?;
     renderer.check()?;
     let content = render_sample(&renderer, renderer.design().sample.today).map_err(|error| whole(error.to_string()))?;
     let mut faults = apple_faults(renderer.design(), &content);

@@ -42,8 +42,10 @@ on_both_engines! {
         let app = TestApp::start(engine).await;
         let key = &app.one.key;
         let (status, first) = upload(&app, key, "", packed(&design())).await;
-        assert_eq!((status, first["version"].as_i64()), (201, Some(2)), "its images were cleaned: other bytes than the folder's {first}");
-        let (status, again) = upload(&app, key, "", packed(&design())).await;
+        assert_eq!((status, first["version"].as_i64()), (200, Some(1)), "what the command line installed {first}");
+        let (status, first) = upload(&app, key, "", packed(&changed("GRAU"))).await;
+        assert_eq!((status, first["version"].as_i64()), (201, Some(2)), "{first}");
+        let (status, again) = upload(&app, key, "", packed(&changed("GRAU"))).await;
         assert_eq!((status, again["version"].as_i64(), &again["rollout"]), (200, Some(2), &Value::Null));
         let (status, next) = upload(&app, key, "", packed(&changed("CATEGORIA"))).await;
         assert_eq!((status, next["version"].as_i64(), next["live_version"].as_i64()), (201, Some(3), Some(1)));

@@ -271,6 +271,29 @@ fn only_text_that_asks_for_the_day_is_rendered_again_tomorrow() {
     assert_eq!(next.unwrap().to_rfc3339(), "2026-11-23T03:00:00+00:00", "midnight in São Paulo");
 }
 
+#[test]
+fn what_one_expression_does_is_not_seen_by_another() {
+    let shown = |renderer: &passarela::wallet::render::Renderer, name: &str, role| {
+        let content = content(renderer, name, &json!({ "points": 7 }), PassStatus::Active);
+        content.field(role).map(|field| match &field.value {
+            Shown::Text(text) => text.default.clone(),
+            other => format!("{other:?}"),
+        })
+    };
+    let plain = renderer(&files());
+    let points = shown(&plain, "Ana", FieldRole::Balance);
+    assert!(points.as_deref().is_some_and(|points| points.contains('7')), "{points:?}");
+    // A separator in what is shown is dropped, and moves nothing into another field.
+    assert_eq!(shown(&plain, "A\u{1f}n\u{1f}a", FieldRole::MemberName).as_deref(), Some("Ana"));
+    assert_eq!(shown(&plain, "A\u{1f}n\u{1f}a", FieldRole::Balance), points);
+    // What is set in one is not known in the next, and a dash eats no more than its own blanks.
+    let first = "{% set tier = 'gold' %}{%- if tier -%} {{ customer.name }} {%- endif -%}";
+    let setting = renderer(&with("template.toml", "{{ customer.name }}", first));
+    assert_eq!(shown(&setting, "Ana", FieldRole::MemberName).as_deref(), Some("Ana"));
+    assert_eq!(shown(&setting, "Ana", FieldRole::Tier), shown(&plain, "Ana", FieldRole::Tier));
+    assert_eq!(shown(&setting, "Ana", FieldRole::Balance), points);
+}
+
 proptest! {
     /// A name is data: whatever it holds arrives literally, less what would steer a terminal.
     #[test]

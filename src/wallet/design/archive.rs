@@ -6,7 +6,7 @@ use std::io::{Cursor, Read as _};
 
 use zip::CompressionMethod;
 
-use crate::wallet::design::{BadDesign, Files, images, is_known_file};
+use crate::wallet::design::{BadDesign, Files, is_known_file};
 use crate::wallet::zips::entries_said;
 
 /// Bytes of the zip at most.
@@ -23,7 +23,7 @@ fn refused(file: &str, reason: impl Into<String>) -> BadDesign {
     BadDesign { file, line: None, reason: reason.into() }
 }
 
-/// The design's files, its images without metadata. What systems leave behind (`.DS_Store`, `__MACOSX/`) and the sources of
+/// The design's files, as they were packed: nobody has looked at what they hold. What systems leave behind (`.DS_Store`, `__MACOSX/`) and the sources of
 /// images (`artwork/`) are passed over; one folder around everything is, too.
 pub fn unpack(packed: &[u8]) -> Result<Files, BadDesign> {
     let whole = |reason: &str| refused("the zip", reason);
@@ -56,7 +56,7 @@ pub fn unpack(packed: &[u8]) -> Result<Files, BadDesign> {
         let content = read_entry(&mut archive, index, path, &mut left)?;
         files.insert(path.to_owned(), content);
     }
-    images::clean_all(files)
+    Ok(files)
 }
 
 type Archive<'a> = zip::ZipArchive<Cursor<&'a [u8]>>;

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageDecoder as _, ImageFormat};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{DynamicImage, ImageDecoder as _};
 
 use crate::domain::locale::Locale;
 use crate::domain::pass::PassKind;
@@ -174,25 +175,37 @@ fn decoder(content: &[u8]) -> Result<Decoder<'_>, String> {
     Ok(decoder)
 }
 
-/// The picture alone, encoded again: whatever else the file carried (places, names, a second file) is gone.
-pub fn clean(content: &[u8]) -> Result<Vec<u8>, String> {
+fn decode(content: &[u8]) -> Result<DynamicImage, String> {
     dimensions(content)?;
-    let picture =
-        DynamicImage::from_decoder(decoder(content)?).map_err(|error| format!("is not a PNG image: {error}"))?;
-    let mut cleaned = Cursor::new(Vec::new());
-    picture.write_to(&mut cleaned, ImageFormat::Png).map_err(|error| format!("cannot be encoded: {error}"))?;
-    Ok(cleaned.into_inner())
+    DynamicImage::from_decoder(decoder(content)?).map_err(|error| format!("is not a PNG image: {error}"))
 }
 
-/// Every image of the design, cleaned.
+/// What of the design's images has a good header and no good picture.
+pub fn find_broken(files: &Files) -> Vec<BadDesign> {
+    let images = files.iter().filter(|(path, _)| path.ends_with(".png"));
+    let broken = images.filter_map(|(path, content)| {
+        let reason = decode(content).err()?;
+        Some(BadDesign { file: path.clone(), line: None, reason })
+    });
+    broken.collect()
+}
+
+/// The picture alone, encoded again: whatever else the file carried (places, names, a second file) is gone. As small as it
+/// gets, for this is done once for all the passes that show it.
+pub fn clean(content: &[u8]) -> Result<Vec<u8>, String> {
+    let mut cleaned = Vec::new();
+    let encoder = PngEncoder::new_with_quality(&mut cleaned, CompressionType::Best, FilterType::Adaptive);
+    decode(content)?.write_with_encoder(encoder).map_err(|error| format!("cannot be encoded: {error}"))?;
+    Ok(cleaned)
+}
+
+/// Every image of a design that was checked, cleaned.
 pub fn clean_all(files: Files) -> Result<Files, BadDesign> {
     let cleaned = files.into_iter().map(|(name, content)| {
         if !name.ends_with(".png") {
             return Ok((name, content));
         }
-        // By its name and its header first: a small file can promise a picture of any size.
-        let cleaned = fits(&name, &content).and_then(|_| clean(&content));
-        let cleaned = cleaned.map_err(|reason| BadDesign { file: name.clone(), line: None, reason })?;
+        let cleaned = clean(&content).map_err(|reason| BadDesign { file: name.clone(), line: None, reason })?;
         Ok((name, cleaned))
     });
     cleaned.collect()

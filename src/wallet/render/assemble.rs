@@ -1,5 +1,7 @@
 //! Puts the content of one pass together, part by part.
 
+use std::fmt;
+
 use chrono::{DateTime, FixedOffset};
 use serde_json::{Map, Value as Json};
 
@@ -38,9 +40,9 @@ pub fn content(page: &Page<'_>, design: &Design, state: &State<'_>) -> Result<Co
         is_shareable: design.is_shareable,
         wants_sign_up: design.sign_up.is_some() && !state.is_signed_up,
         extras: Extras {
-            apple: with_compressed_key(members(page, "apple", &design.apple.keys)?)?,
-            google_class: members(page, "google.class", &design.google.class)?,
-            google_object: members(page, "google.object", &design.google.object)?,
+            apple: with_compressed_key(members(page, &Path::Top("apple"), &design.apple.keys)?)?,
+            google_class: members(page, &Path::Top("google.class"), &design.google.class)?,
+            google_object: members(page, &Path::Top("google.object"), &design.google.object)?,
             google_class_key: page.some(design.google.class_key.as_ref())?,
         },
         default_locale: design.default_locale,
@@ -78,7 +80,7 @@ fn fields(page: &Page<'_>, design: &Design) -> Result<Vec<Field>, BadRender> {
             change_message: field.change_message.clone(),
             apple_area: field.apple_area,
             google_area: field.google_area,
-            apple: members(page, &format!("fields.{}.apple", field.key), &field.apple)?,
+            apple: members(page, &Path::Field(&field.key), &field.apple)?,
         });
     }
     Ok(fields)
@@ -216,18 +218,35 @@ fn seat(page: &Page<'_>, seat: &SeatDesign) -> Result<Seat, BadRender> {
     })
 }
 
+/// Where a value stands in the design, written out only when it is at fault.
+enum Path<'a> {
+    Top(&'static str),
+    Field(&'a str),
+    Member(&'a Self, &'static str),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Top(name) => f.write_str(name),
+            Self::Field(key) => write!(f, "fields.{key}.apple"),
+            Self::Member(of, name) => write!(f, "{of}.{name}"),
+        }
+    }
+}
+
 /// A table in a wallet's words; members that say nothing are left out.
-fn members(page: &Page<'_>, path: &str, table: &[(&'static str, Extra)]) -> Result<Map<String, Json>, BadRender> {
+fn members(page: &Page<'_>, path: &Path<'_>, table: &[(&'static str, Extra)]) -> Result<Map<String, Json>, BadRender> {
     let mut members = Map::new();
     for (name, extra) in table {
-        if let Some(value) = value(page, &format!("{path}.{name}"), extra)? {
+        if let Some(value) = value(page, &Path::Member(path, name), extra)? {
             members.insert((*name).to_owned(), value);
         }
     }
     Ok(members)
 }
 
-fn value(page: &Page<'_>, path: &str, extra: &Extra) -> Result<Option<Json>, BadRender> {
+fn value(page: &Page<'_>, path: &Path<'_>, extra: &Extra) -> Result<Option<Json>, BadRender> {
     match extra {
         Extra::Known(value) => Ok(Some(value.clone())),
         Extra::Phrase(phrase) => {
@@ -236,7 +255,7 @@ fn value(page: &Page<'_>, path: &str, extra: &Extra) -> Result<Option<Json>, Bad
         }
         Extra::Rendered(slot, shape) => {
             let text = page.expression(*slot)?;
-            coerce(shape, &text).map_err(|reason| BadRender::new(path.to_owned(), reason))
+            coerce(shape, &text).map_err(|reason| BadRender::new(path.to_string(), reason))
         }
         Extra::List(items) => {
             let mut values = Vec::new();

@@ -55,6 +55,26 @@ pub fn engine() -> Environment<'static> {
     engine
 }
 
+/// What stands between expressions that are evaluated together: no white space, so that `{{-` eats nothing beyond it.
+pub const BETWEEN: char = '\u{1f}';
+
+/// Expressions as one template: to begin and end an evaluation costs more than most expressions do. What one of them sets
+/// stays its own.
+pub fn together<'a>(sources: impl Iterator<Item = &'a str>) -> String {
+    let mut whole = String::new();
+    for source in sources {
+        if source.contains("{%") {
+            whole.push_str("{% with %}");
+            whole.push_str(source);
+            whole.push_str("{% endwith %}");
+        } else {
+            whole.push_str(source);
+        }
+        whole.push(BETWEEN);
+    }
+    whole
+}
+
 /// Refuses what could grow without bound: a value that is put together from itself again and again doubles every time.
 pub fn check(source: &str) -> Result<(), String> {
     if source.len() > SOURCE_MAX {

@@ -81,7 +81,13 @@ impl Renderer {
                 faults.push(fault(expression.line, reason));
             }
         }
-        if faults.is_empty() { Ok(Self { design, engine }) } else { Err(Faults(faults)) }
+        if !faults.is_empty() {
+            return Err(Faults(faults));
+        }
+        let together = language::together(design.expressions.iter().map(|expression| expression.source.as_str()));
+        // Each is a template by itself; together they are one too, or are evaluated one by one.
+        drop(engine.add_template_owned(page::TOGETHER, together));
+        Ok(Self { design, engine })
     }
 
     /// Evaluates every expression for a pass that nothing is known of, and refuses a design that asks for what does not

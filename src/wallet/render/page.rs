@@ -15,11 +15,17 @@ use crate::domain::secret::Personal;
 use crate::domain::text::is_control;
 use crate::wallet::design::phrase::{Expression, Phrase, Plain, Slot};
 use crate::wallet::design::{FieldDesign, Format};
-use crate::wallet::render::language::Bounded;
+use crate::wallet::render::language::{BETWEEN, Bounded};
 use crate::wallet::render::{BadRender, State};
 
 /// Characters of one rendered text at most.
 const TEXT_MAX: usize = 4_000;
+
+/// Bytes of all rendered texts of a pass that are evaluated together; what is more is evaluated one by one.
+const TOGETHER_MAX: usize = 64 * 1024;
+
+/// The template that holds all expressions of the design.
+pub const TOGETHER: &str = "together";
 
 /// Digits of a number at most: what JSON readers keep exactly.
 const DIGITS_MAX: u32 = 15;
@@ -29,6 +35,8 @@ pub struct Page<'a> {
     engine: &'a Environment<'static>,
     expressions: &'a [Expression],
     context: Jinja,
+    /// What each expression says, or nothing of any: then each is asked for itself.
+    said: Vec<String>,
     time_zone: Tz,
     today: NaiveDate,
     /// Whether an expression asked for the day.
@@ -81,7 +89,8 @@ impl<'a> Page<'a> {
             today => Jinja::from_object(Today { date: today, asked: Arc::clone(&asked_for_day) }),
             days_until => days_until(today, Arc::clone(&asked_for_day)),
         };
-        Self { engine, expressions, context, time_zone: state.time_zone, today, asked_for_day }
+        let said = say_all(engine, &context, expressions.len()).unwrap_or_default();
+        Self { engine, expressions, context, said, time_zone: state.time_zone, today, asked_for_day }
     }
 
     /// How faults name an expression.
@@ -91,16 +100,19 @@ impl<'a> Page<'a> {
 
     /// What an expression says; empty when it says nothing.
     pub fn expression(&self, slot: Slot) -> Result<String, BadRender> {
-        let mut written = Bounded { text: Vec::new(), max: 4 * TEXT_MAX };
-        self.engine
-            .get_template(&slot.to_string())
-            .and_then(|template| template.render_captured_to(&self.context, &mut written).map(|_| ()))
-            .map_err(|error| bad(self.place(slot), &error))?;
-        let rendered = String::from_utf8_lossy(&written.text);
-        if rendered.chars().count() > TEXT_MAX {
+        let text = match self.said.get(slot) {
+            Some(text) => text,
+            None => {
+                let text = say(self.engine, &slot.to_string(), &self.context, 4 * TEXT_MAX);
+                &text.map_err(|error| bad(self.place(slot), &error))?
+            }
+        };
+        if text.len() > TEXT_MAX && text.chars().count() > TEXT_MAX {
             return Err(BadRender::new(self.place(slot), format!("is over {TEXT_MAX} characters")));
         }
-        Ok(rendered.trim().chars().filter(|c| *c == '\n' || !is_control(*c)).collect())
+        let text = text.trim();
+        let is_dropped = |c: char| c != '\n' && is_control(c);
+        Ok(if text.contains(is_dropped) { text.replace(is_dropped, "") } else { text.to_owned() })
     }
 
     pub fn plain(&self, plain: &Plain) -> Result<String, BadRender> {
@@ -218,6 +230,20 @@ impl<'a> Page<'a> {
         let asked = self.asked_for_day.load(Ordering::Relaxed);
         asked.then(|| self.today.checked_add_days(Days::new(1))).flatten().map(|day| midnight(day, self.time_zone))
     }
+}
+
+fn say(engine: &Environment<'_>, template: &str, context: &Jinja, max: usize) -> Result<String, minijinja::Error> {
+    let mut written = Bounded { text: Vec::new(), max };
+    engine.get_template(template)?.render_captured_to(context, &mut written)?;
+    Ok(String::from_utf8(written.text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+/// What all expressions say. `None` when one of them fails, when they are long, or when what they show could not be told
+/// apart: whoever evaluates them one by one finds out which it is.
+fn say_all(engine: &Environment<'_>, context: &Jinja, count: usize) -> Option<Vec<String>> {
+    let whole = say(engine, TOGETHER, context, TOGETHER_MAX).ok()?;
+    let said: Vec<String> = whole.split_terminator(BETWEEN).map(str::to_owned).collect();
+    (said.len() == count).then_some(said)
 }
 
 fn handed_over(data: &Map<String, Json>, name: &str) -> Jinja {
