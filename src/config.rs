@@ -128,6 +128,7 @@ pub struct Passes {
 pub struct Imports {
     pub spool_dir: PathBuf,
     pub file_max_mib: u64,
+    pub waiting_max_mib: u64,
     pub idle_timeout_secs: u64,
     pub keep_days: u64,
 }

@@ -86,6 +86,7 @@ const fn row(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::KindFixed { .. } => (StatusCode::CONFLICT, "kind-fixed"),
         Problem::PassTypeFixed { .. } => (StatusCode::CONFLICT, "pass-type-fixed"),
         Problem::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        Problem::ImportsWaiting { .. } => (StatusCode::SERVICE_UNAVAILABLE, "imports-waiting"),
         Problem::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         Problem::StorageFull(_) => (StatusCode::INSUFFICIENT_STORAGE, "storage-full"),
         Problem::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
@@ -102,7 +103,7 @@ const fn retry_after(problem: &Problem) -> Option<u64> {
     match problem {
         Problem::Throttled { retry_after_secs } => Some(*retry_after_secs),
         Problem::Busy | Problem::InFlight | Problem::Unavailable(_) => Some(1),
-        Problem::NoSigner { .. } | Problem::StorageFull(_) => Some(30),
+        Problem::NoSigner { .. } | Problem::StorageFull(_) | Problem::ImportsWaiting { .. } => Some(30),
         _ => None,
     }
 }

@@ -271,11 +271,11 @@ pub async fn end(
         .map(|done| done.rows_affected() == 1))
 }
 
-/// The brand's jobs that are under way, counted up to `limit`.
-pub async fn count_running(conn: &mut Conn<'_>, brand: BrandId, limit: i64) -> sqlx::Result<i64> {
+/// How many of the brand's jobs are under way, and the bytes of their files.
+pub async fn sum_running(conn: &mut Conn<'_>, brand: BrandId) -> sqlx::Result<(i64, i64)> {
     const SQL: &str = "
-        SELECT COUNT(*) FROM (SELECT 1 AS one FROM jobs WHERE brand_id = $1 AND state = 'running' LIMIT $2) AS running";
-    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(limit).fetch_one(c).await)
+        SELECT COUNT(*), CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM jobs WHERE brand_id = $1 AND state = 'running'";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).fetch_one(c).await)
 }
 
 /// Those of these jobs that are under way.

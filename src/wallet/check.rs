@@ -35,7 +35,9 @@ pub fn check(files: &Files) -> Result<Checked, Faults> {
     }
     let renderer = Renderer::new(design)?;
     renderer.check()?;
-    let content = render_sample(&renderer, renderer.design().sample.today).map_err(|error| whole(error.to_string()))?;
+    let place = Places::of(files, renderer.design());
+    let content = render_sample(&renderer, renderer.design().sample.today)
+        .map_err(|error| Faults(vec![place.fault(&error.place, error.to_string())]))?;
     let mut faults = apple_faults(renderer.design(), &content);
     faults.extend(google_faults(renderer.design(), &content));
     let (bad, notes): (Vec<Fault>, Vec<Fault>) = faults
@@ -44,16 +46,42 @@ pub fn check(files: &Files) -> Result<Checked, Faults> {
     if bad.is_empty() {
         return Ok(Checked { renderer, notes });
     }
-    let faults = bad.iter().map(|fault| of_sample(fault.to_string())).collect();
+    let faults = bad.iter().map(|fault| place.fault(&fault.detail, fault.to_string())).collect();
     Err(Faults(faults))
 }
 
-fn of_sample(reason: String) -> BadDesign {
-    BadDesign { file: "template.toml".to_owned(), line: None, reason: format!("the sample pass: {reason}") }
+/// Where a design says what its sample pass is at fault for.
+struct Places<'a> {
+    text: &'a str,
+    design: &'a Design,
 }
 
-fn whole(reason: String) -> Faults {
-    Faults(vec![of_sample(reason)])
+impl<'a> Places<'a> {
+    fn of(files: &'a Files, design: &'a Design) -> Self {
+        let text = files.get("template.toml").map(Vec::as_slice).unwrap_or_default();
+        Self { text: std::str::from_utf8(text).unwrap_or_default(), design }
+    }
+
+    fn fault(&self, about: &str, reason: String) -> BadDesign {
+        let reason = format!("the sample pass: {reason}");
+        BadDesign { file: "template.toml".to_owned(), line: self.line(about), reason }
+    }
+
+    /// The line of the expression that `about` names as its place, else of the field or of the wallet's own key that it
+    /// mentions, else of the sample.
+    fn line(&self, about: &str) -> Option<usize> {
+        let expression = self.design.expressions.iter().find(|expression| expression.place == about);
+        let mentions = |name: &str| about.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name);
+        let named = |line: &str| {
+            let (key, value) = line.split_once('=').unwrap_or_default();
+            let (key, value) = (key.trim(), value.trim().trim_matches('"'));
+            let is_own = key.starts_with(|c: char| c.is_lowercase()) && key.contains(|c: char| c.is_uppercase());
+            (key == "key" && mentions(value)) || (is_own && mentions(key))
+        };
+        let find = |is_it: &dyn Fn(&str) -> bool| self.text.lines().position(|line| is_it(line.trim()));
+        let found = find(&named).or_else(|| find(&|line| line.starts_with("[sample")));
+        expression.map(|expression| expression.line).or(found.map(|index| index + 1))
+    }
 }
 
 /// A day's noon, UTC.

@@ -204,6 +204,22 @@ on_both_engines! {
         assert_eq!(left, ["name"], "what was refused is gone");
     }
 
+    async fn files_that_wait_are_bounded_together(engine) {
+        // Nobody works on them.
+        let app = TestApp::start_with(engine, passarela::app::Role::Api, |config| config.imports.waiting_max_mib = 1).await;
+        let file = csv(0..22_000, 1);
+        assert!((520_000..900_000).contains(&file.len()), "over half of what may wait: {}", file.len());
+        let (first, _) = upload(&app, "passes/import", "text/csv", file.clone()).await;
+        let (second, problem) = upload(&app, "passes/import", "text/csv", file.clone()).await;
+        assert_eq!((first, second, problem["type"].as_str()), (202, 503, Some("/problems/imports-waiting")), "{problem}");
+        let (_, jobs) = app.get("/api/v1/jobs", &app.one.key).await;
+        let path = format!("/api/v1/jobs/{}/cancel", jobs["data"][0]["id"].as_str().unwrap());
+        assert_eq!(jobs["data"].as_array().unwrap().len(), 1);
+        app.post(&path, &app.one.key, &json!(null)).await;
+        let (again, _) = upload(&app, "passes/import", "text/csv", file).await;
+        assert_eq!(again, 202, "there is room again");
+    }
+
     async fn a_job_that_is_cancelled_does_no_more(engine) {
         let app = TestApp::start(engine).await;
         let job = import(&app, "passes", "text/csv", csv(0..10, 1)).await;

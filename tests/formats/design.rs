@@ -77,7 +77,7 @@ fn every_fault_names_its_file_and_line() {
         (
             with(template, "[barcode]", "[barcode]\nformat = \"ean13\""),
             template,
-            !here,
+            here,
             "barcodes.message: holds a character",
         ),
         (
@@ -143,6 +143,18 @@ fn every_fault_names_its_file_and_line() {
             "background.png",
             !here,
             "is not shown by a pass of the kind loyalty",
+        ),
+        (
+            with(template, "{{ pass.data.points | default(0) }}", "{{ customer.name }}"),
+            template,
+            here,
+            "the sample pass: fields.points.value: is not a number",
+        ),
+        (
+            with(template, "key = \"tier\"", "key = \"tier\"\napple.numberStyle = \"PKNumberStyleDecimal\""),
+            template,
+            here,
+            "tier: numberStyle on a value that is no number",
         ),
         (beside("logo@4x.png", b""), "logo@4x.png", !here, "neither @2x nor @3x"),
         (beside("fr/logo.png", b""), "fr/logo.png", !here, "is in a folder that is no language"),

@@ -39,8 +39,8 @@ on_both_engines! {
         assert_eq!(w.read(async |c| jobs::list(c, one, None, 9).await).await.len(), 2);
         let before = w.read(async |c| jobs::list(c, one, Some(second.id), 9).await).await;
         assert_eq!(before, std::slice::from_ref(&first));
-        assert_eq!(w.read(async |c| jobs::count_running(c, one, 9).await).await, 2);
-        assert_eq!(w.read(async |c| jobs::count_running(c, one, 1).await).await, 1);
+        assert_eq!(w.read(async |c| jobs::sum_running(c, one).await).await, (2, 200));
+        assert_eq!(w.read(async |c| jobs::sum_running(c, two).await).await, (0, 0));
         let ids = [first.id, second.id, JobId::FIRST];
         assert_eq!(w.read(async |c| jobs::list_running(c, one, &ids).await).await.len(), 2);
         assert!(w.read(async |c| jobs::list_running(c, two, &ids).await).await.is_empty());

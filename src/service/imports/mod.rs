@@ -148,9 +148,7 @@ pub async fn receive(
 /// Looks up what lines may leave out, so that a slip is refused before a gigabyte is sent.
 async fn check_defaults(app: &App, brand: BrandId, wanted: &Wanted) -> Result<Defaults, Problem> {
     let mut reader = app.db.read().await?;
-    if jobs::count_running(&mut reader.conn(), brand, RUNNING_MAX).await? >= RUNNING_MAX {
-        return Err(Problem::Busy);
-    }
+    check_room(app, &mut reader.conn(), brand, 0).await?;
     let template = match &wanted.template {
         None => None,
         Some(template) => Some(find_template(&mut reader.conn(), brand, template).await?),
@@ -160,6 +158,18 @@ async fn check_defaults(app: &App, brand: BrandId, wanted: &Wanted) -> Result<De
         found.ok_or(Problem::NotFound { what: "program" })?;
     }
     Ok(Defaults { template, program: wanted.program })
+}
+
+/// Whether one more file of this size may wait beside those that do. A file that waits alone is bounded by its own limit.
+async fn check_room(app: &App, conn: &mut Conn<'_>, brand: BrandId, size_bytes: i64) -> Result<(), Problem> {
+    let (running, waiting_bytes) = jobs::sum_running(conn, brand).await?;
+    let limit_mib = app.config.imports.waiting_max_mib;
+    let limit_bytes = i64::try_from(limit_mib.saturating_mul(1024 * 1024)).unwrap_or(i64::MAX);
+    let is_full = running > 0 && waiting_bytes.saturating_add(size_bytes) >= limit_bytes;
+    if running >= RUNNING_MAX || is_full {
+        return Err(Problem::ImportsWaiting { running, limit_mib });
+    }
+    Ok(())
 }
 
 async fn find_template(conn: &mut Conn<'_>, brand: BrandId, template: &TemplateRef) -> Result<TemplateId, Problem> {
@@ -210,9 +220,7 @@ async fn start(
     };
     let mut tx = app.db.begin().await?;
     // Others may have come while this file was on its way.
-    if jobs::count_running(&mut tx.conn(), brand, RUNNING_MAX).await? >= RUNNING_MAX {
-        return Err(Problem::Busy);
-    }
+    check_room(app, &mut tx.conn(), brand, job.size_bytes).await?;
     jobs::insert(&mut tx.conn(), brand, &job).await?;
     record(app, &mut tx.conn(), brand, "job.started", &job).await?;
     tx.commit().await?;
