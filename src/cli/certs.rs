@@ -41,13 +41,21 @@ pub enum Certs {
         again: bool,
     },
     /// Put the certificate that Apple issued for a request (`pass.cer`) in its place.
-    Import { file: PathBuf },
+    Import {
+        file: PathBuf,
+        /// Take it though the certificate in place is another team's: the pass type was transferred.
+        #[arg(long)]
+        other_team: bool,
+    },
     /// Put the certificate and key of a .p12 in their place; also of the old kind that Keychain writes.
     ImportP12 {
         file: PathBuf,
         /// A file with the password on its first line; asked for nowhere else, because arguments are seen by others.
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
+        /// Take it though the certificate in place is another team's: the pass type was transferred.
+        #[arg(long)]
+        other_team: bool,
     },
     /// Sign and publish the live passes of a brand again, at a pace: phones come for them. (A new certificate alone pushes
     /// nobody; passes are signed with it when they are asked for.)
@@ -88,21 +96,21 @@ impl Certs {
                 });
                 Ok(())
             }
-            Self::Import { file } => {
-                let pass_type = renewal::import_certificate(certs_dir, &file, SystemClock.now()).map_err(refused)?;
-                output.print(&json!({ "pass_type": pass_type }), || imported(&pass_type));
-                Ok(())
+            Self::Import { file, other_team } => {
+                let now = SystemClock.now();
+                let pass_type = renewal::import_certificate(certs_dir, &file, other_team, now).map_err(refused)?;
+                imported(&config, &pass_type, output)
             }
-            Self::ImportP12 { file, password_file } => {
+            Self::ImportP12 { file, password_file, other_team } => {
                 let password = match &password_file {
                     None => String::new(),
                     Some(path) => std::fs::read_to_string(path)
                         .map_err(|error| Failure::Trouble(format!("{}: {error}", path.display())))?,
                 };
                 let password = password.lines().next().unwrap_or_default();
-                let pass_type = renewal::import_p12(certs_dir, &file, password, SystemClock.now()).map_err(refused)?;
-                output.print(&json!({ "pass_type": pass_type }), || imported(&pass_type));
-                Ok(())
+                let now = SystemClock.now();
+                let pass_type = renewal::import_p12(certs_dir, &file, password, other_team, now).map_err(refused)?;
+                imported(&config, &pass_type, output)
             }
             Self::Rollout { brand, pass_type, per_minute } => {
                 rollout(config, &brand, pass_type.as_deref(), per_minute, output).await
@@ -118,10 +126,19 @@ fn check_pass_type(pass_type: &str) -> Result<(), Failure> {
     Err(Failure::Usage(format!("{pass_type} is no pass type: pass. and a name like com.example.card")))
 }
 
-fn imported(pass_type: &str) -> String {
-    format!(
-        "{pass_type} can be signed. A service that runs notices by itself; doctor says how long the certificate is good."
-    )
+/// What is in place now: of whom, and for how long.
+fn imported(config: &Config, pass_type: &str, output: Output) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    let trouble = |error: &dyn std::fmt::Display| Failure::Trouble(error.to_string());
+    let found = certificates::read(&config.apple.certs_dir, now).map_err(|error| trouble(&error))?;
+    let signer = found.signer(pass_type).ok_or_else(|| trouble(&"the certificate is not in its place"))?;
+    let (team, days) = (signer.team(), signers::days_left(signer.not_after(), now));
+    output.print(&json!({ "pass_type": pass_type, "team": team, "days_left": days }), || {
+        format!(
+            "{pass_type} can be signed for the team {team}, {days} days long. A service that runs notices by itself."
+        )
+    });
+    Ok(())
 }
 
 async fn rollout(

@@ -15,7 +15,7 @@ use crate::service::{App, Problem, templates};
 use crate::store::publication::AppleContent;
 use crate::wallet::apple::assets::Assets;
 use crate::wallet::apple::bundle::Bundle;
-use crate::wallet::apple::pass_json::with_token;
+use crate::wallet::apple::pass_json::{of_team, with_token};
 use crate::wallet::apple::signer::Signer;
 use crate::wallet::apple::verify;
 use crate::wallet::fault::Consequence;
@@ -136,7 +136,7 @@ async fn sign(
     let verified_as = (content.template_id, content.template_version, *signer.id());
     let now = app.clock.now();
     let job = in_turn(app, move || {
-        let pass_json = with_token(&content.apple, &token);
+        let pass_json = with_token(&of_team(&content.apple, signer.team()), &token);
         let form = template.form.as_deref().filter(|_| content.signed_up_at.is_none());
         sign_now(&template.assets, &pass_json, form, &signer, now, check)
     });

@@ -9,6 +9,7 @@ use crate::domain::rollout::{Progress, RolloutState, STEP_MAX, Seen, Stage, Step
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::Conn;
+use crate::store::brands;
 use crate::store::rollouts::{self, Rollout};
 use crate::store::templates::{self, Template};
 
@@ -78,6 +79,10 @@ pub async fn start_resigning(
     plan: Plan,
 ) -> Result<(Vec<Rollout>, Vec<TemplateId>), Problem> {
     let plan = plan.check()?;
+    if let Some(pass_type) = pass_type {
+        let owner = brands::find_owner(&mut app.db.read().await?.conn(), pass_type).await?;
+        owner.filter(|owner| *owner == brand).ok_or(Problem::NotFound { what: "pass type" })?;
+    }
     let templates_found = rollouts::list_with_passes(&mut app.db.read().await?.conn(), brand, pass_type).await?;
     let (mut started, mut left_out) = (Vec::new(), Vec::new());
     for (template, total) in templates_found {

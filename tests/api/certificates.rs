@@ -221,16 +221,16 @@ fn a_request_is_made_and_what_comes_back_is_put_in_its_place() {
     };
     dev_ca::ensure(other.path(), PASS_TYPE, [31 << 8, 31 << 9], now).unwrap();
     let stranger = other.path().join(PASS_TYPE).join("pass.pem");
-    let error = renewal::import_certificate(path, &stranger, now).unwrap_err().to_string();
+    let error = renewal::import_certificate(path, &stranger, false, now).unwrap_err().to_string();
     assert!(error.contains("for another"), "{error}");
 
     for (number, arguments) in
         [&[][..], &["-legacy", "-certpbe", "PBE-SHA1-RC2-40", "-keypbe", "PBE-SHA1-3DES"]].iter().enumerate()
     {
         let file = p12(arguments);
-        let wrong = renewal::import_p12(path, &file, "falso", now).unwrap_err().to_string();
+        let wrong = renewal::import_p12(path, &file, "falso", false, now).unwrap_err().to_string();
         assert!(wrong.contains("password") || wrong.contains("RC2"), "{wrong}");
-        assert_eq!(renewal::import_p12(path, &file, "segredo", now).unwrap(), PASS_TYPE, "{number}");
+        assert_eq!(renewal::import_p12(path, &file, "segredo", false, now).unwrap(), PASS_TYPE, "{number}");
         let found = certificates::read(path, now).unwrap();
         assert!(found.faults.is_empty(), "{:?}", found.faults);
         assert!(path.join(PASS_TYPE).join("key.pem.old").exists());
@@ -246,8 +246,29 @@ fn a_request_is_made_and_what_comes_back_is_put_in_its_place() {
     .unwrap();
     let cer = other.path().join("pass.cer");
     std::fs::write(&cer, imported.to_der().unwrap()).unwrap();
-    assert_eq!(renewal::import_certificate(path, &cer, now).unwrap(), PASS_TYPE);
+    assert_eq!(renewal::import_certificate(path, &cer, false, now).unwrap(), PASS_TYPE);
     assert!(!path.join(PASS_TYPE).join("request.key").exists());
-    let error = renewal::import_certificate(path, &cer, now).unwrap_err().to_string();
+    let error = renewal::import_certificate(path, &cer, false, now).unwrap_err().to_string();
     assert!(error.contains("there is no request.key"), "{error}");
+
+    // Another team's, for the same pass type.
+    let openssl = |arguments: &[&str]| {
+        let done = std::process::Command::new("openssl").args(arguments).current_dir(other.path()).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    let (key, leaf) = (format!("{PASS_TYPE}/key.pem"), format!("{PASS_TYPE}/pass.pem"));
+    let subject = format!("/UID={PASS_TYPE}/CN=Pass Type ID: {PASS_TYPE}/OU=OTHERTEAM1/O=Other/C=BR");
+    openssl(&["req", "-new", "-key", &key, "-subj", &subject, "-out", "other.csr"]);
+    let sign = ["x509", "-req", "-in", "other.csr", "-CA", "wwdr/dev-wwdr.pem", "-CAkey", "wwdr/dev-wwdr.key"];
+    openssl(&[&sign[..], &["-set_serial", "77", "-days", "30", "-out", &leaf]].concat());
+    let (file, now) = (p12(&[]), now + chrono::TimeDelta::minutes(5));
+    let before = std::fs::read(path.join(PASS_TYPE).join("pass.pem")).unwrap();
+    let error = renewal::import_p12(path, &file, "segredo", false, now).unwrap_err().to_string();
+    assert!(error.contains("is of the team OTHERTEAM1") && error.contains("--other-team"), "{error}");
+    assert_eq!(std::fs::read(path.join(PASS_TYPE).join("pass.pem")).unwrap(), before);
+    renewal::import_p12(path, &file, "segredo", true, now).unwrap();
+    assert_eq!(certificates::read(path, now).unwrap().signer(PASS_TYPE).unwrap().team(), "OTHERTEAM1");
+    // What is already in place is not put beside itself.
+    renewal::import_p12(path, &file, "segredo", false, now).unwrap();
+    assert_eq!(std::fs::read(path.join(PASS_TYPE).join("pass.pem.old")).unwrap(), before);
 }

@@ -41,6 +41,22 @@ pub fn with_token(pass_json: &[u8], token: &str) -> Vec<u8> {
     whole
 }
 
+/// The same for another team, of which the certificate is now: a phone refuses a pass that names another than its signer.
+pub fn of_team<'a>(pass_json: &'a [u8], team: &str) -> Cow<'a, [u8]> {
+    // The first of this name: what `Pass` writes before it holds no quotes.
+    const NAME: &[u8] = b"\"teamIdentifier\":";
+    let wanted = serde_json::to_vec(team).expect("a text can be written into memory");
+    let Some(at) = pass_json.windows(NAME.len()).position(|window| window == NAME) else { return pass_json.into() };
+    let (before, rest) = pass_json.split_at_checked(at + NAME.len()).unwrap_or_default();
+    if rest.starts_with(&wanted) {
+        return pass_json.into();
+    }
+    let mut texts = serde_json::Deserializer::from_slice(rest).into_iter::<String>();
+    drop(texts.next());
+    let after = rest.get(texts.byte_offset()..).unwrap_or_default();
+    [before, &wanted, after].concat().into()
+}
+
 struct Pass<'a> {
     content: &'a Content,
     design: &'a AppleDesign,
@@ -450,4 +466,21 @@ pub(super) fn moment(moment: DateTime<FixedOffset>) -> String {
 
 fn utc(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_names_the_team_of_whoever_signs_it() {
+        let of = |team: &str| {
+            let text =
+                |team| format!("{{\"a\":1,\"teamIdentifier\":{},\"b\":\"\\\"teamIdentifier\"}}", Json::from(team));
+            let changed = of_team(text(team).as_bytes(), "NEW").into_owned();
+            assert_eq!(String::from_utf8(changed).unwrap(), text("NEW"), "{team}");
+        };
+        ["OLD", "NEW", "", "a\"b,\\"].into_iter().for_each(of);
+        assert_eq!(of_team(b"{}", "NEW").as_ref(), b"{}");
+    }
 }

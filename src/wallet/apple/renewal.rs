@@ -42,6 +42,11 @@ pub enum BadRenewal {
          has: openssl pkcs12 -legacy -in pass.p12 -nodes | openssl pkcs12 -export -out new.p12"
     )]
     NoLegacy,
+    #[error(
+        "the certificate is of the team {now}, and the one in place of {was}: a pass type belongs to one team; --other-team \
+         if it was transferred"
+    )]
+    OtherTeam { was: String, now: String },
     #[error("{0}")]
     Signer(#[from] BadSigner),
     #[error("{0}")]
@@ -79,7 +84,12 @@ pub fn request(certs_dir: &Path, pass_type: &str, email: Option<&str>, again: bo
 }
 
 /// Puts the certificate that Apple issued for the folder's request in its place. The pass type that it is for.
-pub fn import_certificate(certs_dir: &Path, file: &Path, now: DateTime<Utc>) -> Result<String, BadRenewal> {
+pub fn import_certificate(
+    certs_dir: &Path,
+    file: &Path,
+    other_team: bool,
+    now: DateTime<Utc>,
+) -> Result<String, BadRenewal> {
     let bytes = fs::read(file).map_err(|source| BadRenewal::Io { path: file.to_owned(), source })?;
     let leaf = X509::from_pem(&bytes).or_else(|_| X509::from_der(&bytes));
     let leaf = leaf.map_err(|_| BadRenewal::NoCertificate { path: file.to_owned() })?;
@@ -90,7 +100,7 @@ pub fn import_certificate(certs_dir: &Path, file: &Path, now: DateTime<Utc>) -> 
     if !leaf.public_key()?.public_eq(&key) {
         return Err(BadRenewal::OtherRequest { path: certs_dir.join(&pass_type) });
     }
-    place(certs_dir, &pass_type, &leaf, &key, now)?;
+    place(certs_dir, &pass_type, &leaf, &key, other_team, now)?;
     for name in ["request.key", "request.csr"] {
         drop(fs::remove_file(certs_dir.join(&pass_type).join(name)));
     }
@@ -99,7 +109,13 @@ pub fn import_certificate(certs_dir: &Path, file: &Path, now: DateTime<Utc>) -> 
 
 /// Puts the certificate and key of a `.p12` in their place, as PEM: also of the files that Keychain writes, whose ciphers
 /// OpenSSL 3 knows only with its legacy provider. The pass type that they are for.
-pub fn import_p12(certs_dir: &Path, file: &Path, password: &str, now: DateTime<Utc>) -> Result<String, BadRenewal> {
+pub fn import_p12(
+    certs_dir: &Path,
+    file: &Path,
+    password: &str,
+    other_team: bool,
+    now: DateTime<Utc>,
+) -> Result<String, BadRenewal> {
     let bytes = fs::read(file).map_err(|source| BadRenewal::Io { path: file.to_owned(), source })?;
     let (leaf, key) = match open_p12(&bytes, password) {
         Err(BadP12::Legacy) => {
@@ -111,7 +127,7 @@ pub fn import_p12(certs_dir: &Path, file: &Path, password: &str, now: DateTime<U
         opened => opened?,
     };
     let pass_type = pass_type_of(&leaf)?;
-    place(certs_dir, &pass_type, &leaf, &key, now)?;
+    place(certs_dir, &pass_type, &leaf, &key, other_team, now)?;
     Ok(pass_type)
 }
 
@@ -127,11 +143,22 @@ fn place(
     pass_type: &str,
     leaf: &X509,
     key: &PKey<Private>,
+    other_team: bool,
     now: DateTime<Utc>,
 ) -> Result<(), BadRenewal> {
     let intermediates = certificates::read_intermediates(&certs_dir.join("wwdr"))?;
     Signer::new(pass_type, leaf.clone(), key.clone(), &intermediates, now)?;
     let folder = certs_dir.join(pass_type);
+    if let Some(held) = certificates::read(certs_dir, now)?.signer(pass_type) {
+        // The file of before must not be rotated away by itself.
+        if held.leaf().to_der()? == leaf.to_der()? {
+            return Ok(());
+        }
+        let team = name_entry(leaf.subject_name(), Nid::ORGANIZATIONALUNITNAME).unwrap_or_default();
+        if held.team() != team && !other_team {
+            return Err(BadRenewal::OtherTeam { was: held.team().to_owned(), now: team });
+        }
+    }
     fs::create_dir_all(&folder).map_err(|source| BadRenewal::Io { path: folder.clone(), source })?;
     for name in ["key.pem", "pass.pem"] {
         let path = folder.join(name);
