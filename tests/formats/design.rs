@@ -156,6 +156,12 @@ fn every_fault_names_its_file_and_line() {
             here,
             "tier: numberStyle on a value that is no number",
         ),
+        (
+            with(template, "{{ customer.name }}", "{{ customer.nmae }}"),
+            template,
+            here,
+            "fields.member.value: customer has nothing called nmae; did you mean \"name\"?",
+        ),
         (beside("logo@4x.png", b""), "logo@4x.png", !here, "neither @2x nor @3x"),
         (beside("fr/logo.png", b""), "fr/logo.png", !here, "is in a folder that is no language"),
         (beside("en/logo.png", &files()["logo.png"]), "en/logo.png", !here, "is hidden by logo.png"),

@@ -253,7 +253,8 @@ fn read_into(folder: &Path, prefix: &str, files: &mut Files) -> std::io::Result<
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type()?.is_file() && !name.starts_with('.') {
+        // Through links: what is beside the design on this machine may be part of it.
+        if !name.starts_with('.') && std::fs::metadata(entry.path())?.is_file() {
             files.insert(format!("{prefix}{name}"), std::fs::read(entry.path())?);
         }
     }

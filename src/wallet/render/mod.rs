@@ -91,7 +91,7 @@ impl Renderer {
     }
 
     /// Evaluates every expression for a pass that nothing is known of, and refuses a design that asks for what does not
-    /// exist: a filter, a test or a function. (What a pass may lack is for its own time.)
+    /// exist: a filter, a test, a function, or a member that no pass has. (What a pass may lack is for its own time.)
     pub fn check(&self) -> Result<(), Faults> {
         let nothing = Map::new();
         let state = State {
@@ -114,10 +114,10 @@ impl Renderer {
         let page = page::Page::new(&self.engine, &self.design.expressions, &state);
         let mut faults = Vec::new();
         for (slot, expression) in self.design.expressions.iter().enumerate() {
-            if let Err(error) = page.expression(slot)
-                && error.is_design_fault
-            {
-                let reason = error.to_string();
+            let failed = page.expression(slot).err().filter(|error| error.is_design_fault);
+            let unknown = unknown_member(&self.engine, &slot.to_string());
+            let unknown = unknown.map(|reason| format!("{}: {reason}", expression.place));
+            if let Some(reason) = failed.map(|error| error.to_string()).or(unknown) {
                 faults.push(BadDesign { file: "template.toml".to_owned(), line: Some(expression.line), reason });
             }
         }
@@ -142,4 +142,18 @@ fn unknown_name(engine: &Environment<'_>, template: &str) -> Option<String> {
     let unknown = asked.into_iter().filter(|name| !page::NAMES.contains(&name.as_str())).min()?;
     let meant = nearest(&unknown, page::NAMES.iter().copied());
     Some(format!("there is nothing called {unknown}{meant}"))
+}
+
+/// The member that an expression asks for and that is in no pass's `pass`, `customer` …
+fn unknown_member(engine: &Environment<'_>, template: &str) -> Option<String> {
+    let asked = engine.get_template(template).ok()?.undeclared_variables(true);
+    let unknown = asked.iter().filter_map(|path| {
+        let mut words = path.split('.');
+        let name = words.next()?;
+        let (_, members) = page::MEMBERS.iter().find(|(of, _)| *of == name)?;
+        let member = words.next().filter(|member| !members.contains(member))?;
+        let meant = nearest(member, members.iter().copied());
+        Some(format!("{name} has nothing called {member}{meant}"))
+    });
+    unknown.min()
 }

@@ -61,6 +61,15 @@ pub const NAMES: [&str; 14] = [
     "loop",
 ];
 
+/// What is in those of them that are alike for every brand.
+pub const MEMBERS: [(&str, &[&str]); 5] = [
+    ("brand", &["name", "code"]),
+    ("program", &["name"]),
+    ("customer", &["name", "attributes", "card_number"]),
+    ("member", &["since"]),
+    ("pass", &["serial", "status", "data", "code", "issued"]),
+];
+
 /// What a brand hands over with a pass, and templates read by these names.
 const HANDED_OVER: [&str; 6] = ["wallets", "tier", "offer", "coupon", "event", "invite"];
 
