@@ -10,7 +10,7 @@ use crate::domain::ids::{CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::pass::{PassStatus, next_last_modified};
 use crate::domain::secret::{Personal, Secret};
 use crate::domain::text;
-use crate::service::customers::{self, Details, Named, Selector, check_size};
+use crate::service::customers::{self, Details, Named, Selector, check_size, merge};
 use crate::service::once::{self, Once, Reply};
 use crate::service::publish::{Rendered, render};
 use crate::service::timeline::{self, About};
@@ -209,6 +209,9 @@ impl FreshPass<'_> {
     pub fn make(self, app: &App, brand: &Brand, now: DateTime<Utc>) -> Pass {
         let mut code_id = vec![0; CODE_ID_LEN];
         app.clock.random(&mut code_id);
+        // As a patch of nothing: null removes, here as later.
+        let mut data = Map::new();
+        merge(&mut data, self.data.reveal());
         Pass {
             id: PassId::new(app.clock.new_id()),
             pass_type: self.template.pass_type.clone(),
@@ -223,7 +226,7 @@ impl FreshPass<'_> {
             template_id: self.template.id,
             external_id: self.external_id,
             order_hash: self.order_hash,
-            data: self.data,
+            data: Personal::new(data),
             status: PassStatus::Active,
             reissued_as: None,
             created_at: now,

@@ -93,6 +93,14 @@ on_both_engines! {
             statuses.push(request.json(&json!({ "data": { "points": points } })).send().await.unwrap().status().as_u16());
         }
         assert_eq!(statuses, [200, 412]);
+        let body = json!({
+            "template": "clube-aurora", "program_id": app.one.program_id, "external_id": "bia",
+            "customer": { "external_id": "bia", "name": "Bia" },
+            "data": { "points": null, "tier": "Ouro", "deep": { "a": null } },
+        });
+        let (status, made) = app.post("/api/v1/passes", &app.one.key, &body).await;
+        let (_, view) = app.get(&format!("/api/v1/passes/{}", made["id"].as_str().unwrap()), &app.one.key).await;
+        assert_eq!((status, &view["data"]), (201, &json!({ "tier": "Ouro", "deep": {} })), "null removes, here too");
     }
 
     async fn fifty_merges_at_once_are_all_there(engine) {
