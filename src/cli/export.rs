@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::admin::{brand_of, open, parse};
+use super::import::format_of;
 use super::{Failure, Output, private_file};
 use crate::config::Config;
 use crate::domain::ids::TemplateId;
@@ -22,8 +23,9 @@ pub enum Export {
         /// The brand's code.
         #[arg(long)]
         brand: String,
-        #[arg(long, value_parser = parse::<RowFormat>, default_value = "csv")]
-        format: RowFormat,
+        /// csv or ndjson; by the file's name if absent, else csv.
+        #[arg(long, value_parser = parse::<RowFormat>)]
+        format: Option<RowFormat>,
         /// Only passes of this template.
         #[arg(long, value_parser = parse::<TemplateId>)]
         template: Option<TemplateId>,
@@ -39,6 +41,11 @@ pub enum Export {
 impl Export {
     pub async fn run(self, config: Config, output: Output) -> Result<(), Failure> {
         let Self::Passes { brand, format, template, status, output: out } = self;
+        let format = match (format, &out) {
+            (Some(format), _) => format,
+            (None, Some(path)) => format_of(path)?,
+            (None, None) => RowFormat::Csv,
+        };
         let app = open(config).await?;
         let brand = brand_of(&app, &brand).await?.id;
         let filter = Filter { external_id: None, customer: None, template, status };

@@ -107,7 +107,7 @@ impl Import {
     }
 }
 
-fn format_of(file: &Path) -> Result<RowFormat, Failure> {
+pub(super) fn format_of(file: &Path) -> Result<RowFormat, Failure> {
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("csv") => Ok(RowFormat::Csv),
         Some("ndjson" | "jsonl") => Ok(RowFormat::Ndjson),
