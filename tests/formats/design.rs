@@ -31,6 +31,7 @@ fn every_fault_names_its_file_and_line() {
         (without("pt-BR.toml"), "pt-BR.toml", !here, "default language"),
         (without("icon@2x.png"), "icon@2x.png", !here, "refuses a pass without its icon"),
         (with(template, "kind = \"loyalty\"", "kind = \"boarding\""), template, here, "kind: must be one of loyalty"),
+        (with(template, "background =", "backgroud ="), template, here, "no such key; did you mean \"background\"?"),
         (with(template, "#7a1f3d", "red"), template, here, "colors.background: must be a colour"),
         (with(template, "#f6cfa8", "#7a1f3d"), template, here, "colors.label: cannot be read on the background"),
         (with(template, "text:points\"", "text:nothing\""), template, here, "text:nothing is in no language file"),

@@ -185,9 +185,8 @@ impl Reading<'_> {
         };
         let color = |key| section.required_word::<Color>(key);
         let (background, foreground, label) = (color("background"), color("foreground"), color("label"));
-        let colors = Colors { background: background?, foreground: foreground?, label: label? };
-        for (key, of) in [("foreground", colors.foreground), ("label", colors.label)] {
-            let contrast = of.contrast(colors.background);
+        for (key, of) in [("foreground", foreground), ("label", label)] {
+            let Some(contrast) = of.zip(background).map(|(of, background)| of.contrast(background)) else { continue };
             if contrast < 2.0 {
                 let at = section.get(key).map_or(section.at, |value| value.span().start);
                 section.fault(
@@ -198,7 +197,7 @@ impl Reading<'_> {
             }
         }
         section.finish();
-        Some(colors)
+        Some(Colors { background: background?, foreground: foreground?, label: label? })
     }
 
     /// `[barcode]` for one code, `[[barcodes]]` for several in order of preference.
