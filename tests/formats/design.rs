@@ -227,6 +227,14 @@ fn a_field_that_is_required_is_not_left_out() {
 }
 
 #[test]
+fn a_slip_in_the_kind_is_the_only_fault() {
+    let Err(faults) = check(&with("template.toml", "kind = \"loyalty\"", "kind = \"loyality\"")) else {
+        panic!("good")
+    };
+    assert_eq!(faults.0.len(), 1, "{faults}");
+}
+
+#[test]
 fn all_faults_are_found_at_once() {
     let files = with("template.toml", "#7a1f3d", "red");
     let files = crate::sample::with(files, "template.toml", "role = \"tier\"", "role = \"rank\"");

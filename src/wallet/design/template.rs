@@ -77,7 +77,13 @@ pub fn read(files: &Files, faults: &RefCell<Vec<BadDesign>>) -> Option<Design> {
     let default_locale = top.required_word("default_locale").unwrap_or(Locale::PtBr);
     let catalog = Catalog::read(files, default_locale, faults);
     let phrases = Phrases { catalog: &catalog, expressions: RefCell::default() };
-    let reading = Reading { phrases: &phrases, kind: kind.unwrap_or(PassKind::Generic) };
+    // Where the kind is at fault, what it was meant to be: the rest is not to be blamed for it.
+    let meant = || match (top.get("offer"), top.get("event")) {
+        (Some(_), _) => PassKind::Coupon,
+        (None, Some(_)) => PassKind::Event,
+        (None, None) => PassKind::Loyalty,
+    };
+    let reading = Reading { phrases: &phrases, kind: kind.unwrap_or_else(meant) };
 
     let organization = reading.required_phrase(&top, "organization");
     let description = reading.required_phrase(&top, "description");
