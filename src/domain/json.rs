@@ -25,6 +25,29 @@ pub fn canonical_digest(value: &Value) -> [u8; 32] {
     Sha256::digest(sorted(value).to_string()).into()
 }
 
+/// JSON Merge Patch (RFC 7396), one object into another: null removes, objects are merged, everything else replaces.
+pub fn merge(into: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    for (key, value) in patch {
+        match value {
+            Value::Null => {
+                into.shift_remove(key);
+            }
+            Value::Object(patch) => {
+                let inner = into.entry(key.clone()).or_insert_with(|| Value::Object(Map::new()));
+                if !inner.is_object() {
+                    *inner = Value::Object(Map::new());
+                }
+                if let Value::Object(inner) = inner {
+                    merge(inner, patch);
+                }
+            }
+            other => {
+                into.insert(key.clone(), other.clone());
+            }
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Strict {
     depth: usize,
@@ -132,6 +155,8 @@ fn sorted(value: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -164,5 +189,20 @@ mod tests {
         let (one, two) =
             (strict(br#"{"a":1,"b":{"c":1,"d":2}}"#).unwrap(), strict(br#"{"b":{"d":2,"c":1},"a":1}"#).unwrap());
         assert_eq!(sorted(&one).to_string(), sorted(&two).to_string());
+    }
+
+    #[test]
+    fn a_merge_follows_rfc_7396() {
+        let cases = [
+            (json!({"a": 1}), json!({"a": 2}), json!({"a": 2})),
+            (json!({"a": 1, "b": 2}), json!({"a": null}), json!({"b": 2})),
+            (json!({"a": {"b": 1, "c": 2}}), json!({"a": {"b": null, "d": 3}}), json!({"a": {"c": 2, "d": 3}})),
+            (json!({"a": 1}), json!({"a": {"b": null, "c": 1}}), json!({"a": {"c": 1}})),
+            (json!({"a": [1]}), json!({"a": [2]}), json!({"a": [2]})),
+        ];
+        for (mut into, patch, merged) in cases {
+            merge(into.as_object_mut().unwrap(), patch.as_object().unwrap());
+            assert_eq!(into, merged);
+        }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::domain::ids::{BrandId, PassId};
+use crate::domain::json::merge;
 use crate::domain::pass::PassStatus;
 use crate::domain::secret::Personal;
-use crate::service::customers::{check_size, merge};
+use crate::service::customers::check_size;
 use crate::service::issue_pass::DATA_MAX;
 use crate::service::publish::render;
 use crate::service::templates::{self, TemplateVersion};

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::identifier::IdentifierKind;
 use crate::domain::ids::{BrandId, CustomerId};
+use crate::domain::json::merge;
 use crate::domain::locale::Locale;
 use crate::domain::secret::Personal;
 use crate::domain::text;
@@ -284,29 +285,6 @@ pub(super) fn apply(customer: &mut Customer, details: &Details) -> Result<(), Pr
     Ok(())
 }
 
-/// JSON Merge Patch (RFC 7396), one object into another: null removes, objects are merged, everything else replaces.
-pub fn merge(into: &mut Map<String, Value>, patch: &Map<String, Value>) {
-    for (key, value) in patch {
-        match value {
-            Value::Null => {
-                into.shift_remove(key);
-            }
-            Value::Object(patch) => {
-                let inner = into.entry(key.clone()).or_insert_with(|| Value::Object(Map::new()));
-                if !inner.is_object() {
-                    *inner = Value::Object(Map::new());
-                }
-                if let Value::Object(inner) = inner {
-                    merge(inner, patch);
-                }
-            }
-            other => {
-                into.insert(key.clone(), other.clone());
-            }
-        }
-    }
-}
-
 /// Refuses an object that would be longer than `max` bytes of JSON.
 pub fn check_size(pointer: &'static str, object: &Map<String, Value>, max: usize) -> Result<(), Problem> {
     let size = serde_json::to_vec(object).map_err(Problem::internal)?.len();
@@ -330,24 +308,4 @@ async fn record(
 pub(super) fn event(app: &App, kind: &'static str, customer: CustomerId) -> NewEvent {
     let about = About { customer: Some(customer), pass: None, subject: customer.uuid() };
     timeline::event(app, kind, about, json!({ "customer_id": customer }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_merge_follows_rfc_7396() {
-        let cases = [
-            (json!({"a": 1}), json!({"a": 2}), json!({"a": 2})),
-            (json!({"a": 1, "b": 2}), json!({"a": null}), json!({"b": 2})),
-            (json!({"a": {"b": 1, "c": 2}}), json!({"a": {"b": null, "d": 3}}), json!({"a": {"c": 2, "d": 3}})),
-            (json!({"a": 1}), json!({"a": {"b": null, "c": 1}}), json!({"a": {"c": 1}})),
-            (json!({"a": [1]}), json!({"a": [2]}), json!({"a": [2]})),
-        ];
-        for (mut into, patch, merged) in cases {
-            merge(into.as_object_mut().unwrap(), patch.as_object().unwrap());
-            assert_eq!(into, merged);
-        }
-    }
 }

@@ -8,7 +8,8 @@ use sqlx::types::Json;
 
 use crate::domain::ids::{CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::job::LineOutcome;
-use crate::service::customers::{check_size, merge};
+use crate::domain::json::merge;
+use crate::service::customers::check_size;
 use crate::service::imports::passes::read::{Asked, Stored, Versions, Wanted};
 use crate::service::imports::people::Person;
 use crate::service::issue_pass::{Behind, DATA_MAX, FreshPass, MadeWith, first_content};
