@@ -35,9 +35,8 @@ pub fn check(files: &Files) -> Result<Checked, Faults> {
     }
     let renderer = Renderer::new(design)?;
     renderer.check()?;
-    let place = Places::of(files, renderer.design());
     let content = render_sample(&renderer, renderer.design().sample.today)
-        .map_err(|error| Faults(vec![place.fault(&error.place, error.to_string())]))?;
+        .map_err(|error| Faults(vec![of_sample(renderer.design(), &error.place, &error.to_string())]))?;
     let mut faults = apple_faults(renderer.design(), &content);
     faults.extend(google_faults(renderer.design(), &content));
     let (bad, notes): (Vec<Fault>, Vec<Fault>) = faults
@@ -46,42 +45,29 @@ pub fn check(files: &Files) -> Result<Checked, Faults> {
     if bad.is_empty() {
         return Ok(Checked { renderer, notes });
     }
-    let faults = bad.iter().map(|fault| place.fault(&fault.detail, fault.to_string())).collect();
-    Err(Faults(faults))
+    let faults = bad.iter().map(|fault| of_sample(renderer.design(), &fault.detail, &fault.to_string()));
+    Err(Faults(faults.collect()))
 }
 
-/// Where a design says what its sample pass is at fault for.
-struct Places<'a> {
-    text: &'a str,
-    design: &'a Design,
+/// A fault of the sample pass, with the line that it is about.
+fn of_sample(design: &Design, about: &str, reason: &str) -> BadDesign {
+    let reason = format!("the sample pass: {reason}");
+    BadDesign { file: "template.toml".to_owned(), line: line_of(design, about), reason }
 }
 
-impl<'a> Places<'a> {
-    fn of(files: &'a Files, design: &'a Design) -> Self {
-        let text = files.get("template.toml").map(Vec::as_slice).unwrap_or_default();
-        Self { text: std::str::from_utf8(text).unwrap_or_default(), design }
-    }
-
-    fn fault(&self, about: &str, reason: String) -> BadDesign {
-        let reason = format!("the sample pass: {reason}");
-        BadDesign { file: "template.toml".to_owned(), line: self.line(about), reason }
-    }
-
-    /// The line of the expression that `about` names as its place, else of the field or of the wallet's own key that it
-    /// mentions, else of the sample.
-    fn line(&self, about: &str) -> Option<usize> {
-        let expression = self.design.expressions.iter().find(|expression| expression.place == about);
-        let mentions = |name: &str| about.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name);
-        let named = |line: &str| {
-            let (key, value) = line.split_once('=').unwrap_or_default();
-            let (key, value) = (key.trim(), value.trim().trim_matches('"'));
-            let is_own = key.starts_with(|c: char| c.is_lowercase()) && key.contains(|c: char| c.is_uppercase());
-            (key == "key" && mentions(value)) || (is_own && mentions(key))
-        };
-        let find = |is_it: &dyn Fn(&str) -> bool| self.text.lines().position(|line| is_it(line.trim()));
-        let found = find(&named).or_else(|| find(&|line| line.starts_with("[sample")));
-        expression.map(|expression| expression.line).or(found.map(|index| index + 1))
-    }
+/// The line of the path that `about` is, or of the one that it says most of; else that of the sample. A position in a list
+/// (`barcodes[0]`) is not told.
+fn line_of(design: &Design, about: &str) -> Option<usize> {
+    let said: BTreeSet<&str> = about.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let places = design.lines.iter().map(|(path, line)| {
+        let names = path.split('.').map(|name| name.split('[').next().unwrap_or(name));
+        let names: Vec<&str> = names.collect();
+        let count = names.iter().filter(|name| said.contains(*name)).count();
+        (names.join(".") == about, count, names.len(), *line)
+    });
+    let best = places.max_by_key(|(is_it, count, depth, line)| (*is_it, *count, *depth, std::cmp::Reverse(*line)));
+    let sample = design.lines.get("sample").copied();
+    best.filter(|(is_it, count, ..)| *is_it || *count > 0).map(|(_, _, _, line)| line).or(sample)
 }
 
 /// A day's noon, UTC.

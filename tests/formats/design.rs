@@ -227,6 +227,30 @@ fn a_field_that_is_required_is_not_left_out() {
 }
 
 #[test]
+fn a_fault_of_the_sample_is_told_with_the_line_that_it_is_about() {
+    let template = String::from_utf8(files()["template.toml"].clone()).unwrap();
+    let line_of = |text: &str| template.lines().position(|line| line.trim() == text).unwrap() + 1;
+    let points = "value = \"{{ pass.data.points | default(0) }}\"";
+    let member = "value = \"{{ customer.name }}\"";
+    let since = "value = \"{{ member.since }}\"";
+    let cases = [
+        (points, "value = \"many\"", "fields.points.value", line_of(points)),
+        (since, "value = \"31-12-2026\"", "fields.member_since.value", line_of(since)),
+        (
+            member,
+            "value = \"{{ customer.name }}\"\napple.numberStyle = \"PKNumberStyleDecimal\"",
+            "member: numberStyle",
+            line_of(member) + 1,
+        ),
+    ];
+    for (from, to, about, line) in cases {
+        let Err(faults) = check(&with("template.toml", from, to)) else { panic!("{to}: good") };
+        let found = faults.0.iter().find(|fault| fault.reason.contains(about)).unwrap();
+        assert_eq!(found.line, Some(line), "{found}");
+    }
+}
+
+#[test]
 fn a_slip_in_the_kind_is_the_only_fault() {
     let Err(faults) = check(&with("template.toml", "kind = \"loyalty\"", "kind = \"loyality\"")) else {
         panic!("good")

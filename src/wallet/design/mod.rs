@@ -215,6 +215,8 @@ pub struct Design {
     pub sample: Sample,
     /// Every expression, in the order of the file.
     pub expressions: Vec<Expression>,
+    /// The line of `template.toml` where each key stands, by its path: `fields.points.value`.
+    pub lines: BTreeMap<String, usize>,
     /// Every translated text once: what a phone looks up by the default text.
     pub texts: Vec<Text>,
     /// Images by path (`strip@2x.png`, `en/strip@2x.png`).

@@ -1,7 +1,7 @@
 //! Reads a TOML file so that every fault is found, not only the first, and each with its line.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -42,6 +42,8 @@ pub struct File<'a> {
     /// Where each line but the first begins.
     lines: Vec<At>,
     faults: &'a RefCell<Vec<BadDesign>>,
+    /// The line of everything in the tables that were looked into, by its path.
+    places: RefCell<BTreeMap<String, usize>>,
 }
 
 /// Bytes of one TOML file at most.
@@ -56,10 +58,10 @@ impl<'a> File<'a> {
         if text.len() > FILE_MAX {
             let reason = format!("is over {} KiB", FILE_MAX / 1024);
             faults.borrow_mut().push(BadDesign { file: name.to_owned(), line: None, reason });
-            return Self { name, text: "", lines: Vec::new(), faults };
+            return Self { name, text: "", lines: Vec::new(), faults, places: RefCell::default() };
         }
         let lines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
-        Self { name, text, lines, faults }
+        Self { name, text, lines, faults, places: RefCell::default() }
     }
 
     pub fn fault(&self, at: At, reason: impl Into<String>) {
@@ -76,6 +78,11 @@ impl<'a> File<'a> {
 
     pub fn line(&self, at: At) -> usize {
         self.lines.partition_point(|start| *start <= at) + 1
+    }
+
+    /// The line of everything in the tables that were looked into, by its path.
+    pub fn take_places(&self) -> BTreeMap<String, usize> {
+        self.places.take()
     }
 
     /// The table at the top; what is not TOML is a fault, and the rest is read as far as it goes.
@@ -100,16 +107,22 @@ pub struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub fn top(file: &'a File<'a>, table: &'a DeTable<'a>) -> Self {
-        Self { file, table, path: String::new(), at: 0, asked: RefCell::default() }
+        Self { file, table, path: String::new(), at: 0, asked: RefCell::default() }.noted()
     }
 
     fn inner(&self, table: &'a DeTable<'a>, path: String, at: At) -> Self {
-        Self { file: self.file, table, path, at, asked: RefCell::default() }
+        Self { file: self.file, table, path, at, asked: RefCell::default() }.noted()
+    }
+
+    fn noted(self) -> Self {
+        let places = self.members().map(|(name, at, _)| (self.path(name), self.file.line(at)));
+        self.file.places.borrow_mut().extend(places);
+        self
     }
 
     /// Names it more clearly than by its position: by the key of a field.
     pub fn renamed(self, path: String) -> Self {
-        Self { path, ..self }
+        Self { path, ..self }.noted()
     }
 
     pub fn path(&self, key: &str) -> String {

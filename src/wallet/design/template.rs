@@ -134,6 +134,7 @@ pub fn read(files: &Files, faults: &RefCell<Vec<BadDesign>>) -> Option<Design> {
         google,
         sample,
         expressions,
+        lines: file.take_places(),
         texts: catalog.into_texts(),
         images,
     })
