@@ -64,7 +64,38 @@ fn with_form() -> Files {
     files
 }
 
+/// Replaces the certificate of [`PASS_TYPE`] in a folder of certificates by one of another team, for the same key.
+fn sign_for_another_team(certs: &std::path::Path) {
+    let openssl = |arguments: &[&str]| {
+        let done = std::process::Command::new("openssl").args(arguments).current_dir(certs).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    let (key, leaf) = (format!("{PASS_TYPE}/key.pem"), format!("{PASS_TYPE}/pass.pem"));
+    let subject = format!("/UID={PASS_TYPE}/CN=Pass Type ID: {PASS_TYPE}/OU=OTHERTEAM1/O=Other/C=BR");
+    openssl(&["req", "-new", "-key", &key, "-subj", &subject, "-out", "other.csr"]);
+    let sign = ["x509", "-req", "-in", "other.csr", "-CA", "wwdr/dev-wwdr.pem", "-CAkey", "wwdr/dev-wwdr.key"];
+    openssl(&[&sign[..], &["-set_serial", "77", "-days", "30", "-out", &leaf]].concat());
+}
+
 on_both_engines! {
+    async fn a_pass_that_was_published_for_another_team_is_served(engine) {
+        let folder = own_certificates(false);
+        let path = folder.path().to_owned();
+        let app = TestApp::start_with(engine, Role::Api, |config| config.apple.certs_dir = path.clone()).await;
+        let pass = app.issue("ana").await;
+        sign_for_another_team(&path);
+        app.clock.advance(TimeDelta::minutes(5));
+        assert!(signers::refresh(app.app()).await.unwrap());
+        let url = format!("{}/v1/passes/{PASS_TYPE}/{}", pass.web_service_url, pass.serial);
+        let request = app.http.get(&url).header("authorization", format!("ApplePass {}", pass.token));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        let bundle = response.bytes().await.unwrap();
+        assert_eq!(crate::bundle::pass_json(&bundle)["teamIdentifier"], "OTHERTEAM1");
+        let faults = verify::verify(&bundle, &[], app.clock.now()).faults;
+        assert!(faults.iter().all(|fault| fault.code == "web-service"), "{faults:?}");
+    }
+
     async fn a_certificate_is_replaced_without_a_restart(engine) {
         let folder = own_certificates(false);
         let path = folder.path().to_owned();
@@ -252,15 +283,7 @@ fn a_request_is_made_and_what_comes_back_is_put_in_its_place() {
     assert!(error.contains("there is no request.key"), "{error}");
 
     // Another team's, for the same pass type.
-    let openssl = |arguments: &[&str]| {
-        let done = std::process::Command::new("openssl").args(arguments).current_dir(other.path()).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    };
-    let (key, leaf) = (format!("{PASS_TYPE}/key.pem"), format!("{PASS_TYPE}/pass.pem"));
-    let subject = format!("/UID={PASS_TYPE}/CN=Pass Type ID: {PASS_TYPE}/OU=OTHERTEAM1/O=Other/C=BR");
-    openssl(&["req", "-new", "-key", &key, "-subj", &subject, "-out", "other.csr"]);
-    let sign = ["x509", "-req", "-in", "other.csr", "-CA", "wwdr/dev-wwdr.pem", "-CAkey", "wwdr/dev-wwdr.key"];
-    openssl(&[&sign[..], &["-set_serial", "77", "-days", "30", "-out", &leaf]].concat());
+    sign_for_another_team(other.path());
     let (file, now) = (p12(&[]), now + chrono::TimeDelta::minutes(5));
     let before = std::fs::read(path.join(PASS_TYPE).join("pass.pem")).unwrap();
     let error = renewal::import_p12(path, &file, "segredo", false, now).unwrap_err().to_string();
