@@ -72,10 +72,8 @@ pub enum Problem {
     KindFixed { kind: PassKind },
     #[error("too much to do at this moment")]
     Busy,
-    #[error(
-        "{running} imports are under way; at most 20, and {limit_mib} MiB of their files together, wait at the same time"
-    )]
-    ImportsWaiting { running: i64, limit_mib: u64 },
+    #[error("{running} imports are under way; at most {limit}, and {limit_mib} MiB of their files together, may be")]
+    ImportsWaiting { running: i64, limit: i64, limit_mib: u64 },
     #[error("the database does not answer")]
     Unavailable(#[source] sqlx::Error),
     #[error("there is no room left to store anything")]

@@ -167,7 +167,7 @@ async fn check_room(app: &App, conn: &mut Conn<'_>, brand: BrandId, size_bytes: 
     let limit_bytes = i64::try_from(limit_mib.saturating_mul(1024 * 1024)).unwrap_or(i64::MAX);
     let is_full = running > 0 && waiting_bytes.saturating_add(size_bytes) >= limit_bytes;
     if running >= RUNNING_MAX || is_full {
-        return Err(Problem::ImportsWaiting { running, limit_mib });
+        return Err(Problem::ImportsWaiting { running, limit: RUNNING_MAX, limit_mib });
     }
     Ok(())
 }
