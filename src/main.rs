@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-/// Rendering and reading rows are made of small texts: with the system's allocator a third of their time goes there.
+/// Rendering a pass and reading rows make many small texts, and drop them at once.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -26,7 +26,7 @@ impl Assets {
         for (path, content) in design.images.iter().filter(|(path, _)| !is_for_google_only(path)) {
             // A folder of a language is `en` in a design and `en.lproj` in a bundle.
             let name = path.replace('/', ".lproj/");
-            // A PNG is deflated already: a second time saves a hundredth, and costs the phone more than all the rest.
+            // A PNG is deflated already: a second time saves a hundredth, and is half of the work of reading the bundle.
             archive.store(&name, content);
             lines.push(manifest_line(&name, content));
         }

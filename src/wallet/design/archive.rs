@@ -23,8 +23,8 @@ fn refused(file: &str, reason: impl Into<String>) -> BadDesign {
     BadDesign { file, line: None, reason: reason.into() }
 }
 
-/// The design's files, as they were packed: nobody has looked at what they hold. What systems leave behind (`.DS_Store`, `__MACOSX/`) and the sources of
-/// images (`artwork/`) are passed over; one folder around everything is, too.
+/// The design's files, as they were packed: nobody has looked at what they hold. What systems leave behind (`.DS_Store`,
+/// `__MACOSX/`) and the sources of images (`artwork/`) are passed over; one folder around everything is, too.
 pub fn unpack(packed: &[u8]) -> Result<Files, BadDesign> {
     let whole = |reason: &str| refused("the zip", reason);
     if packed.len() > PACKED_MAX {

@@ -144,7 +144,8 @@ fn unknown_name(engine: &Environment<'_>, template: &str) -> Option<String> {
     Some(format!("there is nothing called {unknown}{meant}"))
 }
 
-/// The member that an expression asks for and that is in no pass's `pass`, `customer` …
+/// The member that an expression asks for and that is in no pass's `pass`, `customer` … A fault of a design that is checked;
+/// one that is installed already goes on without what it asks for.
 fn unknown_member(engine: &Environment<'_>, template: &str) -> Option<String> {
     let asked = engine.get_template(template).ok()?.undeclared_variables(true);
     let unknown = asked.iter().filter_map(|path| {
