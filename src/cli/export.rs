@@ -54,14 +54,17 @@ impl Export {
             Some(path) => Box::new(private_file(path)?),
             None => Box::new(io::stdout()),
         };
-        let (mut at, mut is_read, mut bytes) = (Some(None), give(&mut to, &table.head())?, table.head().len());
-        while let Some(after) = at.filter(|_| is_read) {
-            let (rows, next) = passes_page(&app, brand, table, &names, true, &filter, after).await?;
-            is_read = give(&mut to, &rows)?;
-            (at, bytes) = (next, bytes + rows.len());
+        let (mut after, mut count, mut is_read) = (None, 0, give(&mut to, &table.head())?);
+        while is_read {
+            let page = passes_page(&app, brand, table, &names, true, &filter, after).await?;
+            if page.last.is_none() {
+                break;
+            }
+            is_read = give(&mut to, &page.rows)?;
+            (after, count) = (page.last, count + page.count);
         }
         if let Some(path) = out {
-            output.print(&json!({ "file": path, "bytes": bytes }), || format!("{}: {bytes} bytes", path.display()));
+            output.print(&json!({ "file": path, "passes": count }), || format!("{}: {count} passes", path.display()));
         }
         Ok(())
     }

@@ -77,7 +77,11 @@ pub async fn passes(
     Ok(table.answer("passes", None, move |after| {
         let (app, names, filter) = (App::clone(&app), Arc::clone(&names), Arc::clone(&filter));
         async move {
-            app.run(async move |app| passes_page(&app, brand, table, &names, has_links, &filter, after).await).await
+            let page = app.run(async move |app| {
+                let page = passes_page(&app, brand, table, &names, has_links, &filter, after).await?;
+                Ok((page.rows, page.last.map(Some)))
+            });
+            page.await
         }
     }))
 }
@@ -95,7 +99,15 @@ pub async fn template_names(app: &App, brand: BrandId) -> Result<HashMap<Templat
     }
 }
 
-/// Rows for the passes after one, and where to go on.
+/// Rows of passes.
+pub struct PassesPage {
+    pub rows: Vec<u8>,
+    pub count: usize,
+    /// The last of them; `None`: there were no more.
+    pub last: Option<PassId>,
+}
+
+/// Rows for the passes after one.
 pub async fn passes_page(
     app: &App,
     brand: BrandId,
@@ -104,7 +116,7 @@ pub async fn passes_page(
     has_links: bool,
     filter: &Filter,
     after: Option<PassId>,
-) -> Result<(Vec<u8>, Option<Option<PassId>>), Problem> {
+) -> Result<PassesPage, Problem> {
     let page = read_pass::list_plain(app, brand, filter, after, PAGE).await?;
     let mut rows = Vec::new();
     for pass in &page {
@@ -124,5 +136,5 @@ pub async fn passes_page(
             if has_links { add_url().into() } else { Value::Null },
         ]));
     }
-    Ok((rows, page.last().map(|pass| Some(pass.id))))
+    Ok(PassesPage { rows, count: page.len(), last: page.last().map(|pass| pass.id) })
 }
