@@ -269,6 +269,30 @@ fn all_faults_are_found_at_once() {
 }
 
 #[test]
+fn a_language_file_that_cannot_be_read_is_the_only_fault() {
+    let english = |content: &[u8]| {
+        let mut files = files();
+        files.insert("en.toml".to_owned(), content.to_vec());
+        check(&files).err().unwrap().to_string()
+    };
+    assert_eq!(english(b"tier = \"\xff\""), "en.toml: is not UTF-8");
+    let broken = english(b"tier");
+    assert!(broken.starts_with("en.toml:1: is not TOML") && broken.lines().count() == 1, "{broken}");
+    let mut default = files();
+    default.insert("pt-BR.toml".to_owned(), vec![0xff]);
+    assert_eq!(check(&default).err().unwrap().to_string(), "pt-BR.toml: is not UTF-8");
+    let expression = crate::sample::with(files(), "en.toml", "tier = \"TIER\"", "tier = \"{{ tier }}\"");
+    assert_eq!(check(&expression).err().unwrap().0.len(), 1, "there, though it is wrong");
+}
+
+#[test]
+fn a_change_message_that_is_nowhere_is_not_also_without_its_value() {
+    let files = with("template.toml", "change_message = \"text:", "change_message = \"text:no_");
+    let faults = check(&files).err().unwrap();
+    assert!(faults.0.len() == 1 && faults.to_string().ends_with("is in no language file"), "{faults}");
+}
+
+#[test]
 fn a_value_that_does_not_fit_is_refused_for_that_pass_alone() {
     let cases = [
         ("{{ pass.data.points | default(0) }}", "1.5", "is not a whole number"),

@@ -45,17 +45,22 @@ pub struct Phrases<'a> {
 
 impl Phrases<'_> {
     pub fn phrase(&self, section: &Section<'_>, key: &str, text: &str, at: At) -> Phrase {
+        self.find_phrase(section, key, text, at).unwrap_or(Phrase::empty())
+    }
+
+    /// `None`: a translated text that is nowhere, which is a fault.
+    pub fn find_phrase(&self, section: &Section<'_>, key: &str, text: &str, at: At) -> Option<Phrase> {
         if let Some(name) = text.strip_prefix("text:") {
             let found = self.catalog.texts.get(name).cloned();
-            return Phrase::Literal(found.unwrap_or_else(|| {
+            if found.is_none() && self.catalog.is_whole {
                 section.fault(key, at, format!("text:{name} is in no language file"));
-                Text::literal(String::new())
-            }));
+            }
+            return found.map(Phrase::Literal);
         }
-        match self.plain(section, key, text, at) {
+        Some(match self.plain(section, key, text, at) {
             Plain::Literal(text) => Phrase::Literal(Text::literal(text)),
             Plain::Expression(slot) => Phrase::Expression(slot),
-        }
+        })
     }
 
     pub fn plain(&self, section: &Section<'_>, key: &str, text: &str, at: At) -> Plain {

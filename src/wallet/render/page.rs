@@ -269,7 +269,9 @@ fn bad(place: String, error: &minijinja::Error) -> BadRender {
     let detail = error.detail().unwrap_or_default();
     let is_design_fault =
         matches!(error.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction);
-    let reason = format!("{} {detail}", error.kind()).trim().to_owned();
+    // "filter uppr is unknown" says it all; of the others, the kind.
+    let reason =
+        if is_design_fault { detail.to_owned() } else { format!("{} {detail}", error.kind()).trim().to_owned() };
     BadRender { is_design_fault, ..BadRender::new(place, reason) }
 }
 

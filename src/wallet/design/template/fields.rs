@@ -119,7 +119,7 @@ impl Reading<'_> {
 
     fn change_message(&self, section: &Section<'_>) -> Option<Text> {
         let (text, at) = section.text("change_message")?;
-        match self.phrases.phrase(section, "change_message", text, at) {
+        match self.phrases.find_phrase(section, "change_message", text, at)? {
             Phrase::Expression(_) => {
                 section.fault("change_message", at, "must be the same on every pass; %@ stands for the new value");
                 None

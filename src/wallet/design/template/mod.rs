@@ -196,7 +196,14 @@ fn sample(top: &Section<'_>) -> Sample {
         let found = section.as_ref().and_then(|section| section.get(key)).map(|value| extras::json(value.get_ref()));
         found.and_then(|value| value.as_object().cloned()).unwrap_or_default()
     };
-    let today = section.as_ref().and_then(|section| section.word("today"));
+    let today = section.as_ref().and_then(|section| {
+        let (text, at) = section.text("today")?;
+        let day = text.parse().ok();
+        if day.is_none() {
+            section.fault("today", at, format!("must be a day such as {SAMPLE_DAY}, not \"{text}\""));
+        }
+        day
+    });
     let sample = Sample {
         brand: text(&section, "brand", "Padaria Aurora"),
         program: text(&section, "program", "Clube Aurora"),
