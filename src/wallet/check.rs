@@ -43,6 +43,7 @@ pub fn check(files: &Files) -> Result<Checked, Faults> {
         .into_iter()
         .partition(|fault| matches!(fault.consequence, Consequence::Refused | Consequence::NotUpdated));
     if bad.is_empty() {
+        let notes = notes.into_iter().chain(images::notes(&renderer.design().images)).collect();
         return Ok(Checked { renderer, notes });
     }
     let faults = bad.iter().map(|fault| of_sample(renderer.design(), &fault.detail, &fault.to_string()));

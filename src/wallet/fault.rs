@@ -20,6 +20,8 @@ pub enum Consequence {
     NotUpdated,
     /// The pass is added without what the fault is about.
     Ignored,
+    /// The pass is added, and looks worse than it could.
+    Poor,
     /// The pass is added in its classic look instead of the newer one.
     Classic,
     /// The change is made without telling the holder.
@@ -32,6 +34,7 @@ impl Consequence {
             Self::Refused => "the phone refuses the pass",
             Self::NotUpdated => "the pass is never updated",
             Self::Ignored => "the phone leaves it out",
+            Self::Poor => "the phone shows it badly",
             Self::Classic => "the phone shows the classic look",
             Self::Silent => "the change is not announced",
         }
@@ -45,6 +48,10 @@ impl Fault {
 
     pub fn ignored(code: &'static str, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), consequence: Consequence::Ignored }
+    }
+
+    pub fn poor(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), consequence: Consequence::Poor }
     }
 }
 

@@ -293,6 +293,30 @@ fn a_change_message_that_is_nowhere_is_not_also_without_its_value() {
 }
 
 #[test]
+fn images_of_a_wrong_size_are_noted() {
+    assert_eq!(check(&files()).unwrap().notes, []);
+    let mut files = files();
+    files.insert("logo@2x.png".to_owned(), files["logo.png"].clone());
+    files.insert("icon.png".to_owned(), {
+        let mut png = Vec::new();
+        image::DynamicImage::new_rgb8(1, 1)
+            .write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png)
+            .unwrap();
+        png
+    });
+    let notes: Vec<String> = check(&files).unwrap().notes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notes,
+        [
+            "image-small: icon.png is 1×1 pixels, and its place 38×38 (the phone shows it badly)",
+            "image-scale: icon@2x.png is 76×76 pixels; icon.png is 1×1, so it should be 2×2 (the phone shows it badly)",
+            "image-scale: icon@3x.png is 114×114 pixels; icon.png is 1×1, so it should be 3×3 (the phone shows it badly)",
+            "image-scale: logo@2x.png is 50×50 pixels; logo.png is 50×50, so it should be 100×100 (the phone shows it badly)",
+        ]
+    );
+}
+
+#[test]
 fn a_value_that_does_not_fit_is_refused_for_that_pass_alone() {
     let cases = [
         ("{{ pass.data.points | default(0) }}", "1.5", "is not a whole number"),

@@ -10,6 +10,7 @@ use crate::domain::locale::Locale;
 use crate::domain::pass::PassKind;
 use crate::wallet::design::Files;
 use crate::wallet::design::reader::BadDesign;
+use crate::wallet::fault::Fault;
 
 /// An image that a design may hold.
 struct Known {
@@ -160,6 +161,34 @@ fn dimensions(content: &[u8]) -> Result<(u32, u32), String> {
         return Err(format!("is {wide}×{high} pixels; at most {SIDE_MAX} a side and 16 million in all"));
     }
     Ok((wide, high))
+}
+
+/// What wallets show, but not as it was perhaps meant: pictures of another size than their name says, or far too small.
+pub fn notes(images: &Files) -> Vec<Fault> {
+    let mut notes = Vec::new();
+    for (path, content) in images {
+        let (Ok(name), Ok((wide, high))) = (take_apart(path), dimensions(content)) else { continue };
+        let Some(known) = IMAGES.iter().find(|known| known.name == name.kind) else { continue };
+        let base = path.replace(&format!("@{}x", name.scale), "");
+        let at_one = images.get(&base).and_then(|content| dimensions(content).ok());
+        let is_off = |side: u32, base: u32| side.abs_diff(base * name.scale) >= name.scale;
+        match at_one {
+            Some((base_wide, base_high)) if name.scale > 1 && (is_off(wide, base_wide) || is_off(high, base_high)) => {
+                let (wanted_wide, wanted_high) = (base_wide * name.scale, base_high * name.scale);
+                let detail = format!(
+                    "{path} is {wide}×{high} pixels; {base} is {base_wide}×{base_high}, so it should be {wanted_wide}×{wanted_high}"
+                );
+                notes.push(Fault::poor("image-scale", detail));
+            }
+            _ if wide < known.width * name.scale / 2 && high < known.height * name.scale / 2 => {
+                let (width, height) = (known.width * name.scale, known.height * name.scale);
+                let detail = format!("{path} is {wide}×{high} pixels, and its place {width}×{height}");
+                notes.push(Fault::poor("image-small", detail));
+            }
+            _ => {}
+        }
+    }
+    notes
 }
 
 type Decoder<'a> = image::codecs::png::PngDecoder<Cursor<&'a [u8]>>;

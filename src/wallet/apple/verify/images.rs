@@ -23,7 +23,7 @@ pub fn check(files: &Contents, style: Option<&str>, faults: &mut Vec<Fault>) {
     if !files.keys().any(|path| is_icon(path)) {
         faults.push(Fault::refused("icon", "no icon"));
     } else if !files.keys().any(|path| is_icon(path) && path.contains('@')) {
-        faults.push(Fault::ignored(
+        faults.push(Fault::poor(
             "icon-scale",
             "no icon@2x.png or icon@3x.png: the icon is blurred on every phone in use",
         ));
