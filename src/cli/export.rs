@@ -10,7 +10,6 @@ use super::admin::{brand_of, open, parse};
 use super::import::format_of;
 use super::{Failure, Output, private_file};
 use crate::config::Config;
-use crate::domain::ids::TemplateId;
 use crate::domain::pass::PassStatus;
 use crate::domain::rows::RowFormat;
 use crate::http::exports::{passes_page, passes_table, template_names};
@@ -26,9 +25,9 @@ pub enum Export {
         /// csv or ndjson; by the file's name if absent, else csv.
         #[arg(long, value_parser = parse::<RowFormat>)]
         format: Option<RowFormat>,
-        /// Only passes of this template.
-        #[arg(long, value_parser = parse::<TemplateId>)]
-        template: Option<TemplateId>,
+        /// Only passes of this template: its name or id.
+        #[arg(long)]
+        template: Option<String>,
         /// active, voided or expired.
         #[arg(long, value_parser = parse::<PassStatus>)]
         status: Option<PassStatus>,
@@ -48,8 +47,12 @@ impl Export {
         };
         let app = open(config).await?;
         let brand = brand_of(&app, &brand).await?.id;
-        let filter = Filter { external_id: None, customer: None, template, status };
         let (table, names) = (passes_table(format), template_names(&app, brand).await?);
+        let template = template.map(|wanted| {
+            let found = names.iter().find(|(id, name)| **name == wanted || id.to_string() == wanted);
+            found.map(|(id, _)| *id).ok_or_else(|| Failure::No(format!("the brand has no template {wanted}")))
+        });
+        let filter = Filter { external_id: None, customer: None, template: template.transpose()?, status };
         let mut to: Box<dyn Write> = match &out {
             Some(path) => Box::new(private_file(path)?),
             None => Box::new(io::stdout()),
