@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::domain::pass::is_pass_type;
 use crate::service::rollouts::{self, Plan};
 use crate::service::signers;
+use crate::wallet::apple::certificates::{BadP12, Certificates};
 use crate::wallet::apple::renewal::{self, BadRenewal};
 use crate::wallet::apple::signer::{fingerprint, readable};
 use crate::wallet::apple::{certificates, dev_ca};
@@ -75,7 +76,10 @@ pub enum Certs {
 impl Certs {
     pub async fn run(self, config: Config, output: Output) -> Result<(), Failure> {
         let certs_dir = &config.apple.certs_dir;
-        let refused = |error: BadRenewal| Failure::No(error.to_string());
+        let refused = |error: BadRenewal| match error {
+            BadRenewal::Io { .. } => Failure::Trouble(error.to_string()),
+            error => Failure::No(error.to_string()),
+        };
         match self {
             Self::Status => status(&config, output),
             Self::Dev { pass_type, nfc } => {
@@ -98,10 +102,12 @@ impl Certs {
             }
             Self::Import { file, other_team } => {
                 let now = SystemClock.now();
+                let before = certificates::read(certs_dir, now).unwrap_or_default();
                 let pass_type = renewal::import_certificate(certs_dir, &file, other_team, now).map_err(refused)?;
-                imported(&config, &pass_type, output)
+                imported(&config, &pass_type, &before, output)
             }
             Self::ImportP12 { file, password_file, other_team } => {
+                let has_none = password_file.is_none();
                 let password = match &password_file {
                     None => String::new(),
                     Some(path) => std::fs::read_to_string(path)
@@ -109,8 +115,15 @@ impl Certs {
                 };
                 let password = password.lines().next().unwrap_or_default();
                 let now = SystemClock.now();
-                let pass_type = renewal::import_p12(certs_dir, &file, password, other_team, now).map_err(refused)?;
-                imported(&config, &pass_type, output)
+                let before = certificates::read(certs_dir, now).unwrap_or_default();
+                let placed = renewal::import_p12(certs_dir, &file, password, other_team, now);
+                let pass_type = placed.map_err(|error| match error {
+                    BadRenewal::P12(BadP12::Unreadable(_)) if has_none => {
+                        Failure::No(format!("{error}; was it exported with a password? then --password-file FILE"))
+                    }
+                    error => refused(error),
+                })?;
+                imported(&config, &pass_type, &before, output)
             }
             Self::Rollout { brand, pass_type, per_minute } => {
                 rollout(config, &brand, pass_type.as_deref(), per_minute, output).await
@@ -126,16 +139,22 @@ fn check_pass_type(pass_type: &str) -> Result<(), Failure> {
     Err(Failure::Usage(format!("{pass_type} is no pass type: pass. and a name like com.example.card")))
 }
 
-/// What is in place now: of whom, and for how long.
-fn imported(config: &Config, pass_type: &str, output: Output) -> Result<(), Failure> {
+/// What is in place now: of whom, and for how long; and whether what was there before would have lasted longer.
+fn imported(config: &Config, pass_type: &str, before: &Certificates, output: Output) -> Result<(), Failure> {
     let now = SystemClock.now();
     let trouble = |error: &dyn std::fmt::Display| Failure::Trouble(error.to_string());
     let found = certificates::read(&config.apple.certs_dir, now).map_err(|error| trouble(&error))?;
     let signer = found.signer(pass_type).ok_or_else(|| trouble(&"the certificate is not in its place"))?;
     let (team, days) = (signer.team(), signers::days_left(signer.not_after(), now));
-    output.print(&json!({ "pass_type": pass_type, "team": team, "days_left": days }), || {
+    let longer =
+        before.signer(pass_type).map(|held| signers::days_left(held.not_after(), now)).filter(|held| *held > days);
+    output.print(&json!({ "pass_type": pass_type, "team": team, "days_left": days, "days_left_before": longer }), || {
+        let warning = longer.map(|held| {
+            format!("\nMind: the certificate before it is good for {held} days; it is kept beside it as pass.pem.old and key.pem.old.")
+        });
         format!(
-            "{pass_type} can be signed for the team {team}, {days} days long. A service that runs notices by itself."
+            "{pass_type} can be signed for the team {team}, {days} days long. A service that runs notices by itself.{}",
+            warning.unwrap_or_default()
         )
     });
     Ok(())

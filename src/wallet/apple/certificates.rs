@@ -161,7 +161,8 @@ fn read_p12(path: &Path) -> Result<(X509, PKey<Private>), BadCertificates> {
     };
     open_p12(&read_file(path)?, &password).map_err(|error| match error {
         BadP12::Legacy => unreadable(format!("{error}; passarela certs import-p12 rewrites it")),
-        error => unreadable(format!("{error} (the password is read from {})", password_path.display())),
+        BadP12::Unreadable(_) => unreadable(format!("{error} (the password is read from {})", password_path.display())),
+        error => unreadable(error.to_string()),
     })
 }
 
@@ -170,15 +171,18 @@ fn read_p12(path: &Path) -> Result<(X509, PKey<Private>), BadCertificates> {
 pub enum BadP12 {
     #[error("is encrypted with RC2, as Keychain does it, which OpenSSL 3 refuses")]
     Legacy,
-    #[error("cannot be opened; is the password right? ({0})")]
-    Unreadable(ErrorStack),
+    #[error("is no PKCS#12 file")]
+    Foreign,
+    #[error("cannot be opened: the password is wrong, or the file is broken")]
+    Unreadable(#[source] ErrorStack),
     #[error("must hold a certificate and its private key")]
     Incomplete,
 }
 
 /// The certificate and key of a `.p12`.
 pub fn open_p12(file: &[u8], password: &str) -> Result<(X509, PKey<Private>), BadP12> {
-    let parsed = Pkcs12::from_der(file).and_then(|file| file.parse2(password)).map_err(|error| {
+    let file = Pkcs12::from_der(file).map_err(|_| BadP12::Foreign)?;
+    let parsed = file.parse2(password).map_err(|error| {
         // What OpenSSL 3 says of a cipher that it no longer brings along.
         let is_legacy = error.errors().iter().any(|error| error.to_string().contains("unsupported"));
         if is_legacy { BadP12::Legacy } else { BadP12::Unreadable(error) }
