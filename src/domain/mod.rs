@@ -1,9 +1,11 @@
 //! What a pass platform is about, as values and pure functions: no HTTP, no SQL, no clock, no chance.
 
 pub mod barcode;
+pub mod breaker;
 pub mod code;
 pub mod color;
 pub mod content;
+pub mod delivery;
 pub mod identifier;
 pub mod ids;
 pub mod job;
@@ -15,5 +17,6 @@ pub mod rollout;
 pub mod rows;
 pub mod secret;
 pub mod shown;
+pub mod silence;
 pub mod tag;
 pub mod text;

@@ -1,0 +1,139 @@
+//! A circuit breaker: after failures in a row nobody is asked for a while, then one, then everybody again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Failures in a row, of whichever destinations, that open it.
+const FAILURES_MAX: u32 = 20;
+
+/// How long it stays open: the first time, and at most. Each failed probe doubles it.
+const REST: TimeDelta = TimeDelta::seconds(2);
+const REST_MAX: TimeDelta = TimeDelta::seconds(60);
+
+/// One breaker. Times are handed in.
+#[derive(Debug, Clone, Default)]
+pub struct Breaker {
+    failures: u32,
+    /// Until when nobody is asked, and how long that was.
+    open: Option<(DateTime<Utc>, TimeDelta)>,
+    /// Whether the one after the rest is on its way.
+    is_probing: bool,
+}
+
+/// What may be asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    All,
+    /// One, whose answer decides.
+    One,
+    Nobody {
+        until: DateTime<Utc>,
+    },
+}
+
+impl Breaker {
+    pub fn admit(&self, now: DateTime<Utc>) -> Admission {
+        match self.open {
+            None => Admission::All,
+            Some((until, _)) if now < until => Admission::Nobody { until },
+            Some((until, _)) if self.is_probing => Admission::Nobody { until },
+            Some(_) => Admission::One,
+        }
+    }
+
+    /// The one that was admitted is on its way. Its answer must be told, or [`Self::forget`].
+    pub fn probe(&mut self) {
+        self.is_probing = self.open.is_some();
+    }
+
+    /// Nothing came of the probe: there was nothing to ask.
+    pub fn forget(&mut self) {
+        self.is_probing = false;
+    }
+
+    /// Somebody was answered.
+    pub fn succeed(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Somebody was not answered, or with a failure that is not his own. Whether this opened it.
+    pub fn fail(&mut self, now: DateTime<Utc>) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        let was_probing = std::mem::take(&mut self.is_probing);
+        match self.open {
+            Some((_, rest)) if was_probing => self.rest(now, (rest * 2).min(REST_MAX)),
+            None if self.failures >= FAILURES_MAX => {
+                self.rest(now, REST);
+                return true;
+            }
+            Some(_) | None => {}
+        }
+        false
+    }
+
+    /// The other side refuses us, not somebody: open at once. Whether it was closed before.
+    pub fn hold(&mut self, now: DateTime<Utc>) -> bool {
+        let was_closed = self.open.is_none();
+        self.is_probing = false;
+        self.rest(now, REST_MAX);
+        was_closed
+    }
+
+    pub const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    fn rest(&mut self, now: DateTime<Utc>, rest: TimeDelta) {
+        self.open = Some((now + rest, rest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_and_one_answer_closes_it() {
+        let mut breaker = Breaker::default();
+        for _ in 0..FAILURES_MAX - 1 {
+            assert!(!breaker.fail(at(0)));
+        }
+        breaker.succeed();
+        for n in 1..=FAILURES_MAX {
+            assert_eq!(breaker.fail(at(0)), n == FAILURES_MAX);
+        }
+        assert_eq!(breaker.admit(at(1)), Admission::Nobody { until: at(2) });
+        assert_eq!(breaker.admit(at(2)), Admission::One);
+        breaker.probe();
+        assert_eq!(breaker.admit(at(2)), Admission::Nobody { until: at(2) }, "one at a time");
+        assert!(!breaker.fail(at(3)), "it was open");
+        assert_eq!(breaker.admit(at(6)), Admission::Nobody { until: at(7) }, "twice as long");
+        breaker.probe();
+        breaker.forget();
+        assert_eq!(breaker.admit(at(7)), Admission::One);
+        breaker.succeed();
+        assert_eq!(breaker.admit(at(7)), Admission::All);
+    }
+
+    #[test]
+    fn late_failures_of_before_do_not_prolong_the_rest() {
+        let mut breaker = Breaker::default();
+        for _ in 0..FAILURES_MAX + 30 {
+            breaker.fail(at(0));
+        }
+        assert_eq!(breaker.admit(at(2)), Admission::One);
+    }
+
+    #[test]
+    fn a_refusal_of_ourselves_opens_it_at_once() {
+        let mut breaker = Breaker::default();
+        assert!(breaker.hold(at(0)));
+        assert_eq!(breaker.admit(at(59)), Admission::Nobody { until: at(60) });
+        breaker.probe();
+        assert!(!breaker.hold(at(60)));
+        assert_eq!(breaker.admit(at(61)), Admission::Nobody { until: at(120) });
+    }
+}
