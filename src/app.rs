@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::delivery::Channel;
 use crate::http::auth::{Failures, LogBudget};
 use crate::http::badges::{BadBadge, Badges};
 use crate::http::{imports, measure, routes, unread};
@@ -137,6 +138,11 @@ pub fn start(app: App, role: Role, metrics: Option<PrometheusHandle>) -> Result<
         worker::importer::run(importer, imports::FORMS, stop5).await;
         "importer"
     });
+    let (witness, stop6) = (app.clone(), stop.clone());
+    tasks.spawn(async move {
+        worker::witness::run(witness, stop6).await;
+        "witness"
+    });
     let (mut address, mut server) = (None, None);
     if role != Role::Worker {
         let listen = app.config.server.listen.clone();
@@ -156,6 +162,13 @@ pub fn start(app: App, role: Role, metrics: Option<PrometheusHandle>) -> Result<
         });
     }
     if role != Role::Api {
+        for channel in Channel::ALL {
+            let (dispatcher, stop) = (app.clone(), stop.clone());
+            tasks.spawn(async move {
+                worker::dispatcher::run(dispatcher, *channel, stop).await;
+                "dispatcher"
+            });
+        }
         let (one, two, three, four) = (app.clone(), app.clone(), app.clone(), app.clone());
         let (stop1, stop2, stop3, stop4) = (stop.clone(), stop.clone(), stop.clone(), stop.clone());
         tasks.spawn(async move {

@@ -322,8 +322,8 @@ impl Config {
         all.filter_map(|(key, file)| file.as_deref().map(|file| (key, file))).collect()
     }
 
-    /// What stands between the service and the world beside HTTP: each channel, and why it is off.
-    pub fn channels(&self) -> [(&'static str, &'static str); 4] {
+    /// Each channel that settings alone switch on, and why it is off.
+    pub fn channels(&self) -> [(&'static str, &'static str); 3] {
         const NOT_SENT: &str = "off: this version queues what is to be told and does not send it yet";
         let has_issuer = |brand: &Brand| brand.google.issuer_id.is_some();
         let google = if self.google.issuer_id.is_some() || self.brands.values().any(has_issuer) {
@@ -341,7 +341,7 @@ impl Config {
             None => "off: mqtt.url is not set",
             Some(_) => "off: this version does not listen to gateways yet",
         };
-        [("apns", NOT_SENT), ("google", google), ("fcm", fcm), ("mqtt", mqtt)]
+        [("google", google), ("fcm", fcm), ("mqtt", mqtt)]
     }
 
     /// The brand's own Google issuer, or the installation's; `None`: Google is off.

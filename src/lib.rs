@@ -4,6 +4,7 @@
 
 pub mod app; // opens, starts and stops the whole service
 pub mod cli; // the command line
+pub mod clients; // calls to Apple and Google: our words out, our decision back
 pub mod clock; // time, ids and chance, handed in
 pub mod config; // settings: defaults, file, environment
 pub mod domain; // values and pure rules

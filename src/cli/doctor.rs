@@ -7,8 +7,9 @@ use super::{Failure, Output};
 use crate::app;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::service::signers;
-use crate::store::{Db, backup, brands, db, installation};
+use crate::domain::delivery::Channel;
+use crate::service::{deliver, signers};
+use crate::store::{Db, backup, brands, db, installation, outbox};
 use crate::wallet::apple::certificates::{self, Certificates};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -58,8 +59,12 @@ pub async fn run(config: Config, output: Output) -> Result<(), Failure> {
         }
     }
     check_database(&config, certificates.as_ref(), &mut findings).await;
-    for (channel, state) in config.channels() {
-        findings.warn(format!("{channel} is {state}."));
+    for (channel, state) in deliver::channels(&config, &certificates.unwrap_or_default(), SystemClock.now()) {
+        if state == "on" {
+            findings.good(format!("{channel} is on."));
+        } else {
+            findings.warn(format!("{channel} is {state}."));
+        }
     }
     let wrong = findings.0.iter().filter(|finding| finding.level == Level::Wrong).count();
     output.print(&json!({ "findings": findings.0 }), || {
@@ -207,13 +212,19 @@ async fn look_inside(
                 brand.name
             ));
         }
-        let (pending, oldest) = crate::store::deliveries::count_pending(&mut reader.conn(), brand.id, 10_000).await?;
-        if let Some(oldest) = oldest {
-            let minutes = (SystemClock.now() - oldest).num_minutes();
-            findings.warn(format!(
-                "{}: devices that wait to be told: {pending}, the oldest for {minutes} minutes.",
-                brand.name
-            ));
+        for channel in Channel::ALL {
+            let waiting = outbox::count_waiting(&mut reader.conn(), brand.id, *channel, 10_000).await?;
+            if let Some(oldest) = waiting.oldest {
+                let (name, open, minutes) = (&brand.name, waiting.open, (SystemClock.now() - oldest).num_minutes());
+                findings.warn(format!(
+                    "{name}: waiting to be told by {channel}: {open}, the oldest for {minutes} minutes."
+                ));
+            }
+            if waiting.parked > 0 {
+                let (name, parked) = (&brand.name, waiting.parked);
+                findings
+                    .warn(format!("{name}: given up by {channel}: {parked}; passarela deliveries list --state parked"));
+            }
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ mod admin;
 mod backup;
 mod bench;
 mod certs;
+mod deliveries;
 mod demo;
 mod designs;
 mod doctor;
@@ -68,6 +69,9 @@ enum Command {
     /// Write what there is to a file of rows.
     #[command(subcommand)]
     Export(export::Export),
+    /// What is told to phones and others, and what came of it.
+    #[command(subcommand)]
+    Deliveries(deliveries::Deliveries),
     /// Write everything to one file, while the service runs.
     Backup(backup::Backup),
     /// Bring back what a backup holds, into a database that is not there yet.
@@ -204,6 +208,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Key(key) => key.run(load()?, output).await,
         Command::Import(import) => import.run(load()?, output).await,
         Command::Export(export) => export.run(load()?, output).await,
+        Command::Deliveries(deliveries) => deliveries.run(load()?, output).await,
         Command::Backup(backup) => backup.run(load()?, output).await,
         Command::Restore(restore) => restore.run(load()?, output).await,
         Command::Doctor => doctor::run(load()?, output).await,

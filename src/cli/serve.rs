@@ -8,7 +8,7 @@ use super::Failure;
 use crate::app::{self, Role, Running};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::service::brands;
+use crate::service::{brands, deliver};
 use crate::telemetry;
 
 pub async fn run(config: Config, role: Role) -> Result<(), Failure> {
@@ -24,7 +24,8 @@ pub async fn run(config: Config, role: Role) -> Result<(), Failure> {
     for pass_type in brands::list_unsigned(&running.app).await? {
         tracing::error!("{pass_type} is bound to a brand and has no usable certificate: its passes cannot be issued");
     }
-    for (channel, state) in running.app.config.channels() {
+    let app = &running.app;
+    for (channel, state) in deliver::channels(&app.config, &app.certificates(), app.clock.now()) {
         tracing::info!("{channel} is {state}");
     }
     until_stopped(running, signals).await

@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 
-use crate::service::{App, Problem, brands};
+use crate::service::{App, Problem, brands, deliver};
 
 pub async fn live() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
@@ -23,7 +23,7 @@ struct Ready {
     /// Pass types of brands that cannot be signed now.
     unsigned_pass_types: Vec<String>,
     /// Why a channel is off, by its name.
-    channels: BTreeMap<&'static str, &'static str>,
+    channels: BTreeMap<&'static str, String>,
 }
 
 pub async fn ready(app: Data<App>) -> HttpResponse {
@@ -38,7 +38,7 @@ pub async fn ready(app: Data<App>) -> HttpResponse {
         pass_types: usable.map(|(pass_type, _)| pass_type.clone()).collect(),
         certificate_faults: certificates.faults.iter().map(|(_, fault)| fault.to_string()).collect(),
         unsigned_pass_types: answered.unwrap_or_default(),
-        channels: app.config.channels().into(),
+        channels: deliver::channels(&app.config, &certificates, now).into(),
     };
     if body.ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }

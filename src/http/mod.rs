@@ -6,6 +6,8 @@ pub mod auth;
 pub mod badges;
 pub mod bundle_body;
 pub mod customers;
+pub mod deliveries;
+pub mod devices;
 pub mod events;
 pub mod exports;
 pub mod extract;

@@ -11,7 +11,9 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
-use crate::http::{customers, events, exports, imports, jobs, keys, passes, programs, rollouts, templates};
+use crate::http::{
+    customers, deliveries, devices, events, exports, imports, jobs, keys, passes, programs, rollouts, templates,
+};
 use crate::service::Problem;
 
 #[derive(OpenApi)]
@@ -28,9 +30,10 @@ use crate::service::Problem;
         rollouts::start, rollouts::list, rollouts::read, rollouts::pause, rollouts::resume, rollouts::abort,
         customers::create, customers::list, customers::read, customers::update,
         passes::issue, passes::list, passes::read, passes::patch, passes::void, passes::expire, passes::reissue,
-        passes::devices, passes::preview,
+        devices::list, passes::preview,
         imports::passes, imports::customers, exports::passes,
         jobs::list, jobs::read, jobs::results, jobs::cancel,
+        deliveries::list, deliveries::retry,
         events::list,
         keys::create, keys::list, keys::revoke,
     ),

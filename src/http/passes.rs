@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::identifier::IdentifierKind;
-use crate::domain::ids::{CustomerId, DeviceId, MemberId, PassId, ProgramId, TemplateId};
+use crate::domain::ids::{CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::locale::Locale;
 use crate::domain::pass::PassStatus;
 use crate::domain::role::Role;
@@ -21,7 +21,6 @@ use crate::http::preview::Asked;
 use crate::service::customers::{Details, Selector};
 use crate::service::issue_pass::{self, Order, TemplateRef};
 use crate::service::{App, Problem, change_pass, preview, read_pass, reissue_pass};
-use crate::store::logs::Message;
 use crate::store::passes::{Filter, Pass};
 
 /// A customer: by exactly one of the members that identify (`id` to `identifier`), with data to keep about them. A
@@ -411,66 +410,6 @@ pub async fn reissue(
     });
     let (pass, held) = done.await?;
     Ok(respond(&app, &pass, held))
-}
-
-/// A device that holds a pass.
-#[derive(Serialize, utoipa::ToSchema)]
-pub struct DeviceView {
-    #[schema(value_type = String, example = "dev_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
-    id: DeviceId,
-    /// `ApplePass`, or the scheme of another wallet that speaks Apple's protocol.
-    scheme: String,
-    registered_at: DateTime<Utc>,
-    push_token_updated_at: DateTime<Utc>,
-    /// Whether it was told of the newest content.
-    is_told: bool,
-    /// Messages that name this device, newest first.
-    log: Vec<DeviceMessage>,
-}
-
-/// What a device complained of.
-#[derive(Serialize, utoipa::ToSchema)]
-pub struct DeviceMessage {
-    #[schema(example = "Register task (for device 4f2a…, pass type pass.com.example.card, …) encountered error: …")]
-    message: String,
-    received_at: DateTime<Utc>,
-}
-
-#[derive(Serialize, utoipa::ToSchema)]
-pub struct Devices {
-    data: Vec<DeviceView>,
-    /// Messages that name this pass and no device that holds it, newest first.
-    log: Vec<DeviceMessage>,
-}
-
-/// List the devices that hold a pass
-#[utoipa::path(get, path = "/api/v1/passes/{id}/devices", tag = "passes", params(("id" = String, Path, example = "pas_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")),
-    responses((status = 200, description = "Devices, and what they complained of", body = Devices)))]
-pub async fn devices(
-    allow: Allow<(Reader, Issuer, Marketing, Admin)>,
-    app: Data<App>,
-    path: Path<String>,
-) -> Result<HttpResponse, Problem> {
-    let (brand, pass) = (allow.caller.brand.id, id(&path, "pass")?);
-    let (holders, messages) = app.run(async move |app| read_pass::list_devices(&app, brand, pass).await).await?;
-    let of = |device: Option<DeviceId>| {
-        let named = messages.iter().filter(move |message| message.device_id == device);
-        let shown = |message: &Message| DeviceMessage {
-            message: message.message.reveal().clone(),
-            received_at: message.received_at,
-        };
-        named.map(shown).collect::<Vec<_>>()
-    };
-    let device = |holder: crate::store::devices::Holder| DeviceView {
-        log: of(Some(holder.device_id)),
-        id: holder.device_id,
-        scheme: holder.scheme,
-        registered_at: holder.registered_at,
-        push_token_updated_at: holder.token_updated_at,
-        is_told: holder.is_told,
-    };
-    let (data, log) = (holders.into_iter().map(device).collect(), of(None));
-    Ok(HttpResponse::Ok().json(Devices { data, log }))
 }
 
 /// See a pass

@@ -6,8 +6,8 @@ use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, g
 use crate::domain::role::Role;
 use crate::http::auth::{Allow, Roles, admit};
 use crate::http::{
-    add_page, apple_web_service, badges, customers, events, exports, health, images, imports, jobs, keys, openapi,
-    passes, programs, rollouts, templates,
+    add_page, apple_web_service, badges, customers, deliveries, devices, events, exports, health, images, imports,
+    jobs, keys, openapi, passes, programs, rollouts, templates,
 };
 use crate::service::Problem;
 
@@ -107,12 +107,14 @@ pub fn doors() -> Vec<Door> {
         api(POST, "/api/v1/passes/{id}/void", passes::void),
         api(POST, "/api/v1/passes/{id}/expire", passes::expire),
         api(POST, "/api/v1/passes/{id}/reissue", passes::reissue),
-        api(GET, "/api/v1/passes/{id}/devices", passes::devices),
+        api(GET, "/api/v1/passes/{id}/devices", devices::list),
         api(GET, "/api/v1/passes/{id}/preview", passes::preview),
         api(GET, "/api/v1/jobs", jobs::list),
         api(GET, "/api/v1/jobs/{id}", jobs::read),
         api(GET, "/api/v1/jobs/{id}/results", jobs::results),
         api(POST, "/api/v1/jobs/{id}/cancel", jobs::cancel),
+        api(GET, "/api/v1/deliveries", deliveries::list),
+        api(POST, "/api/v1/deliveries/{id}/retry", deliveries::retry),
         api(GET, "/api/v1/events", events::list),
         api(POST, "/api/v1/keys", keys::create),
         api(GET, "/api/v1/keys", keys::list),

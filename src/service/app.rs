@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
@@ -12,8 +12,10 @@ use crate::config::Config;
 use crate::domain::ids::BrandId;
 use crate::service::Problem;
 use crate::service::bundles::Bundles;
+use crate::service::deliver::apns::Pushes;
 use crate::service::preview::Previews;
 use crate::service::reads::Reads;
+use crate::service::sightings::Sightings;
 use crate::service::signers::Signers;
 use crate::service::templates::Templates;
 use crate::store::brands::Brand;
@@ -46,6 +48,11 @@ pub struct Parts {
     pub(super) brands: RwLock<HashMap<String, Brand>>,
     /// Wakes the publisher of this process at once; others find the work by their poll.
     pub changed: Notify,
+    /// Tells the dispatchers of this process that something is to be told: others find it by their poll.
+    pub queued: watch::Sender<u64>,
+    pub(super) sightings: Sightings,
+    /// The ways to Apple's push service.
+    pub(super) pushes: Pushes,
     /// Wakes what makes the steps of roll-outs, likewise.
     pub rolled: Notify,
     /// Wakes what works on imported files, likewise.
@@ -87,11 +94,19 @@ impl App {
             receiving: Mutex::default(),
             brands: RwLock::default(),
             changed: Notify::new(),
+            queued: watch::Sender::new(0),
+            sightings: Sightings::default(),
+            pushes: Pushes::default(),
             rolled: Notify::new(),
             imported: Notify::new(),
             runtime,
             tasks: TaskTracker::new(),
         }))
+    }
+
+    /// Something is to be told: nobody of this process waits for a poll.
+    pub fn wake_dispatchers(&self) {
+        self.queued.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Runs work to its end, whatever becomes of the caller: actix drops a handler whose client resets the connection,

@@ -4,17 +4,19 @@ use chrono::TimeDelta;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::ids::{BrandId, DeliveryId, DeviceId};
+use crate::domain::delivery::Channel;
+use crate::domain::ids::{BrandId, DeviceId};
 use crate::domain::pass::Lane;
 use crate::domain::secret::Secret;
 use crate::domain::tag::Tag;
 use crate::service::bundles::{self, usable_signer};
+use crate::service::sightings::Sight;
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
 use crate::store::devices::{self, AskedSince, NewDevice};
 use crate::store::publication::ServedState;
-use crate::store::{deliveries, logs};
+use crate::store::{logs, outbox};
 
 /// A pass as a phone names it, with the token it proves itself by.
 #[derive(Debug, Clone)]
@@ -56,6 +58,10 @@ pub async fn register(app: &App, brand: &Brand, pass: &PassRef, device: &NewDevi
     let now = app.clock.now();
     let new_id = DeviceId::new(app.clock.new_id());
     let mut tx = app.db.begin().await?;
+    // What waits because the old token was refused waits no longer.
+    if let Some(device) = devices::renew_token(&mut tx.conn(), brand.id, device, now).await? {
+        outbox::retry(&mut tx.conn(), brand.id, Channel::Apns, device.uuid(), now).await?;
+    }
     let device_id = devices::upsert(&mut tx.conn(), brand.id, new_id, device, now).await?;
     let registered = devices::register(&mut tx.conn(), brand.id, served.pass_id, device_id, now).await?;
     if let Some((tag_n, first_tag_n)) = registered {
@@ -67,8 +73,8 @@ pub async fn register(app: &App, brand: &Brand, pass: &PassRef, device: &NewDevi
         // Of another vendor's pass the phone has another content altogether.
         if tag_n > first_tag_n || is_moved(&served, &pass.token) {
             let delay = TimeDelta::seconds(i64::try_from(app.config.delivery.registration_delay_secs).unwrap_or(5));
-            let row = (DeliveryId::new(app.clock.new_id()), device_id, Lane::Interactive);
-            deliveries::enqueue(&mut tx.conn(), brand.id, &[row], now + delay, now).await?;
+            let row = (device_id.uuid(), Lane::Interactive);
+            outbox::enqueue(&mut tx.conn(), brand.id, Channel::Apns, &[row], now + delay, now).await?;
             // What the phone downloaded may be any version since the first: let it come and look. Its tag, learnt from
             // its other passes, may be newer than this pass's, so the registration gets a tag of its own.
             let tag = brands::take_tags(&mut tx.conn(), brand.id, &pass.pass_type, 1).await?;
@@ -100,6 +106,7 @@ pub async fn list_updated(
     library_id: String,
     asked: Option<&str>,
 ) -> Result<Option<(Vec<String>, Tag)>, Problem> {
+    app.saw(brand.id, Sight::Asked { pass_type: pass_type.clone(), library_id: Secret::new(library_id.clone()) });
     let asked = AskedSince { pass_type, library_id: Secret::new(library_id), tag: Tag::asked(asked) };
     let rows = app.reads.updated.read(app, brand.id, asked).await?;
     // The newest tag among the passes listed, not "now": a change committed meanwhile must be ahead of it.
@@ -127,6 +134,7 @@ pub async fn fetch(
     if_modified_since: Option<i64>,
 ) -> Result<Fetched, Problem> {
     let served = authenticate(app, brand, pass).await?;
+    app.saw(brand.id, Sight::Fetched { pass: served.pass_id, tag_n: served.tag_n });
     if if_modified_since == Some(served.last_modified) {
         let ServedState { last_modified, apple_hash, .. } = served;
         return Ok(Fetched::NotModified { last_modified, apple_hash });

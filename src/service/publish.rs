@@ -9,13 +9,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::code::CODE_ID_LEN;
 use crate::domain::content::Content;
-use crate::domain::ids::{BrandId, DeliveryId, DeviceId, PassId};
+use crate::domain::delivery::Channel;
+use crate::domain::ids::{BrandId, DeviceId, PassId};
 use crate::domain::pass::{Lane, next_last_modified};
 use crate::service::templates::{self, TemplateVersion};
 use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
 use crate::store::publication::{self, Claim, Published, Source};
-use crate::store::{Conn, deliveries};
+use crate::store::{Conn, outbox};
 use crate::wallet::apple::pass_json;
 use crate::wallet::google;
 use crate::wallet::render::State;
@@ -276,6 +277,9 @@ async fn store(
     let rest = TimeDelta::milliseconds(i64::try_from(app.config.delivery.coalesce_millis).unwrap_or(1_000));
     publication::publish(&mut tx.conn(), brand, &changed, now + rest, now).await?;
     tx.commit().await?;
+    if queued.rows > 0 {
+        app.wake_dispatchers();
+    }
     batch.published.extend(changed.iter().map(|published| published.pass));
     batch.unchanged += unchanged.len();
     let mut rest_of = queued;
@@ -314,7 +318,7 @@ async fn queue_holders(
     let mut more: Option<DeviceId> = None;
     for lane in [Lane::Bulk, Lane::Interactive] {
         let ids: Vec<PassId> = passes.iter().filter(|(_, known)| *known == lane).map(|(pass, _)| *pass).collect();
-        let devices = deliveries::list_holding_devices(conn, brand, &ids, after, DEVICES_MAX).await?;
+        let devices = outbox::list_holding_devices(conn, brand, &ids, after, DEVICES_MAX).await?;
         if i64::try_from(devices.len()).is_ok_and(|count| count == DEVICES_MAX) {
             // Both lanes go on from where the shorter one ends.
             more = more.min(devices.last().copied()).or(devices.last().copied());
@@ -322,6 +326,6 @@ async fn queue_holders(
         holders.extend(devices.into_iter().map(|device| (device, lane)));
     }
     let within = holders.into_iter().filter(|(device, _)| more.is_none_or(|last| *device <= last));
-    let rows: Vec<_> = within.map(|(device, lane)| (DeliveryId::new(app.clock.new_id()), device, lane)).collect();
-    Ok(Queued { rows: deliveries::enqueue(conn, brand, &rows, now, now).await?, more })
+    let rows: Vec<_> = within.map(|(device, lane)| (device.uuid(), lane)).collect();
+    Ok(Queued { rows: outbox::enqueue(conn, brand, Channel::Apns, &rows, now, now).await?, more })
 }

@@ -1,13 +1,16 @@
 //! Looking at passes, and at the phones that hold them.
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::domain::delivery::Channel;
 use crate::domain::ids::{BrandId, DeviceId, PassId};
 use crate::service::brands::{CODE_LEN, find_by_code};
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::devices::{self, Holder};
 use crate::store::logs::Message;
+use crate::store::outbox::{self, Delivery};
 use crate::store::passes::{self, Filter, Pass};
 use crate::store::{events, logs, publication};
 
@@ -91,14 +94,27 @@ pub async fn list_changed(
     Ok((ids, next))
 }
 
-/// The phones that hold a pass, and what they last complained of.
-pub async fn list_devices(app: &App, brand: BrandId, pass: PassId) -> Result<(Vec<Holder>, Vec<Message>), Problem> {
+/// The phones that hold a pass, what there is to tell them, and what they last complained of.
+pub struct Held {
+    pub pass: Pass,
+    pub published_at: Option<DateTime<Utc>>,
+    pub holders: Vec<(Holder, Option<Delivery>)>,
+    pub messages: Vec<Message>,
+}
+
+pub async fn list_devices(app: &App, brand: BrandId, pass: PassId) -> Result<Held, Problem> {
     let mut reader = app.db.read().await?;
-    passes::find(&mut reader.conn(), brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })?;
+    let found = passes::find(&mut reader.conn(), brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })?;
+    let published_at = publication::find_published_at(&mut reader.conn(), brand, pass).await?;
     let holders = devices::list_holders(&mut reader.conn(), brand, pass, SHOWN_MAX).await?;
     let devices: Vec<DeviceId> = holders.iter().map(|holder| holder.device_id).collect();
     let messages = logs::list_about(&mut reader.conn(), brand, pass, &devices, SHOWN_MAX).await?;
-    Ok((holders, messages))
+    let mut with_rows = Vec::with_capacity(holders.len());
+    for holder in holders {
+        let row = outbox::find(&mut reader.conn(), brand, Channel::Apns, holder.device_id.uuid()).await?;
+        with_rows.push((holder, row));
+    }
+    Ok(Held { pass: found, published_at, holders: with_rows, messages })
 }
 
 /// The pass behind an add link. The link begins with the brand's code, so the brand is known before anything is

@@ -3,10 +3,11 @@
 
 use chrono::TimeDelta;
 
-use crate::domain::ids::{BrandId, DeliveryId, DeviceId};
+use crate::domain::delivery::Channel;
+use crate::domain::ids::{BrandId, DeviceId};
 use crate::domain::pass::Lane;
 use crate::service::{App, Problem};
-use crate::store::{brands, deliveries, idempotency, logs, publication};
+use crate::store::{brands, idempotency, logs, outbox, publication};
 
 /// Rows of one transaction at most.
 const BATCH: i64 = 500;
@@ -46,10 +47,14 @@ pub async fn sweep(app: &App, brand: BrandId) -> Result<Swept, Problem> {
 
 async fn queue_forgotten(app: &App, brand: BrandId) -> Result<u64, Problem> {
     let (mut queued, mut after) = (0, None);
+    let now = app.clock.now();
+    // What was given up after the last wait rests as long again.
+    let last_wait = app.config.delivery.apns.retry_schedule_secs.last().copied().unwrap_or_default();
+    let parked_before = now - TimeDelta::seconds(i64::try_from(last_wait).unwrap_or(3_600));
     loop {
         let devices = {
             let mut reader = app.db.read().await?;
-            deliveries::list_forgotten(&mut reader.conn(), brand, after, BATCH).await?
+            outbox::list_forgotten(&mut reader.conn(), brand, after, parked_before, now, BATCH).await?
         };
         let Some(last) = devices.last().copied() else { return Ok(queued) };
         queued += enqueue(app, brand, &devices).await?;
@@ -58,11 +63,10 @@ async fn queue_forgotten(app: &App, brand: BrandId) -> Result<u64, Problem> {
 }
 
 async fn enqueue(app: &App, brand: BrandId, devices: &[DeviceId]) -> Result<u64, Problem> {
-    let row = |device: &DeviceId| (DeliveryId::new(app.clock.new_id()), *device, Lane::Bulk);
-    let rows: Vec<_> = devices.iter().map(row).collect();
+    let rows: Vec<_> = devices.iter().map(|device| (device.uuid(), Lane::Bulk)).collect();
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    let queued = deliveries::enqueue(&mut tx.conn(), brand, &rows, now, now).await?;
+    let queued = outbox::enqueue(&mut tx.conn(), brand, Channel::Apns, &rows, now, now).await?;
     tx.commit().await?;
     Ok(queued)
 }

@@ -190,6 +190,7 @@ const MIGRATIONS: &[MigrationFile] = &[
     migration!(2, "0002_seek"),
     migration!(3, "0003_passes_complete"),
     migration!(4, "0004_jobs"),
+    migration!(5, "0005_outbox"),
 ];
 
 /// The newest schema this program knows.

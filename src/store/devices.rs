@@ -45,6 +45,28 @@ pub async fn upsert(
         .await)
 }
 
+/// The device if it comes with another push token than it had, which it has from now on; what was known of the old one is
+/// forgotten.
+pub async fn renew_token(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    device: &NewDevice,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<DeviceId>> {
+    const SQL: &str = "
+        UPDATE devices SET push_token = $4, refused_since = NULL, updated_at = $5
+        WHERE brand_id = $1 AND pass_type = $2 AND library_id = $3 AND push_token <> $4
+        RETURNING device_id";
+    on!(conn, |c| sqlx::query_scalar(SQL)
+        .bind(brand)
+        .bind(&device.pass_type)
+        .bind(device.library_id.reveal())
+        .bind(device.push_token.reveal())
+        .bind(now)
+        .fetch_optional(c)
+        .await)
+}
+
 /// Registers a device for a pass. `Some((tag, first_tag))`: it is new, and these are the pass's newest tag and the one
 /// it was created with. `None`: the device had registered before.
 ///
@@ -57,8 +79,8 @@ pub async fn register(
     now: DateTime<Utc>,
 ) -> sqlx::Result<Option<(i64, i64)>> {
     const INSERT: &str = "
-        INSERT INTO registrations (brand_id, pass_id, device_id, listed_tag_n, told_tag_n, created_at)
-        SELECT brand_id, pass_id, $3, 0, first_tag_n, $4 FROM passes WHERE brand_id = $1 AND pass_id = $2
+        INSERT INTO registrations (brand_id, pass_id, device_id, listed_tag_n, told_tag_n, fetched_tag_n, created_at)
+        SELECT brand_id, pass_id, $3, 0, first_tag_n, first_tag_n, $4 FROM passes WHERE brand_id = $1 AND pass_id = $2
         ON CONFLICT (brand_id, pass_id, device_id) DO NOTHING";
     const TAGS: &str = "SELECT tag_n, first_tag_n FROM passes WHERE brand_id = $1 AND pass_id = $2";
     on!(conn, |c| {
@@ -148,7 +170,7 @@ pub async fn unregister(
         DELETE FROM devices WHERE brand_id = $1 AND device_id = $2
         AND NOT EXISTS (SELECT 1 FROM registrations WHERE brand_id = $1 AND device_id = $2)";
     const PENDING: &str = "
-        DELETE FROM deliveries WHERE brand_id = $1 AND channel = 'apns' AND device_id = $2 AND state = 'pending'
+        DELETE FROM outbox WHERE brand_id = $1 AND channel = 'apns' AND destination_id = $2
         AND NOT EXISTS (SELECT 1 FROM devices WHERE brand_id = $1 AND device_id = $2)";
     let device_sql = conn.text(&DEVICE);
     on!(conn, |c| {
@@ -236,21 +258,32 @@ pub async fn list_updated(
     Ok(listed)
 }
 
-/// A device that holds a pass, as the API shows it.
+/// A device that holds a pass, and what is known of it.
 #[derive(Debug, Clone, FromRow)]
 pub struct Holder {
     pub device_id: DeviceId,
     pub scheme: String,
     pub registered_at: DateTime<Utc>,
     pub token_updated_at: DateTime<Utc>,
-    /// Whether the device has been told of the newest content.
+    /// Since when its push token is refused.
+    pub refused_since: Option<DateTime<Utc>>,
+    /// Whether the device has been told of the newest content, and when it was last told of anything.
     pub is_told: bool,
+    pub told_at: Option<DateTime<Utc>>,
+    /// When it last asked what changed.
+    pub asked_at: Option<DateTime<Utc>>,
+    /// Whether it has the newest content, and when it came for what it has.
+    pub is_current: bool,
+    pub fetched_at: Option<DateTime<Utc>>,
+    /// Whether anything was published since the pass was made.
+    pub has_changed: bool,
 }
 
 pub async fn list_holders(conn: &mut Conn<'_>, brand: BrandId, pass: PassId, limit: i64) -> sqlx::Result<Vec<Holder>> {
     const SQL: &str = "
-        SELECT d.device_id, d.scheme, r.created_at AS registered_at, d.updated_at AS token_updated_at,
-               r.told_tag_n >= p.tag_n AS is_told
+        SELECT d.device_id, d.scheme, r.created_at AS registered_at, d.updated_at AS token_updated_at, d.refused_since,
+               r.told_tag_n >= p.tag_n AS is_told, r.told_at, d.asked_at,
+               r.fetched_tag_n >= p.tag_n AS is_current, r.fetched_at, p.tag_n > p.first_tag_n AS has_changed
         FROM registrations r
         JOIN devices d ON d.brand_id = r.brand_id AND d.device_id = r.device_id
         JOIN passes p ON p.brand_id = r.brand_id AND p.pass_id = r.pass_id

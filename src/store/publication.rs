@@ -216,8 +216,11 @@ pub async fn publish(
             .push(
                 ") UPDATE passes SET published_no = v.published_no, tag_n = v.tag_n, last_modified = v.last_modified,
                    render_at = v.render_at, template_version = v.template_version, apple_hash = v.apple_hash,
-                   google_hash = v.google_hash, refused = NULL, lease_until = ",
+                   google_hash = v.google_hash, refused = NULL,
+                   published_at = CASE WHEN passes.tag_n < v.tag_n THEN ",
             )
+            .push_bind(now)
+            .push(" ELSE passes.published_at END, lease_until = ")
             .push_bind(now)
             .push(", publish_after = ")
             .push_bind(publish_after)
@@ -376,6 +379,7 @@ pub struct ServedState {
     pub template_version: i64,
     /// Unix seconds.
     pub last_modified: i64,
+    pub tag_n: i64,
     pub apple_hash: Vec<u8>,
 }
 
@@ -392,7 +396,7 @@ pub async fn find_served(
         });
         query.push(
             ") SELECT v.number, p.pass_id, p.customer_id, p.token_key_version, p.token_hash, p.template_id, p.template_version,
-                      p.last_modified, p.apple_hash
+                      p.last_modified, p.tag_n, p.apple_hash
                FROM v CROSS JOIN passes p WHERE p.pass_type = v.pass_type AND p.serial = v.serial AND p.brand_id = ",
         );
         query.push_bind(brand).build_query_as().fetch_all(c).await
@@ -454,4 +458,16 @@ fn in_order<T>(count: usize, rows: Vec<Numbered<T>>) -> Vec<Option<T>> {
         }
     }
     found
+}
+
+/// When the pass's newest content was published; `None`: it is what the pass was made with.
+pub async fn find_published_at(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass: PassId,
+) -> sqlx::Result<Option<DateTime<Utc>>> {
+    const SQL: &str = "SELECT published_at FROM passes WHERE brand_id = $1 AND pass_id = $2";
+    let found: Option<Option<DateTime<Utc>>> =
+        on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(pass).fetch_optional(c).await)?;
+    Ok(found.flatten())
 }

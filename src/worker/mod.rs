@@ -1,8 +1,10 @@
-//! Loops that call use cases: the publisher, the sequencer, the sweep. Each stops between two batches.
+//! Loops that call use cases: the publisher, the dispatchers, the sequencer, the sweep. Each stops between two batches.
 
+pub mod dispatcher;
 pub mod importer;
 pub mod keyring;
 pub mod publisher;
 pub mod roller;
 pub mod sequencer;
 pub mod sweeper;
+pub mod witness;

@@ -3,6 +3,8 @@
 
 #[path = "../helpers/app.rs"]
 mod app;
+#[path = "../helpers/apple.rs"]
+mod apple;
 #[path = "../helpers/bundle.rs"]
 mod bundle;
 #[path = "../helpers/engine.rs"]
@@ -22,9 +24,11 @@ mod lifecycle;
 mod openapi;
 mod passes;
 mod publishing;
+mod pushes;
 mod race;
 mod roles;
 mod rollouts;
 #[path = "../store/mod.rs"]
 mod store;
 mod templates;
+mod told;

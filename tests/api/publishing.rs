@@ -1,7 +1,9 @@
 //! From a change to those who are told: the publisher, the sweep, the calendar.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use passarela::domain::delivery::Channel;
 use passarela::service::publish;
+use passarela::store::outbox;
 use serde_json::{Value, json};
 
 use crate::app::{TestApp, TestPass};
@@ -11,16 +13,16 @@ use crate::on_both_engines;
 /// Pending deliveries of the first brand.
 async fn pending(app: &TestApp) -> i64 {
     let mut reader = app.app().db.read().await.unwrap();
-    passarela::store::deliveries::count_pending(&mut reader.conn(), app.one.brand.id, 1_000).await.unwrap().0
+    outbox::count_waiting(&mut reader.conn(), app.one.brand.id, Channel::Apns, 1_000).await.unwrap().open
 }
 
 async fn forget_deliveries(app: &TestApp) {
     match &app.app().db {
         passarela::store::Db::Sqlite { writer, .. } => {
-            sqlx::query("DELETE FROM deliveries").execute(writer).await.unwrap();
+            sqlx::query("DELETE FROM outbox").execute(writer).await.unwrap();
         }
         passarela::store::Db::Postgres { writers: pool, .. } => {
-            sqlx::query("DELETE FROM deliveries").execute(pool).await.unwrap();
+            sqlx::query("DELETE FROM outbox").execute(pool).await.unwrap();
         }
     }
 }

@@ -41,10 +41,16 @@ on_both_engines! {
         let pass = app.issue("ana").await;
         let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
         let (_, keys) = app.get("/api/v1/keys", &app.one.key).await;
+        crate::apple_web_service::Phone::new(&app, "phone").register(&pass, "aa01").await;
+        app.clock.advance(chrono::TimeDelta::seconds(2));
+        app.set_points(&pass, 2).await;
+        app.work().await;
+        let (_, deliveries) = app.get("/api/v1/deliveries", &app.one.key).await;
         let start = json!({ "template_id": view["template_id"] });
         let (_, rollout) = app.post("/api/v1/rollouts", &app.one.key, &start).await;
         let job = crate::imports::import(&app, "passes", "text/csv", "external_id\nx").await;
         let ours = [
+            ("deliveries", deliveries["data"][0]["id"].as_str().unwrap().to_owned()),
             ("jobs", job["id"].as_str().unwrap().to_owned()),
             ("programs", app.one.program_id.clone()),
             ("templates", view["template_id"].as_str().unwrap().to_owned()),
@@ -70,7 +76,7 @@ on_both_engines! {
             walked.insert(kind.to_owned());
         }
         assert_eq!(walked.len(), ours.len());
-        for list in ["programs", "templates", "customers", "passes", "keys", "jobs"] {
+        for list in ["programs", "templates", "customers", "passes", "keys", "jobs", "deliveries"] {
             let (_, page) = app.get(&format!("/api/v1/{list}"), &app.two.key).await;
             let text = page.to_string();
             assert!(ours.iter().all(|(_, id)| !text.contains(id.as_str())), "{list}: {text}");

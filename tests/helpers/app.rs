@@ -1,17 +1,18 @@
 //! The whole service for a test: a random port, a database of its own, a clock that the test sets.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use passarela::app::{self, Role, Running};
 use passarela::clock::{Clock, SystemClock};
 use passarela::config::Config;
+use passarela::domain::delivery::Channel;
 use passarela::domain::locale::Locale;
 use passarela::domain::role::Role as KeyRole;
 use passarela::http::imports::FORMS;
-use passarela::service::{App, brands, keys, templates};
+use passarela::service::{App, brands, keys, sightings, templates};
 use passarela::store::brands::Brand;
 use passarela::wallet::apple::dev_ca;
 use passarela::wallet::design::Design;
@@ -99,6 +100,8 @@ pub fn config(place: &Place) -> Config {
     config.server.http_workers = 2;
     config.apple.certs_dir = certs_dir();
     config.imports.spool_dir = place.folder.path().join("imports");
+    // Nobody: tests that push bring their own.
+    config.apple.apns_url = "http://127.0.0.1:9".to_owned();
     config.google.issuer_id = Some("3388000000000000000".to_owned());
     config.secrets.master_key_file = place.folder.path().join("master.key");
     if !config.secrets.master_key_file.exists() {
@@ -108,10 +111,16 @@ pub fn config(place: &Place) -> Config {
     config
 }
 
-/// An address that nobody else in this run is given.
+/// An address that nobody else in this run is given: below the ports that the system hands out to whoever connects.
 pub fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 100).unwrap() * 100;
+    loop {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        if let Ok(listener) = std::net::TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().unwrap().to_string();
+        }
+    }
 }
 
 impl TestApp {
@@ -142,6 +151,12 @@ impl TestApp {
         &self.running.as_ref().unwrap().app
     }
 
+    /// The same service once more, on the same database, with the same clock and nothing in memory.
+    pub async fn another_process(&self) -> App {
+        let config = self.app().config.clone();
+        app::open(config, Arc::clone(&self.clock) as Arc<dyn Clock>).await.unwrap()
+    }
+
     /// Stops as a signal does; the database stays for whoever starts next.
     pub async fn stop(&mut self) {
         self.running.take().unwrap().stop().await;
@@ -151,10 +166,18 @@ impl TestApp {
     pub async fn work(&self) {
         let never = CancellationToken::new();
         worker::sweeper::calendar(self.app()).await.unwrap();
+        sightings::write_down(self.app()).await.unwrap();
         worker::importer::round(self.app(), FORMS, &never).await.unwrap();
         worker::roller::round(self.app(), &never).await.unwrap();
         worker::publisher::round(self.app(), &never).await.unwrap();
         worker::sequencer::round(self.app(), &never).await.unwrap();
+    }
+
+    /// Tells everybody what there is to tell, until nothing is due at this moment.
+    pub async fn deliver(&self) {
+        for channel in Channel::ALL {
+            worker::dispatcher::round(self.app(), *channel, &CancellationToken::new()).await.unwrap();
+        }
     }
 
     pub async fn sweep(&self) {

@@ -21,6 +21,8 @@ impl Server {
             ("SECRETS__MASTER_KEY_FILE", file(&config.secrets.master_key_file)),
             ("APPLE__CERTS_DIR", file(&config.apple.certs_dir)),
             ("IMPORTS__SPOOL_DIR", file(&config.imports.spool_dir)),
+            ("APPLE__APNS_URL", config.apple.apns_url.clone()),
+            ("DELIVERY__APNS__RETRY_SCHEDULE_SECS", format!("{:?}", config.delivery.apns.retry_schedule_secs)),
             ("SERVER__LISTEN", address.to_owned()),
             ("SERVER__PUBLIC_URL", public_url.to_owned()),
             ("SERVER__HTTP_WORKERS", "1".to_owned()),
@@ -29,7 +31,10 @@ impl Server {
             ("DELIVERY__SWEEP_SECS", "1".to_owned()),
             ("LOG__FILTER", "error".to_owned()),
         ];
-        let environment = environment.map(|(key, value)| (format!("PASSARELA_{key}"), value)).to_vec();
+        let mut environment = environment.map(|(key, value)| (format!("PASSARELA_{key}"), value)).to_vec();
+        if let Some(root) = &config.apple.apns_ca_file {
+            environment.push(("PASSARELA_APPLE__APNS_CA_FILE".to_owned(), file(root)));
+        }
         let server = Self { url: format!("http://{address}"), environment, child: Mutex::new(None) };
         server.start();
         server

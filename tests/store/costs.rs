@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use passarela::domain::delivery::{Channel, DeliveryState};
 use passarela::domain::identifier::IdentifierKind;
 use passarela::domain::ids::{BrandId, CustomerId, DeviceId, PassId};
-use passarela::domain::pass::PassStatus;
+use passarela::domain::pass::{Lane, PassStatus};
 use passarela::domain::secret::{Personal, Secret};
 use passarela::store::customers::Identifier;
 use passarela::store::devices::AskedSince;
 use passarela::store::imports::{self, ChangedPass};
+use passarela::store::outbox::Settled;
 use passarela::store::passes::{self, Filter};
 use passarela::store::publication::Published;
-use passarela::store::{Conn, Db, Tx, customers, deliveries, devices, events, jobs, programs, publication, rollouts};
+use passarela::store::{
+    Conn, Db, Tx, customers, devices, events, jobs, outbox, programs, publication, pushes, rollouts,
+};
 
 use crate::app::{PASS_TYPE, TestApp};
 use crate::apple_web_service::Phone;
@@ -80,7 +84,7 @@ async fn costs(app: &TestApp, ids: &[PassId]) -> BTreeMap<&'static str, usize> {
     costs.insert("find_served", cost);
     let held = ids.get(..10).unwrap();
     let (holders, cost) =
-        instructions(db, async |c| deliveries::list_holding_devices(c, brand, held, None, 500).await).await;
+        instructions(db, async |c| outbox::list_holding_devices(c, brand, held, None, 500).await).await;
     assert!(holders.len() <= 10 && !holders.is_empty());
     costs.insert("list_holders", cost);
     let page = instructions(db, async |c| devices::list_holders(c, brand, held[0], 200).await).await;
@@ -145,8 +149,9 @@ async fn costs(app: &TestApp, ids: &[PassId]) -> BTreeMap<&'static str, usize> {
     let late = DeviceId::new(uuid::Uuid::max());
     costs.insert(
         "list_forgotten, late",
-        instructions(db, async |c| deliveries::list_forgotten(c, brand, Some(late), 500).await).await.1,
+        instructions(db, async |c| outbox::list_forgotten(c, brand, Some(late), now, now, 500).await).await.1,
     );
+    costs.extend(telling(db, brand, now).await);
     let stranger = instructions(db, async |c| devices::unregister(c, brand, held[0], PASS_TYPE, "gone").await).await;
     costs.insert("unregister", stranger.1);
     let asked = AskedSince {
@@ -233,6 +238,46 @@ async fn sqlx_on(db: &Db, sql: &'static str) {
 }
 
 /// Copies every pass of the first brand with its content `times` times, published, and makes an event for each copy.
+/// What it costs to tell ten of the devices that wait.
+async fn telling(db: &Db, brand: BrandId, now: DateTime<Utc>) -> BTreeMap<&'static str, usize> {
+    let apns = Channel::Apns;
+    let mut costs = BTreeMap::new();
+    let due = instructions(db, async |c| outbox::next_due_brand(c, apns, None, now).await).await;
+    assert_eq!(due.0, Some(brand));
+    costs.insert("next_due_brand of the outbox", due.1);
+    let (claims, cost) =
+        instructions(db, async |c| outbox::claim(c, brand, apns, Lane::Bulk, now, now, 10).await).await;
+    assert_eq!(claims.len(), 10);
+    costs.insert("claim of the outbox", cost);
+    let devices: Vec<DeviceId> = claims.iter().map(|claim| DeviceId::new(claim.destination)).collect();
+    let targets = instructions(db, async |c| pushes::load_targets(c, brand, &devices).await).await;
+    assert_eq!(targets.0.len(), 10);
+    costs.insert("load_targets", targets.1);
+    let told = instructions(db, async |c| pushes::tell(c, brand, &devices, 1_000_000, now).await).await;
+    costs.insert("tell", told.1);
+    let settled: Vec<Settled> = claims
+        .iter()
+        .map(|claim| Settled {
+            destination: claim.destination,
+            claim_no: claim.claim_no,
+            wanted: claim.wanted,
+            state: DeliveryState::Done,
+            due_at: now,
+            failures: 0,
+            told_at: Some(now),
+            answer: "200".to_owned(),
+        })
+        .collect();
+    let (rows, cost) = instructions(db, async |c| outbox::settle(c, brand, apns, &settled, now).await).await;
+    assert_eq!(rows, 10);
+    costs.insert("settle", cost);
+    let rows: Vec<_> = devices.iter().map(|device| (device.uuid(), Lane::Bulk)).collect();
+    let (queued, cost) = instructions(db, async |c| outbox::enqueue(c, brand, apns, &rows, now, now).await).await;
+    assert_eq!(queued, 10);
+    costs.insert("enqueue", cost);
+    costs
+}
+
 async fn multiply(db: &Db, times: i64) {
     let Db::Sqlite { writer, .. } = db else { panic!("SQLite") };
     let statements = [
@@ -248,9 +293,12 @@ async fn multiply(db: &Db, times: i64) {
         "INSERT INTO customer_identifiers
          SELECT m.brand_id, k.kind, m.pass_id, m.pass_id, m.pass_id, 'x', m.created_at
          FROM more m, (SELECT 'card_number' AS kind UNION SELECT 'external_id') k",
-        "INSERT INTO devices SELECT m.brand_id, m.pass_id, m.pass_type, hex(m.pass_id), 'aa', 'ApplePass', m.created_at, m.created_at FROM more m",
-        "INSERT INTO registrations SELECT m.brand_id, m.pass_id, m.pass_id, 0, 999999, m.created_at FROM more m",
-        "INSERT INTO deliveries SELECT m.brand_id, m.pass_id, 'apns', 'bulk', m.pass_id, 'pending', m.created_at, m.created_at FROM more m",
+        "INSERT INTO devices (brand_id, device_id, pass_type, library_id, push_token, scheme, created_at, updated_at)
+         SELECT m.brand_id, m.pass_id, m.pass_type, hex(m.pass_id), 'aa', 'ApplePass', m.created_at, m.created_at FROM more m",
+        "INSERT INTO registrations (brand_id, pass_id, device_id, listed_tag_n, told_tag_n, created_at)
+         SELECT m.brand_id, m.pass_id, m.pass_id, 0, 999999, m.created_at FROM more m",
+        "INSERT INTO outbox (brand_id, channel, destination_id, state, lane, wanted, due_at, claim_no, failures, changed_at)
+         SELECT m.brand_id, 'apns', m.pass_id, 'pending', 'bulk', 1, m.created_at, 0, 0, m.created_at FROM more m",
         "UPDATE brands SET next_seq = (SELECT MAX(seq) + 1 FROM events) WHERE brand_id = (SELECT brand_id FROM registrations LIMIT 1)",
         "DROP TABLE more",
     ];

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use passarela::clock::Clock as _;
+use passarela::domain::delivery::Channel;
 use passarela::domain::ids::DeviceId;
-use passarela::store::{Db, Tx, brands, deliveries};
+use passarela::store::{Db, Tx, brands, outbox};
 use sqlx::Row as _;
 
 use crate::app::{PASS_TYPE, TestApp};
@@ -139,7 +140,7 @@ on_both_engines! {
             passarela::store::devices::register(&mut tx.conn(), brand, id, device, now).await.unwrap();
         }
         tx.commit().await.unwrap();
-        let pending = async || deliveries::count_pending(&mut app.app().db.read().await.unwrap().conn(), brand, 5_000).await.unwrap().0;
+        let pending = async || outbox::count_waiting(&mut app.app().db.read().await.unwrap().conn(), brand, Channel::Apns, 5_000).await.unwrap().open;
         let until = async |wanted: i64| {
             let begun = std::time::Instant::now();
             while pending().await != wanted {
@@ -151,8 +152,8 @@ on_both_engines! {
         app.set_points(&pass, 9).await;
         until(1_203).await; // by the publisher, in several transactions
         match &app.app().db {
-            Db::Sqlite { writer, .. } => drop(sqlx::query("DELETE FROM deliveries").execute(writer).await.unwrap()),
-            Db::Postgres { writers: pool, .. } => drop(sqlx::query("DELETE FROM deliveries").execute(pool).await.unwrap()),
+            Db::Sqlite { writer, .. } => drop(sqlx::query("DELETE FROM outbox").execute(writer).await.unwrap()),
+            Db::Postgres { writers: pool, .. } => drop(sqlx::query("DELETE FROM outbox").execute(pool).await.unwrap()),
         }
         until(1_203).await; // by the sweep, within its period
     }

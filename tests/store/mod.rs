@@ -7,6 +7,7 @@ mod customers;
 mod engines;
 mod imports;
 mod jobs;
+mod outbox;
 mod passes;
 mod phones;
 mod publication;

@@ -1,12 +1,13 @@
 //! Devices, their registrations, what they complain of, and what is still to be told to them.
 
-use passarela::domain::ids::{DeliveryId, DeviceId};
+use passarela::domain::delivery::Channel;
+use passarela::domain::ids::DeviceId;
 use passarela::domain::pass::Lane;
 use passarela::domain::secret::Secret;
 use passarela::domain::tag::Tag;
 use passarela::store::devices::{AskedSince, Registering};
 use passarela::store::publication::{self, Published};
-use passarela::store::{deliveries, devices, logs};
+use passarela::store::{devices, logs, outbox};
 
 use super::world::{Tenant, World, device, new_id};
 use crate::on_both_engines;
@@ -68,19 +69,19 @@ on_both_engines! {
         assert!(foreign.iter().all(Vec::is_empty));
     }
 
-    async fn the_last_registration_takes_the_device_and_its_deliveries_along(engine) {
+    async fn the_last_registration_takes_the_device_and_its_row_along(engine) {
         let w = World::new(engine).await;
         let one = w.one.brand;
         let (a, b) = (w.pass(&w.one, None).await.id, w.pass(&w.one, None).await.id);
         let phone = w.device(&w.one, a, "phone").await;
         w.device(&w.one, b, "phone").await;
-        let row = [(DeliveryId::new(new_id()), phone, Lane::Interactive)];
-        let enqueue = async || w.write(async |c| deliveries::enqueue(c, one, &row, w.now, w.now).await).await;
+        let row = [(phone.uuid(), Lane::Interactive)];
+        let enqueue = async || w.write(async |c| outbox::enqueue(c, one, Channel::Apns, &row, w.now, w.now).await).await;
         assert_eq!((enqueue().await, enqueue().await), (1, 0), "one pending row a device");
-        let pending = async || w.read(async |c| deliveries::count_pending(c, one, 9).await).await;
+        let pending = async || w.read(async |c| outbox::count_waiting(c, one, Channel::Apns, 9).await).await;
         let leave = async |pass| w.write(async |c| devices::unregister(c, one, pass, "pass.one", "phone").await).await;
-        assert_eq!((leave(a).await, leave(a).await, pending().await.0), (Some(phone), None, 1));
-        assert_eq!((leave(b).await, leave(b).await, pending().await), (Some(phone), None, (0, None)));
+        assert_eq!((leave(a).await, leave(a).await, pending().await.open), (Some(phone), None, 1));
+        assert_eq!((leave(b).await, leave(b).await, pending().await.open), (Some(phone), None, 0));
     }
 
     async fn who_was_not_told_of_the_newest_is_found(engine) {
@@ -91,7 +92,7 @@ on_both_engines! {
         for name in ["a", "b", "c"] {
             phones.push(w.device(&w.one, pass, name).await);
         }
-        let forgotten = async |after| w.read(async |c| deliveries::list_forgotten(c, one, after, 9).await).await;
+        let forgotten = async |after| w.read(async |c| outbox::list_forgotten(c, one, after, w.now, w.now, 9).await).await;
         assert!(forgotten(None).await.is_empty());
         let new = Published {
             pass, published_no: 1, tag_n: 40, last_modified: 1, render_at: None, template_version: 1,
@@ -100,12 +101,12 @@ on_both_engines! {
         w.write(async |c| publication::publish(c, one, &[new], w.now, w.now).await).await;
         assert_eq!(forgotten(None).await, phones);
         assert_eq!(forgotten(Some(phones[0])).await, phones[1..]);
-        let row = [(DeliveryId::new(new_id()), phones[1], Lane::Bulk)];
-        w.write(async |c| deliveries::enqueue(c, one, &row, w.now, w.now).await).await;
+        let row = [(phones[1].uuid(), Lane::Bulk)];
+        w.write(async |c| outbox::enqueue(c, one, Channel::Apns, &row, w.now, w.now).await).await;
         assert_eq!(forgotten(None).await, [phones[0], phones[2]], "what is queued is not forgotten");
-        let holders = w.read(async |c| deliveries::list_holding_devices(c, one, &[pass], Some(phones[0]), 1).await).await;
+        let holders = w.read(async |c| outbox::list_holding_devices(c, one, &[pass], Some(phones[0]), 1).await).await;
         assert_eq!(holders, [phones[1]]);
-        assert!(w.read(async |c| deliveries::list_holding_devices(c, w.two.brand, &[pass], None, 9).await).await.is_empty());
+        assert!(w.read(async |c| outbox::list_holding_devices(c, w.two.brand, &[pass], None, 9).await).await.is_empty());
     }
 
     async fn many_devices_are_stored_with_their_passes_at_once(engine) {

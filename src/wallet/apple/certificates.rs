@@ -13,6 +13,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 use sha2::{Digest as _, Sha256};
 
+use crate::wallet::apple::push_key::{BadPushKey, PushKey};
 use crate::wallet::apple::signer::{BadSigner, Signer};
 
 /// Why a folder under `certs/` cannot be used, with the path to look at.
@@ -27,6 +28,8 @@ pub enum BadCertificates {
     #[error("{}: holds neither pass.pem with key.pem nor pass.p12", path.display())]
     Nothing { path: PathBuf },
     #[error("{}: {source}", path.display())]
+    PushKey { path: PathBuf, source: BadPushKey },
+    #[error("{}: {source}", path.display())]
     Signer { path: PathBuf, source: BadSigner },
 }
 
@@ -37,6 +40,10 @@ pub struct Certificates {
     pub faults: Vec<(String, BadCertificates)>,
     /// Pass types whose first certificate was asked for.
     pub requested: Vec<String>,
+    /// Keys for Apple's push service, by the pass type that they are for; without one, its certificate serves.
+    pub push_keys: BTreeMap<String, PushKey>,
+    /// What is wrong with the other keys.
+    pub push_faults: Vec<(String, BadCertificates)>,
 }
 
 impl Certificates {
@@ -57,6 +64,11 @@ pub fn read(folder: &Path, now: DateTime<Utc>) -> Result<Certificates, BadCertif
         let Some(pass_type) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { continue };
         if !path.is_dir() || !pass_type.starts_with("pass.") {
             continue;
+        }
+        match read_push_key(&path) {
+            Ok(None) => {}
+            Ok(Some(key)) => drop(certificates.push_keys.insert(pass_type.clone(), key)),
+            Err(fault) => certificates.push_faults.push((pass_type.clone(), fault)),
         }
         // A request that waits for Apple's answer, and nothing else yet.
         let has_certificate = path.join("pass.pem").exists() || path.join("pass.p12").exists();
@@ -129,6 +141,18 @@ fn read_signer(
     };
     Signer::new(pass_type, leaf, key, intermediates, now)
         .map_err(|source| BadCertificates::Signer { path: folder.to_owned(), source })
+}
+
+/// `apns.p8` with `apns.toml`; `None`: there is none.
+fn read_push_key(folder: &Path) -> Result<Option<PushKey>, BadCertificates> {
+    let path = folder.join("apns.p8");
+    if !path.exists() {
+        return Ok(None);
+    }
+    check_private(&path)?;
+    let names = String::from_utf8_lossy(&read_file(&folder.join("apns.toml"))?).into_owned();
+    let key = PushKey::read(&path, &read_file(&path)?, &names);
+    key.map(Some).map_err(|source| BadCertificates::PushKey { path: folder.to_owned(), source })
 }
 
 fn read_leaf(path: &Path) -> Result<X509, BadCertificates> {

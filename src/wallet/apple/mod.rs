@@ -11,6 +11,7 @@ pub mod field_text;
 pub mod inspect;
 pub mod nfc;
 pub mod pass_json;
+pub mod push_key;
 pub mod renewal;
 pub mod rules;
 mod semantics;

@@ -14,6 +14,7 @@ use openssl::rsa::Padding;
 use openssl::x509::{X509, X509NameRef};
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::secret::Secret;
 use crate::wallet::apple::cms::{KeyKind, SignerParts, signed_attributes};
 
 pub struct Signer {
@@ -144,6 +145,12 @@ impl Signer {
         let mut signature = Vec::with_capacity(self.key.size());
         context.sign_to_vec(digest, &mut signature)?;
         Ok(signature)
+    }
+
+    /// Key and certificates in PEM: what a TLS client proves itself by.
+    pub fn identity(&self) -> Result<Secret<Vec<u8>>, ErrorStack> {
+        let parts = [self.key.private_key_to_pem_pkcs8()?, self.leaf.to_pem()?, self.intermediate.to_pem()?];
+        Ok(Secret::new(parts.concat()))
     }
 
     pub fn pass_type(&self) -> &str {

@@ -1,0 +1,62 @@
+//! The one factory of HTTP clients: TLS, roots, limits of time and size.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, ClientBuilder, Response};
+
+/// Of connecting (TCP and TLS), of a whole call, and of an idle connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of an answer that are read; the rest is somebody's mistake.
+pub const ANSWER_MAX: usize = 64 * 1024;
+
+/// Why a client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BadClient {
+    #[error("{}: {source}", path.display())]
+    Root { path: std::path::PathBuf, source: std::io::Error },
+    #[error("{}: holds no certificate in PEM", path.display())]
+    NoRoot { path: std::path::PathBuf },
+    #[error("{0}")]
+    Tls(#[from] reqwest::Error),
+}
+
+/// A client for a service that the operator's settings name: no redirects, no proxies from the environment, no referers.
+/// `root` is trusted beside the system's own roots.
+pub fn builder(root: Option<&Path>) -> Result<ClientBuilder, BadClient> {
+    let mut builder = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(CALL_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(PING_EVERY)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .user_agent(concat!("passarela/", env!("CARGO_PKG_VERSION")));
+    if let Some(path) = root {
+        let pem = std::fs::read(path).map_err(|source| BadClient::Root { path: path.to_owned(), source })?;
+        let certificates = Certificate::from_pem_bundle(&pem)?;
+        if certificates.is_empty() {
+            return Err(BadClient::NoRoot { path: path.to_owned() });
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    Ok(builder)
+}
+
+/// The body of an answer, up to [`ANSWER_MAX`] bytes.
+pub async fn read_answer(mut response: Response) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await? {
+        let room = ANSWER_MAX - body.len();
+        body.extend(part.iter().take(room));
+        if part.len() >= room {
+            break;
+        }
+    }
+    Ok(body)
+}

@@ -1,0 +1,185 @@
+//! Telling what was committed: claims rows of the outbox, tells their destinations outside any transaction, and settles
+//! what came of it in batches.
+
+pub mod apns;
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::domain::delivery::{Answer, Channel, Outcome, next};
+use crate::domain::ids::BrandId;
+use crate::domain::pass::Lane;
+use crate::service::{App, Problem};
+use crate::store::outbox::{self, Claim, Settled};
+use crate::wallet::apple::certificates::Certificates;
+
+/// Rows of one claim, and of one settlement, at most.
+const CLAIM_MAX: i64 = 200;
+const SETTLE_MAX: usize = 250;
+
+/// Calls of one brand on one channel that are under way at most.
+const IN_FLIGHT_MAX: usize = 500;
+
+/// How long a brand has the word while others wait for theirs.
+const TURN: Duration = Duration::from_secs(3);
+
+/// How often a brand whose calls are slow looks for what came meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long calls that are under way may take when the process is to stop. They go out again when their lease is over.
+const FINISH: Duration = Duration::from_secs(4);
+
+/// What stands between the service and the world beside HTTP: each channel, and whether it is on or why it is off.
+pub fn channels(config: &Config, certificates: &Certificates, now: DateTime<Utc>) -> [(&'static str, String); 4] {
+    let apns = ("apns", apns::state(&config.apple.apns_url, certificates, now));
+    let [google, fcm, mqtt] = config.channels().map(|(name, state)| (name, state.to_owned()));
+    [apns, google, fcm, mqtt]
+}
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turn {
+    pub claimed: u64,
+    pub told: u64,
+    /// Tried, and to be tried again or given up.
+    pub failed: u64,
+}
+
+/// A claim, what is known of its destination, and what came of it.
+pub struct Told {
+    claim: Claim,
+    answer: Answer,
+    /// Not to be tried again before.
+    not_before: Option<DateTime<Utc>>,
+    target: Option<apns::Target>,
+}
+
+/// The brand after `after` with something to tell on the channel.
+pub async fn next_brand(app: &App, channel: Channel, after: Option<BrandId>) -> Result<Option<BrandId>, Problem> {
+    let now = app.clock.now();
+    Ok(outbox::next_due_brand(&mut app.db.read().await?.conn(), channel, after, now).await?)
+}
+
+/// Tells everything that a brand has due on a channel, for as long as its turn is.
+pub async fn take_turn(app: &App, channel: Channel, brand: BrandId, stop: &CancellationToken) -> Result<Turn, Problem> {
+    let mut turn = Turn::default();
+    if !apns::is_open(app, brand).await? {
+        return Ok(turn);
+    }
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut calls = JoinSet::new();
+    let (mut in_flight, mut is_more) = (0_usize, true);
+    let (began, mut stopped) = (Instant::now(), None);
+    loop {
+        let may_claim = !stop.is_cancelled() && began.elapsed() < TURN;
+        let room = IN_FLIGHT_MAX.saturating_sub(in_flight);
+        if is_more && may_claim && i64::try_from(room).is_ok_and(|room| room >= CLAIM_MAX) {
+            let claims = claim(app, channel, brand).await?;
+            turn.claimed += claims.len() as u64;
+            is_more = i64::try_from(claims.len()).is_ok_and(|count| count == CLAIM_MAX);
+            in_flight += claims.len();
+            apns::tell_all(app, brand, claims, &mut calls, &tell).await?;
+        }
+        if in_flight == 0 {
+            return Ok(turn);
+        }
+        if stop.is_cancelled() && stopped.get_or_insert_with(Instant::now).elapsed() > FINISH {
+            return Ok(turn);
+        }
+        let mut batch = Vec::new();
+        tokio::select! {
+            _ = told.recv_many(&mut batch, SETTLE_MAX) => {}
+            () = tokio::time::sleep(LOOK) => is_more = true,
+        }
+        while calls.try_join_next().is_some() {}
+        in_flight = in_flight.saturating_sub(batch.len());
+        settle(app, channel, brand, batch, &mut turn).await?;
+    }
+}
+
+/// Those who wait for somebody first; roll-outs with what room is left.
+async fn claim(app: &App, channel: Channel, brand: BrandId) -> Result<Vec<Claim>, Problem> {
+    let now = app.clock.now();
+    let until = now + TimeDelta::seconds(i64::try_from(app.config.delivery.lease_secs).unwrap_or(30));
+    let mut tx = app.db.begin().await?;
+    let mut claims = outbox::claim(&mut tx.conn(), brand, channel, Lane::Interactive, now, until, CLAIM_MAX).await?;
+    let room = CLAIM_MAX - i64::try_from(claims.len()).unwrap_or(CLAIM_MAX);
+    if room > 0 {
+        claims.extend(outbox::claim(&mut tx.conn(), brand, channel, Lane::Bulk, now, until, room).await?);
+    }
+    tx.commit().await?;
+    Ok(claims)
+}
+
+/// Writes down what came of a batch.
+async fn settle(app: &App, channel: Channel, brand: BrandId, batch: Vec<Told>, turn: &mut Turn) -> Result<(), Problem> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let now = app.clock.now();
+    let schedule = &app.config.delivery.apns.retry_schedule_secs;
+    let mut settled: Vec<Settled> = Vec::with_capacity(batch.len());
+    for one in &batch {
+        count(channel, one, now);
+        let next = next(&one.answer.outcome, one.claim.failures, schedule, chance(app), now);
+        let is_told = one.answer.outcome == Outcome::Delivered;
+        turn.told += u64::from(is_told);
+        turn.failed += u64::from(!is_told && one.answer.outcome != Outcome::Obsolete);
+        settled.push(Settled {
+            destination: one.claim.destination,
+            claim_no: one.claim.claim_no,
+            wanted: one.claim.wanted,
+            state: next.state,
+            due_at: one.not_before.map_or(next.due_at, |until| until.max(next.due_at)),
+            failures: next.failures,
+            told_at: is_told.then_some(now),
+            answer: one.answer.text.clone(),
+        });
+    }
+    settled.sort_by_key(|one| one.destination);
+    // What was committed while we told goes out again, but not within the same moment.
+    let rest = TimeDelta::milliseconds(i64::try_from(app.config.delivery.coalesce_millis).unwrap_or(1_000));
+    apns::remove_gone(app, brand, &batch).await?;
+    let mut tx = app.db.begin().await?;
+    apns::note(&mut tx.conn(), brand, &batch, now).await?;
+    outbox::settle(&mut tx.conn(), brand, channel, &settled, now + rest).await?;
+    apns::note_accepted(&mut tx.conn(), brand, &batch, now).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// 0 to 1.
+fn chance(app: &App) -> f64 {
+    let mut bytes = [0; 4];
+    app.clock.random(&mut bytes);
+    f64::from(u32::from_be_bytes(bytes)) / f64::from(u32::MAX)
+}
+
+fn count(channel: Channel, told: &Told, now: DateTime<Utc>) {
+    let channel = channel.as_str();
+    let outcome = match told.answer.outcome {
+        Outcome::Delivered => "delivered",
+        Outcome::Obsolete => "obsolete",
+        Outcome::NotSent => "not_sent",
+        Outcome::Retry { .. } => "retry",
+        Outcome::Gone { .. } => "gone",
+        Outcome::Suspect => "suspect",
+        Outcome::Rejected => "rejected",
+        Outcome::Hold => "hold",
+    };
+    metrics::counter!("passarela_deliveries_total", "channel" => channel, "outcome" => outcome).increment(1);
+    if told.answer.outcome == Outcome::Delivered {
+        let lane = told.claim.lane.as_str();
+        let seconds = (now - told.claim.changed_at).as_seconds_f64().max(0.0);
+        metrics::histogram!("passarela_delivery_seconds", "channel" => channel, "lane" => lane).record(seconds);
+    } else {
+        let reason = told.answer.text.clone();
+        tracing::debug!(channel, outcome, "not told: {reason}");
+    }
+}

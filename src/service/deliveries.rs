@@ -1,0 +1,50 @@
+//! Looking at what is to be told, and asking for it again.
+
+use uuid::Uuid;
+
+use crate::domain::delivery::{Channel, DeliveryState, Destination};
+use crate::domain::ids::BrandId;
+use crate::service::{App, Problem};
+use crate::store::outbox::{self, Delivery};
+
+pub async fn list(
+    app: &App,
+    brand: BrandId,
+    channel: Channel,
+    state: Option<DeliveryState>,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Delivery>, Problem> {
+    Ok(outbox::list(&mut app.db.read().await?.conn(), brand, channel, state, after, limit).await?)
+}
+
+/// Makes a delivery due now that waits or was given up; one with nothing to tell stays as it is.
+pub async fn retry(app: &App, brand: BrandId, destination: Destination) -> Result<Delivery, Problem> {
+    let (channel, id) = (destination.channel(), destination.uuid());
+    let mut tx = app.db.begin().await?;
+    outbox::retry(&mut tx.conn(), brand, channel, id, app.clock.now()).await?;
+    let row = outbox::find(&mut tx.conn(), brand, channel, id).await?;
+    let row = row.ok_or(Problem::NotFound { what: "delivery" })?;
+    tx.commit().await?;
+    app.wake_dispatchers();
+    Ok(row)
+}
+
+/// The same for every delivery of a channel that was given up; how many.
+pub async fn retry_parked(app: &App, brand: BrandId, channel: Channel) -> Result<u64, Problem> {
+    /// Rows of one transaction at most.
+    const BATCH: i64 = 200;
+    let (mut count, mut after) = (0, None);
+    loop {
+        let page = list(app, brand, channel, Some(DeliveryState::Parked), after, BATCH).await?;
+        let Some(last) = page.last() else { return Ok(count) };
+        after = Some(last.destination);
+        let mut tx = app.db.begin().await?;
+        for row in &page {
+            let is_due = outbox::retry(&mut tx.conn(), brand, channel, row.destination, app.clock.now()).await?;
+            count += u64::from(is_due);
+        }
+        tx.commit().await?;
+        app.wake_dispatchers();
+    }
+}
