@@ -323,17 +323,10 @@ impl Config {
     }
 
     /// Each channel that settings alone switch on, and why it is off.
-    pub fn channels(&self) -> [(&'static str, &'static str); 3] {
-        const NOT_SENT: &str = "off: this version queues what is to be told and does not send it yet";
-        let has_issuer = |brand: &Brand| brand.google.issuer_id.is_some();
-        let google = if self.google.issuer_id.is_some() || self.brands.values().any(has_issuer) {
-            "off: this version makes the objects and does not send them yet"
-        } else {
-            "off: google.issuer_id is not set"
-        };
+    pub fn channels(&self) -> [(&'static str, &'static str); 2] {
         let has_project = |brand: &Brand| brand.fcm.project_id.is_some();
         let fcm = if self.fcm.project_id.is_some() || self.brands.values().any(has_project) {
-            NOT_SENT
+            "off: this version does not send to apps yet"
         } else {
             "off: fcm.project_id is not set"
         };
@@ -341,7 +334,13 @@ impl Config {
             None => "off: mqtt.url is not set",
             Some(_) => "off: this version does not listen to gateways yet",
         };
-        [("google", google), ("fcm", fcm), ("mqtt", mqtt)]
+        [("fcm", fcm), ("mqtt", mqtt)]
+    }
+
+    /// The service account that speaks for the brand's Google issuer.
+    pub fn google_account_file(&self, brand_code: &str) -> Option<&Path> {
+        let own = self.brands.get(brand_code).and_then(|brand| brand.google.service_account_file.as_deref());
+        own.or(self.google.service_account_file.as_deref())
     }
 
     /// The brand's own Google issuer, or the installation's; `None`: Google is off.

@@ -7,7 +7,8 @@ use crate::config::{Log, LogFormat};
 
 /// What libraries say too loudly: sqlx warns of the ROLLBACK that every connection begins with, actix tells an error of
 /// every stranger who does not speak HTTP.
-const QUIET: &str = "sqlx::postgres::notice=error,sqlx::query=error,actix_http=off";
+/// And what prints access tokens when it is asked for details.
+const QUIET: &str = "sqlx::postgres::notice=error,sqlx::query=error,actix_http=off,yup_oauth2=info";
 
 /// Begins to log to standard error. A second call changes nothing.
 pub fn start_logging(log: &Log) {
@@ -30,6 +31,8 @@ const HELP: &[(&str, &str)] = &[
     ("passarela_passes_refused_total", "Attempts to publish a pass that its template cannot show."),
     ("passarela_devices_queued_total", "Devices that were queued to be told."),
     ("passarela_sweep_devices_queued_total", "Devices that only the sweep found: something lost them."),
+    ("passarela_deliveries_total", "What came of telling a destination, by channel and outcome."),
+    ("passarela_sightings_dropped_total", "Fetches of phones that were not noted, because too many waited to be."),
     ("passarela_panics_total", "Panics: each is a defect."),
 ];
 
@@ -41,6 +44,16 @@ pub fn start_metrics() -> Option<PrometheusHandle> {
         metrics::describe_counter!(*name, *help);
     }
     metrics::describe_histogram!("passarela_http_request_seconds", "Time from a request's head to its answer's head.");
+    metrics::describe_histogram!(
+        "passarela_delivery_seconds",
+        "Time from a publication to its acceptance by Apple or Google, by channel and lane."
+    );
+    metrics::describe_gauge!("passarela_push_barred", "1 while no phone with the pass type is told.");
+    metrics::describe_gauge!(
+        "passarela_outbox_age_seconds",
+        "How long the oldest of what is to be told waits, by channel, of all brands."
+    );
+    metrics::describe_gauge!("passarela_outbox_parked", "Destinations that were given up, by channel, of all brands.");
     metrics::describe_gauge!("passarela_tasks_running", "Use cases that run at this moment.");
     Some(handle)
 }

@@ -229,6 +229,12 @@ const NOT_PERSONAL: &[&str] = &[
     "outbox.lane",
     "outbox.answer",
     "provider_tokens.key_id",
+    "google_classes.name",
+    "google_classes.kind",
+    "google_classes.body",
+    "google_classes.body_hash",
+    "google_classes.sent_hash",
+    "google_objects.sent_hash",
 ];
 
 #[test]

@@ -3,7 +3,6 @@
 //! One client for each credential, because the identity is the connection's; it keeps few connections and many calls on
 //! each. (Apple, "Sending notification requests to APNs".)
 
-use std::error::Error as _;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +10,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_A
 use reqwest::{Client, Identity, StatusCode};
 use serde::Deserialize;
 
-use crate::clients::http::{self, BadClient};
+use crate::clients::http::{self, BadClient, unanswered};
 use crate::domain::delivery::{Answer, Outcome, retry_after};
 use crate::domain::secret::Secret;
 
@@ -83,29 +82,6 @@ impl Apns {
 /// Whether a provider token, and not the request, is what was refused: a new one may be taken.
 pub fn is_token_refused(answer: &Answer) -> bool {
     answer.outcome == Outcome::Hold && answer.text.contains("ProviderToken")
-}
-
-/// A call that was not answered.
-fn unanswered(error: &reqwest::Error) -> Answer {
-    // A connection that was never made, or a stream that the other side says it did not look at, was no attempt. (RFC
-    // 9113, 6.8 and 8.7; reqwest has then tried twice more by itself.)
-    let mut words = Vec::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push(error.to_string());
-        cause = error.source();
-    }
-    let is_unseen = error.is_connect() || words.iter().any(|words| words.contains("refused stream"));
-    let what = if error.is_timeout() {
-        "no answer in time"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "the connection broke"
-    };
-    let cause = words.last().map(|cause| format!(": {cause}")).unwrap_or_default();
-    let text: String = format!("{what}{cause}").chars().take(200).collect();
-    Answer { outcome: if is_unseen { Outcome::NotSent } else { Outcome::Retry { after: None } }, text }
 }
 
 /// What APNs says of a refusal. Unknown members are for others.

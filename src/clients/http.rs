@@ -1,9 +1,12 @@
 //! The one factory of HTTP clients: TLS, roots, limits of time and size.
 
+use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, ClientBuilder, Response};
+
+use crate::domain::delivery::{Answer, Outcome};
 
 /// Of connecting (TCP and TLS), of a whole call, and of an idle connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,4 +62,27 @@ pub async fn read_answer(mut response: Response) -> reqwest::Result<Vec<u8>> {
         }
     }
     Ok(body)
+}
+
+/// A call that was not answered.
+pub fn unanswered(error: &reqwest::Error) -> Answer {
+    // A connection that was never made, or a stream that the other side says it did not look at, was no attempt. (RFC
+    // 9113, 6.8 and 8.7; reqwest has then tried twice more by itself.)
+    let mut words = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push(error.to_string());
+        cause = error.source();
+    }
+    let is_unseen = error.is_connect() || words.iter().any(|words| words.contains("refused stream"));
+    let what = if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection broke"
+    };
+    let cause = words.last().map(|cause| format!(": {cause}")).unwrap_or_default();
+    let text: String = format!("{what}{cause}").chars().take(200).collect();
+    Answer { outcome: if is_unseen { Outcome::NotSent } else { Outcome::Retry { after: None } }, text }
 }

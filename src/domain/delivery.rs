@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::domain::ids::{DeviceId, WrongId};
+use crate::domain::ids::{DeviceId, GoogleClassId, PassId, WrongId};
 use crate::domain::text::text_enum;
 
 text_enum! {
@@ -15,6 +15,10 @@ text_enum! {
     pub enum Channel {
         /// "Come and fetch", to a phone or watch that holds a pass.
         Apns = "apns",
+        /// The whole of a pass's object, to Google Wallet.
+        Google = "google",
+        /// The whole of a class, which objects belong to.
+        GoogleClass = "google_class",
     }
 }
 
@@ -22,24 +26,33 @@ text_enum! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
     Device(DeviceId),
+    /// A pass's object at Google.
+    Object(PassId),
+    Class(GoogleClassId),
 }
 
 impl Destination {
     pub const fn new(channel: Channel, id: Uuid) -> Self {
         match channel {
             Channel::Apns => Self::Device(DeviceId::new(id)),
+            Channel::Google => Self::Object(PassId::new(id)),
+            Channel::GoogleClass => Self::Class(GoogleClassId::new(id)),
         }
     }
 
     pub const fn channel(self) -> Channel {
         match self {
             Self::Device(_) => Channel::Apns,
+            Self::Object(_) => Channel::Google,
+            Self::Class(_) => Channel::GoogleClass,
         }
     }
 
     pub const fn uuid(self) -> Uuid {
         match self {
             Self::Device(device) => device.uuid(),
+            Self::Object(pass) => pass.uuid(),
+            Self::Class(class) => class.uuid(),
         }
     }
 }
@@ -48,6 +61,8 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Device(device) => device.fmt(f),
+            Self::Object(pass) => pass.fmt(f),
+            Self::Class(class) => class.fmt(f),
         }
     }
 }
@@ -56,7 +71,11 @@ impl FromStr for Destination {
     type Err = WrongId;
 
     fn from_str(text: &str) -> Result<Self, WrongId> {
-        text.parse().map(Self::Device)
+        let class = || text.parse().map(Self::Class);
+        text.parse()
+            .map(Self::Object)
+            .or_else(|_: WrongId| class())
+            .or_else(|_: WrongId| text.parse().map(Self::Device))
     }
 }
 

@@ -79,6 +79,7 @@ id!(/** A design that passes are made from; its versions are numbered. */ Templa
 id!(/** A phone or watch that registered for updates of a pass type. */ DeviceId, "dev");
 id!(/** An API key (not its secret). */ KeyId, "key");
 id!(/** An entry of the timeline. */ EventId, "evt");
+id!(/** A class that objects at Google belong to. */ GoogleClassId, "gcl");
 id!(/** A new template version on its way to the passes of the template. */ RolloutId, "rol");
 id!(/** Long work that goes on by itself, such as an import. */ JobId, "job");
 id!(/** A shop of a brand. */ StoreId, "sto");

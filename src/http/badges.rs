@@ -1,4 +1,4 @@
-//! Apple's official buttons, which each issuer may use and we may not give away: the operator puts them into a folder
+//! Apple's and Google's official buttons, which each issuer may use and we may not give away: the operator puts them into a folder
 //! (`pages.badges_dir`), which is read at the start.
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub enum BadBadge {
 pub struct Badges(BTreeMap<String, (&'static str, Bytes)>);
 
 impl Badges {
-    /// Reads `apple.svg`, `apple-pt-BR.png` … from the folder; other files are not ours.
+    /// Reads `apple.svg`, `google-pt-BR.png` … from the folder; other files are not ours.
     pub fn read(folder: &Path) -> Result<Self, BadBadge> {
         let mut found = BTreeMap::new();
         let unreadable = |path: &Path| {
@@ -37,9 +37,10 @@ impl Badges {
         };
         std::fs::read_dir(folder).map_err(unreadable(folder))?;
         let languages = Locale::ALL.iter().map(|locale| format!("-{}", locale.as_str())).chain([String::new()]);
-        for language in languages {
+        let stems = languages.flat_map(|language| ["apple", "google"].map(|wallet| format!("{wallet}{language}")));
+        for stem in stems {
             for (extension, content_type) in [("svg", "image/svg+xml"), ("png", "image/png")] {
-                let name = format!("apple{language}.{extension}");
+                let name = format!("{stem}.{extension}");
                 let path = folder.join(&name);
                 match std::fs::metadata(&path) {
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -57,7 +58,16 @@ impl Badges {
 
     /// Where the button "Add to Apple Wallet" is, in the language or in the one for all.
     pub fn apple(&self, locale: Locale) -> Option<String> {
-        let names = [format!("apple-{}", locale.as_str()), "apple".to_owned()];
+        self.find("apple", locale)
+    }
+
+    /// The same for "Add to Google Wallet".
+    pub fn google(&self, locale: Locale) -> Option<String> {
+        self.find("google", locale)
+    }
+
+    fn find(&self, wallet: &str, locale: Locale) -> Option<String> {
+        let names = [format!("{wallet}-{}", locale.as_str()), wallet.to_owned()];
         let files = names.iter().flat_map(|name| ["svg", "png"].map(|extension| format!("{name}.{extension}")));
         files.into_iter().find(|file| self.0.contains_key(file)).map(|file| format!("/badges/{file}"))
     }
@@ -83,11 +93,13 @@ mod tests {
     #[test]
     fn a_button_is_in_the_language_or_in_the_one_for_all() {
         let folder = tempfile::TempDir::new().unwrap();
-        for name in ["apple-pt-BR.png", "apple.svg", "readme.txt"] {
+        for name in ["apple-pt-BR.png", "apple.svg", "google-en.svg", "readme.txt"] {
             std::fs::write(folder.path().join(name), name).unwrap();
         }
         let badges = Badges::read(folder.path()).unwrap();
-        assert_eq!(badges.0.len(), 2);
+        assert_eq!(badges.0.len(), 3);
+        assert_eq!(badges.google(Locale::En).as_deref(), Some("/badges/google-en.svg"));
+        assert_eq!(badges.google(Locale::Es), None);
         assert_eq!(badges.apple(Locale::PtBr).as_deref(), Some("/badges/apple-pt-BR.png"));
         assert_eq!(badges.apple(Locale::Es).as_deref(), Some("/badges/apple.svg"));
         assert_eq!(Badges::default().apple(Locale::Es), None);

@@ -20,6 +20,7 @@ use crate::http::page::{Page, after, limit};
 use crate::http::preview::Asked;
 use crate::service::customers::{Details, Selector};
 use crate::service::issue_pass::{self, Order, TemplateRef};
+use crate::service::read_pass::Wallets;
 use crate::service::{App, Problem, change_pass, preview, read_pass, reissue_pass};
 use crate::store::passes::{Filter, Pass};
 
@@ -145,6 +146,7 @@ pub struct HeldOn {
     /// Devices that registered for updates.
     #[schema(example = 2)]
     apple: i64,
+    /// Whether Google said, when it was last told of a change, that somebody has it.
     #[schema(example = false)]
     google: bool,
 }
@@ -192,13 +194,13 @@ pub struct PassView {
     data: Map<String, Value>,
 }
 
-fn receipt(app: &App, pass: &Pass, held: i64) -> PassReceipt {
+fn receipt(app: &App, pass: &Pass, held: Wallets) -> PassReceipt {
     let add_url = format!("{}/p/{}", app.config.server.public_url, pass.link.reveal());
     PassReceipt {
         id: pass.id,
         serial: pass.serial.clone(),
         status: pass.status,
-        held_on: HeldOn { apple: held, google: false },
+        held_on: HeldOn { apple: held.apple, google: held.google },
         pkpass_url: Some(format!("{add_url}/apple.pkpass")),
         google_url: Some(format!("{add_url}/google")),
         add_url: Some(add_url),
@@ -225,15 +227,15 @@ impl PassReceipt {
     }
 }
 
-fn view(app: &App, pass: &Pass, held: i64) -> PassView {
+fn view(app: &App, pass: &Pass, held: Wallets) -> PassView {
     PassView { receipt: receipt(app, pass, held), data: pass.data.reveal().clone() }
 }
 
-fn respond(app: &App, pass: &Pass, held: i64) -> HttpResponse {
+fn respond(app: &App, pass: &Pass, held: Wallets) -> HttpResponse {
     HttpResponse::Ok().insert_header((ETAG, format!("\"{}\"", pass.change_no))).json(view(app, pass, held))
 }
 
-fn bytes(app: &App, pass: &Pass, held: i64) -> Vec<u8> {
+fn bytes(app: &App, pass: &Pass, held: Wallets) -> Vec<u8> {
     serde_json::to_vec(&receipt(app, pass, held)).unwrap_or_default()
 }
 

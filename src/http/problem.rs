@@ -85,6 +85,7 @@ const fn row(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::PassTypeTaken => (StatusCode::CONFLICT, "pass-type-taken"),
         Problem::KindFixed { .. } => (StatusCode::CONFLICT, "kind-fixed"),
         Problem::PassTypeFixed { .. } => (StatusCode::CONFLICT, "pass-type-fixed"),
+        Problem::NoGoogle => (StatusCode::NOT_FOUND, "no-google"),
         Problem::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         Problem::ImportsWaiting { .. } => (StatusCode::SERVICE_UNAVAILABLE, "imports-waiting"),
         Problem::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),

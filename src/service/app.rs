@@ -13,6 +13,7 @@ use crate::domain::ids::BrandId;
 use crate::service::Problem;
 use crate::service::bundles::Bundles;
 use crate::service::deliver::apns::Pushes;
+use crate::service::deliver::google::Issuers;
 use crate::service::preview::Previews;
 use crate::service::reads::Reads;
 use crate::service::sightings::Sightings;
@@ -53,6 +54,8 @@ pub struct Parts {
     pub(super) sightings: Sightings,
     /// The ways to Apple's push service.
     pub(super) pushes: Pushes,
+    /// The ways to Google Wallet.
+    pub(super) issuers: Issuers,
     /// Wakes what makes the steps of roll-outs, likewise.
     pub rolled: Notify,
     /// Wakes what works on imported files, likewise.
@@ -97,6 +100,7 @@ impl App {
             queued: watch::Sender::new(0),
             sightings: Sightings::default(),
             pushes: Pushes::default(),
+            issuers: Issuers::default(),
             rolled: Notify::new(),
             imported: Notify::new(),
             runtime,

@@ -5,7 +5,8 @@ use uuid::Uuid;
 use crate::domain::delivery::{Channel, DeliveryState, Destination};
 use crate::domain::ids::BrandId;
 use crate::service::{App, Problem};
-use crate::store::outbox::{self, Delivery};
+use crate::store::brands;
+use crate::store::outbox::{self, Delivery, Waiting};
 
 pub async fn list(
     app: &App,
@@ -16,6 +17,21 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Delivery>, Problem> {
     Ok(outbox::list(&mut app.db.read().await?.conn(), brand, channel, state, after, limit).await?)
+}
+
+/// What waits on a channel, of all brands together; counts stop at some thousands a brand.
+pub async fn count_waiting(app: &App, channel: Channel) -> Result<Waiting, Problem> {
+    /// Rows of a brand that are counted.
+    const COUNTED: i64 = 10_000;
+    let mut reader = app.db.read().await?;
+    let mut all = Waiting { open: 0, oldest: None, parked: 0 };
+    for brand in brands::list(&mut reader.conn()).await? {
+        let waiting = outbox::count_waiting(&mut reader.conn(), brand.id, channel, COUNTED).await?;
+        all.open += waiting.open;
+        all.parked += waiting.parked;
+        all.oldest = [all.oldest, waiting.oldest].into_iter().flatten().min();
+    }
+    Ok(all)
 }
 
 /// Makes a delivery due now that waits or was given up; one with nothing to tell stays as it is.

@@ -14,6 +14,7 @@ use crate::domain::text;
 use crate::service::customers::{self, Details, Named, Selector, check_size};
 use crate::service::once::{self, Once, Reply};
 use crate::service::publish::{Rendered, render};
+use crate::service::read_pass::{Wallets, wallets};
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem, templates as ready_templates};
 use crate::store::brands::{self, Brand};
@@ -64,7 +65,7 @@ pub async fn issue(
     brand: &Brand,
     order: &Order,
     once: Option<&Once>,
-    body: fn(&App, &Pass, i64) -> Vec<u8>,
+    body: fn(&App, &Pass, Wallets) -> Vec<u8>,
 ) -> Result<Reply, Problem> {
     let external_id = order.external_id.as_deref().map(|id| text::line(id, 100)).transpose();
     let external_id = external_id.map_err(Problem::text("/external_id"))?;
@@ -85,7 +86,7 @@ async fn try_issue(
     order: &Order,
     external_id: Option<&str>,
     once: Option<&Once>,
-    body: fn(&App, &Pass, i64) -> Vec<u8>,
+    body: fn(&App, &Pass, Wallets) -> Vec<u8>,
 ) -> Result<Reply, Problem> {
     let (template, program) = find_design(app, brand, order).await?;
     let version = ready_templates::load(app, brand.id, template.id, template.live_version).await?;
@@ -127,7 +128,7 @@ async fn try_issue(
         return first.map(|(_, reply)| reply).ok_or(Problem::ExternalIdTaken);
     }
     tx.commit().await?;
-    Ok(Reply { status: 201, body: body(app, &pass, 0), is_replayed: false })
+    Ok(Reply { status: 201, body: body(app, &pass, Wallets::default()), is_replayed: false })
 }
 
 /// The first answer again, from the pass that it was about.
@@ -136,11 +137,11 @@ async fn replay(
     conn: &mut Conn<'_>,
     brand: &Brand,
     kept: &Reply,
-    body: fn(&App, &Pass, i64) -> Vec<u8>,
+    body: fn(&App, &Pass, Wallets) -> Vec<u8>,
 ) -> Result<Reply, Problem> {
     let id: PassId = String::from_utf8_lossy(&kept.body).parse().map_err(Problem::internal)?;
     let pass = passes::find(conn, brand.id, id).await?.ok_or(Problem::NotFound { what: "pass" })?;
-    let held = crate::store::devices::count_holders(conn, brand.id, id).await?;
+    let held = wallets(conn, brand.id, id).await?;
     Ok(Reply { status: kept.status, body: body(app, &pass, held), is_replayed: true })
 }
 
@@ -151,14 +152,14 @@ async fn find_first(
     brand: &Brand,
     order: &Order,
     external_id: Option<&str>,
-    body: fn(&App, &Pass, i64) -> Vec<u8>,
+    body: fn(&App, &Pass, Wallets) -> Vec<u8>,
 ) -> Result<Option<(PassId, Reply)>, Problem> {
     let Some(external_id) = external_id else { return Ok(None) };
     let Some(first) = passes::find_by_external_id(conn, brand.id, external_id).await? else { return Ok(None) };
     if first.order_hash != order.hash {
         return Err(Problem::ExternalIdTaken);
     }
-    let held = crate::store::devices::count_holders(conn, brand.id, first.id).await?;
+    let held = wallets(conn, brand.id, first.id).await?;
     Ok(Some((first.id, Reply { status: 200, body: body(app, &first, held), is_replayed: true })))
 }
 
@@ -273,6 +274,7 @@ impl Behind<'_> {
             code_id: pass.code_id.clone(),
             template_id: self.template.id,
             template_version: self.made_with.template_version,
+            is_live: true,
             program_id: self.program.id,
             status: pass.status,
             data: Json(pass.data.reveal().clone()),

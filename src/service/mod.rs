@@ -21,6 +21,7 @@ pub mod read_pass;
 pub mod reads;
 pub mod reissue_pass;
 pub mod rollouts;
+pub mod save_link;
 pub mod sequence;
 pub mod sightings;
 pub mod sign_up;

@@ -70,6 +70,8 @@ pub enum Problem {
     PassTypeFixed { pass_type: String },
     #[error("this template makes passes of the kind {kind}, and stays so; give the design another name")]
     KindFixed { kind: PassKind },
+    #[error("this pass cannot be added to Google Wallet: its brand has no account there")]
+    NoGoogle,
     #[error("too much to do at this moment")]
     Busy,
     #[error("{running} imports are under way; at most {limit}, and {limit_mib} MiB of their files together, may be")]

@@ -1,6 +1,6 @@
 //! From a committed change to what phones are served, and to whom it is told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,11 +10,12 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::code::CODE_ID_LEN;
 use crate::domain::content::Content;
 use crate::domain::delivery::Channel;
-use crate::domain::ids::{BrandId, DeviceId, PassId};
-use crate::domain::pass::{Lane, next_last_modified};
+use crate::domain::ids::{BrandId, DeviceId, GoogleClassId, PassId};
+use crate::domain::pass::{Lane, PassKind, next_last_modified};
 use crate::service::templates::{self, TemplateVersion};
 use crate::service::{App, Problem};
 use crate::store::brands::{self, Brand};
+use crate::store::google::{self as google_store, NewClass};
 use crate::store::publication::{self, Claim, Published, Source};
 use crate::store::{Conn, outbox};
 use crate::wallet::apple::pass_json;
@@ -39,6 +40,8 @@ pub struct Rendered {
     /// Google's object; empty where Google is off.
     pub google: Vec<u8>,
     pub google_hash: Vec<u8>,
+    /// The class of the object.
+    pub google_class: Option<NewClass>,
     pub render_at: Option<DateTime<Utc>>,
 }
 
@@ -86,9 +89,10 @@ pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVers
         let images: Vec<&str> = template.renderer.design().images.keys().map(String::as_str).collect();
         let place =
             google::Surroundings { issuer_id, template: source.template_id, images_url: &images_url, images: &images };
-        google::object(&content, place).to_string().into_bytes()
+        let class = google::class(&content, place);
+        (google::object(&content, place).to_string().into_bytes(), new_class(app, content.kind, &class))
     });
-    let google = google.unwrap_or_default();
+    let (google, google_class) = google.unwrap_or_default();
     Ok(Rendered {
         // Images, strings and the form are part of what a phone gets: a version that changes only those is a change too.
         apple_hash: Sha256::new()
@@ -100,8 +104,15 @@ pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVers
         google_hash: Sha256::digest(&google).to_vec(),
         apple,
         google,
+        google_class,
         render_at,
     })
+}
+
+fn new_class(app: &App, kind: PassKind, class: &serde_json::Value) -> Option<NewClass> {
+    let body = class.to_string().into_bytes();
+    let (id, body_hash) = (GoogleClassId::new(app.clock.new_id()), Sha256::digest(&body).to_vec());
+    Some(NewClass { id, name: class.get("id")?.as_str()?.to_owned(), kind, body, body_hash })
 }
 
 /// Where a template version's images are served to everybody.
@@ -224,6 +235,7 @@ async fn store(
     let held = publication::lock(&mut tx.conn(), brand, &ids).await?;
     let held: HashMap<PassId, _> = held.into_iter().map(|row| (row.pass_id, row)).collect();
     let (mut changed, mut unchanged, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+    let mut objects = Vec::new();
     let mut visible: Vec<(PassId, Lane)> = Vec::new();
     for (source, rendered) in passes {
         let pass = source.pass_id;
@@ -237,13 +249,18 @@ async fn store(
         // One that is to be signed again looks the same, but phones must come for it.
         let is_forced = source.forced_no > source.published_no;
         let is_visible = is_forced || rendered.apple_hash != source.apple_hash;
+        let is_bulk = source.change_no == source.bulk_no;
+        let lane = if is_bulk { Lane::Bulk } else { Lane::Interactive };
+        if let Some(class) = rendered.google_class {
+            let is_new = rendered.google_hash != source.google_hash;
+            objects.push(ObjectChange { pass, class, is_live: source.is_live, lane: is_new.then_some(lane) });
+        }
         if !is_visible && rendered.google_hash == source.google_hash {
             unchanged.push((pass, source.change_no, rendered.render_at));
             continue;
         }
         if is_visible {
-            let is_bulk = source.change_no == source.bulk_no;
-            visible.push((pass, if is_bulk { Lane::Bulk } else { Lane::Interactive }));
+            visible.push((pass, lane));
         }
         changed.push(Published {
             pass,
@@ -263,12 +280,13 @@ async fn store(
         });
     }
     let queued = queue_holders(app, &mut tx.conn(), brand, &visible, None).await?;
+    let has_objects = queue_objects(&mut tx.conn(), brand, &objects, now).await?;
     batch.devices_queued += queued.rows;
     publication::settle_unchanged(&mut tx.conn(), brand, &unchanged, now).await?;
     if !visible.is_empty() {
         let count = i64::try_from(visible.len()).map_err(Problem::internal)?;
         let last = brands::take_tags(&mut tx.conn(), brand, pass_type, count).await?;
-        let visible: std::collections::HashSet<PassId> = visible.iter().map(|(pass, _)| *pass).collect();
+        let visible: HashSet<PassId> = visible.iter().map(|(pass, _)| *pass).collect();
         let new = changed.iter_mut().filter(|published| visible.contains(&published.pass));
         for (published, tag_n) in new.zip(last.n - count + 1..) {
             published.tag_n = tag_n;
@@ -277,7 +295,7 @@ async fn store(
     let rest = TimeDelta::milliseconds(i64::try_from(app.config.delivery.coalesce_millis).unwrap_or(1_000));
     publication::publish(&mut tx.conn(), brand, &changed, now + rest, now).await?;
     tx.commit().await?;
-    if queued.rows > 0 {
+    if queued.rows > 0 || has_objects {
         app.wake_dispatchers();
     }
     batch.published.extend(changed.iter().map(|published| published.pass));
@@ -295,6 +313,46 @@ async fn store(
         tx.commit().await?;
     }
     Ok(())
+}
+
+/// What a publication means for Google.
+struct ObjectChange {
+    pass: PassId,
+    class: NewClass,
+    is_live: bool,
+    /// `None`: the object looks the same.
+    lane: Option<Lane>,
+}
+
+/// Stores the classes of those passes that Google has an object of, and queues what is new of both; whether anything is.
+async fn queue_objects(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    changes: &[ObjectChange],
+    now: DateTime<Utc>,
+) -> Result<bool, Problem> {
+    let passes: Vec<PassId> = changes.iter().map(|change| change.pass).collect();
+    let linked: HashSet<PassId> = google_store::list_linked(conn, brand, &passes).await?.into_iter().collect();
+    let linked = || changes.iter().filter(|change| linked.contains(&change.pass));
+    let mut classes: BTreeMap<&str, &ObjectChange> = BTreeMap::new();
+    for change in linked() {
+        // Of several versions the one that all will have.
+        let place = classes.entry(&change.class.name).or_insert(change);
+        if change.is_live {
+            *place = change;
+        }
+    }
+    let mut new_classes = Vec::new();
+    for change in classes.into_values() {
+        let put = google_store::put_class(conn, brand, &change.class, change.is_live, now).await?;
+        new_classes.extend(put.map(|class| (class.uuid(), Lane::Interactive)));
+    }
+    new_classes.sort_by_key(|(class, _)| *class);
+    let mut rows: Vec<_> = linked().filter_map(|change| Some((change.pass.uuid(), change.lane?))).collect();
+    rows.sort_by_key(|(pass, _)| *pass);
+    outbox::enqueue(conn, brand, Channel::GoogleClass, &new_classes, now, now).await?;
+    outbox::enqueue(conn, brand, Channel::Google, &rows, now, now).await?;
+    Ok(!new_classes.is_empty() || !rows.is_empty())
 }
 
 /// What one transaction queued.

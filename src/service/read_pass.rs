@@ -12,16 +12,31 @@ use crate::store::devices::{self, Holder};
 use crate::store::logs::Message;
 use crate::store::outbox::{self, Delivery};
 use crate::store::passes::{self, Filter, Pass};
-use crate::store::{events, logs, publication};
+use crate::store::{Conn, events, google, logs, publication};
 
 /// Holders and messages shown at most.
 const SHOWN_MAX: i64 = 200;
 
-/// A pass and the number of devices that hold it.
-pub async fn read(app: &App, brand: BrandId, pass: PassId) -> Result<(Pass, i64), Problem> {
+/// Which wallets hold a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wallets {
+    /// Devices that registered for updates.
+    pub apple: i64,
+    pub google: bool,
+}
+
+/// The wallets that hold a pass.
+pub(super) async fn wallets(conn: &mut Conn<'_>, brand: BrandId, pass: PassId) -> sqlx::Result<Wallets> {
+    let apple = devices::count_holders(conn, brand, pass).await?;
+    let google = !google::list_held(conn, brand, &[pass]).await?.is_empty();
+    Ok(Wallets { apple, google })
+}
+
+/// A pass and the wallets that hold it.
+pub async fn read(app: &App, brand: BrandId, pass: PassId) -> Result<(Pass, Wallets), Problem> {
     let mut reader = app.db.read().await?;
     let found = passes::find(&mut reader.conn(), brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })?;
-    let held = devices::count_holders(&mut reader.conn(), brand, pass).await?;
+    let held = wallets(&mut reader.conn(), brand, pass).await?;
     Ok((found, held))
 }
 
@@ -43,16 +58,18 @@ pub async fn list(
     filter: &Filter,
     after: Option<PassId>,
     limit: i64,
-) -> Result<Vec<(Pass, i64)>, Problem> {
+) -> Result<Vec<(Pass, Wallets)>, Problem> {
     let mut reader = app.db.read().await?;
     let found = passes::list(&mut reader.conn(), brand, filter, after, limit).await?;
     let ids: Vec<PassId> = found.iter().map(|pass| pass.id).collect();
     let held = devices::count_holders_each(&mut reader.conn(), brand, &ids).await?;
+    let at_google = google::list_held(&mut reader.conn(), brand, &ids).await?;
     Ok(found
         .into_iter()
         .map(|pass| {
-            let count = held.get(&pass.id).copied().unwrap_or(0);
-            (pass, count)
+            let apple = held.get(&pass.id).copied().unwrap_or(0);
+            let google = at_google.contains(&pass.id);
+            (pass, Wallets { apple, google })
         })
         .collect())
 }

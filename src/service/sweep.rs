@@ -2,12 +2,13 @@
 //! difference, whatever lost it.
 
 use chrono::TimeDelta;
+use uuid::Uuid;
 
 use crate::domain::delivery::Channel;
-use crate::domain::ids::{BrandId, DeviceId};
+use crate::domain::ids::BrandId;
 use crate::domain::pass::Lane;
 use crate::service::{App, Problem};
-use crate::store::{brands, idempotency, logs, outbox, publication};
+use crate::store::{brands, google, idempotency, logs, outbox, publication};
 
 /// Rows of one transaction at most.
 const BATCH: i64 = 500;
@@ -22,6 +23,8 @@ const KEYS_KEPT: TimeDelta = TimeDelta::hours(72);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
     pub devices_queued: u64,
+    /// Objects and classes at Google.
+    pub objects_queued: u64,
     pub keys_forgotten: u64,
 }
 
@@ -33,6 +36,7 @@ pub async fn list_brands(app: &App) -> Result<Vec<BrandId>, Problem> {
 /// Queues every device of the brand that was not told of something it holds, and tidies what is past its time.
 pub async fn sweep(app: &App, brand: BrandId) -> Result<Swept, Problem> {
     let mut swept = Swept { devices_queued: queue_forgotten(app, brand).await?, ..Swept::default() };
+    swept.objects_queued = queue_forgotten_objects(app, brand).await?;
     loop {
         let mut tx = app.db.begin().await?;
         let forgotten = idempotency::forget(&mut tx.conn(), brand, app.clock.now() - KEYS_KEPT, BATCH).await?;
@@ -57,16 +61,36 @@ async fn queue_forgotten(app: &App, brand: BrandId) -> Result<u64, Problem> {
             outbox::list_forgotten(&mut reader.conn(), brand, after, parked_before, now, BATCH).await?
         };
         let Some(last) = devices.last().copied() else { return Ok(queued) };
-        queued += enqueue(app, brand, &devices).await?;
+        let rows: Vec<_> = devices.iter().map(|device| (device.uuid(), Lane::Bulk)).collect();
+        queued += enqueue(app, brand, Channel::Apns, &rows).await?;
         after = Some(last);
     }
 }
 
-async fn enqueue(app: &App, brand: BrandId, devices: &[DeviceId]) -> Result<u64, Problem> {
-    let rows: Vec<_> = devices.iter().map(|device| (device.uuid(), Lane::Bulk)).collect();
+async fn queue_forgotten_objects(app: &App, brand: BrandId) -> Result<u64, Problem> {
+    let now = app.clock.now();
+    let last_wait = app.config.delivery.google.retry_schedule_secs.last().copied().unwrap_or_default();
+    let parked_before = now - TimeDelta::seconds(i64::try_from(last_wait).unwrap_or(3_600));
+    let classes = google::list_forgotten_classes(&mut app.db.read().await?.conn(), brand, parked_before, BATCH).await?;
+    let rows: Vec<_> = classes.iter().map(|class| (class.uuid(), Lane::Bulk)).collect();
+    let mut queued = enqueue(app, brand, Channel::GoogleClass, &rows).await?;
+    let mut after = None;
+    loop {
+        let passes = {
+            let mut reader = app.db.read().await?;
+            google::list_forgotten_objects(&mut reader.conn(), brand, after, parked_before, BATCH).await?
+        };
+        let Some(last) = passes.last().copied() else { return Ok(queued) };
+        let rows: Vec<_> = passes.iter().map(|pass| (pass.uuid(), Lane::Bulk)).collect();
+        queued += enqueue(app, brand, Channel::Google, &rows).await?;
+        after = Some(last);
+    }
+}
+
+async fn enqueue(app: &App, brand: BrandId, channel: Channel, rows: &[(Uuid, Lane)]) -> Result<u64, Problem> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    let queued = outbox::enqueue(&mut tx.conn(), brand, Channel::Apns, &rows, now, now).await?;
+    let queued = outbox::enqueue(&mut tx.conn(), brand, channel, rows, now, now).await?;
     tx.commit().await?;
     Ok(queued)
 }

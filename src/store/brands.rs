@@ -103,8 +103,15 @@ pub async fn begin_tag_epoch(conn: &mut Conn<'_>, brand: BrandId, epoch: i64) ->
     const EPOCH: &str = "
         UPDATE pass_types SET tag_epoch = CASE WHEN tag_epoch >= $2 THEN tag_epoch + 1 ELSE $2 END WHERE brand_id = $1";
     const TOLD: &str = "UPDATE registrations SET told_tag_n = 0 WHERE brand_id = $1";
+    // What Google was sent after the backup was made is not known any more: no hash is so short.
+    const SENT: &str = "UPDATE google_objects SET sent_hash = $2 WHERE brand_id = $1 AND sent_hash IS NOT NULL";
+    const CLASSES: &str = "UPDATE google_classes SET sent_hash = $2 WHERE brand_id = $1 AND sent_hash IS NOT NULL";
     on!(conn, |c| {
         sqlx::query(EPOCH).bind(brand).bind(epoch).execute(&mut *c).await?;
-        sqlx::query(TOLD).bind(brand).execute(c).await.map(|_| ())
+        sqlx::query(TOLD).bind(brand).execute(&mut *c).await?;
+        for sql in [SENT, CLASSES] {
+            sqlx::query(sql).bind(brand).bind([0_u8].as_slice()).execute(&mut *c).await?;
+        }
+        Ok(())
     })
 }

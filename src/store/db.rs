@@ -191,6 +191,7 @@ const MIGRATIONS: &[MigrationFile] = &[
     migration!(3, "0003_passes_complete"),
     migration!(4, "0004_jobs"),
     migration!(5, "0005_outbox"),
+    migration!(6, "0006_google"),
 ];
 
 /// The newest schema this program knows.

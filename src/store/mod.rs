@@ -7,6 +7,7 @@ pub mod customers;
 pub mod db;
 pub mod devices;
 pub mod events;
+pub mod google;
 pub mod idempotency;
 pub mod imports;
 pub mod installation;

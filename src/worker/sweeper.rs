@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::service::{App, Problem, sweep};
+use crate::domain::delivery::Channel;
+use crate::service::{App, Problem, deliveries, sweep};
 
 /// How late a pass may notice that its next day has come.
 const CALENDAR: Duration = Duration::from_secs(5);
@@ -21,6 +22,9 @@ pub async fn run(app: App, stop: CancellationToken) {
         if Instant::now() >= next_sweep {
             if let Err(problem) = round(&app, &stop).await {
                 tracing::warn!("the sweep rests: {problem}");
+            }
+            if let Err(problem) = app.run(async |app| measure(&app).await).await {
+                tracing::warn!("the outbox is not measured: {problem}");
             }
             next_sweep = Instant::now() + period;
         }
@@ -43,12 +47,24 @@ pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
             }
         };
         metrics::counter!("passarela_sweep_devices_queued_total").increment(swept.devices_queued);
+        metrics::counter!("passarela_sweep_objects_queued_total").increment(swept.objects_queued);
         if swept.devices_queued > 0 {
             tracing::info!(devices = swept.devices_queued, "the sweep queued devices that were not told");
         }
         if stop.is_cancelled() {
             break;
         }
+    }
+    Ok(())
+}
+
+/// How much waits to be told, and how long.
+async fn measure(app: &App) -> Result<(), Problem> {
+    for channel in Channel::ALL {
+        let waiting = deliveries::count_waiting(app, *channel).await?;
+        let age = waiting.oldest.map_or(0.0, |oldest| (app.clock.now() - oldest).as_seconds_f64());
+        metrics::gauge!("passarela_outbox_age_seconds", "channel" => channel.as_str()).set(age.max(0.0));
+        metrics::gauge!("passarela_outbox_parked", "channel" => channel.as_str()).set(waiting.parked as f64);
     }
     Ok(())
 }

@@ -9,6 +9,10 @@ mod apple;
 mod bundle;
 #[path = "../helpers/engine.rs"]
 mod engine;
+#[path = "../helpers/google.rs"]
+mod google;
+#[path = "../formats/schema.rs"]
+mod schema;
 #[path = "../helpers/server.rs"]
 mod server;
 
@@ -18,6 +22,7 @@ mod bodies;
 mod certificates;
 mod customers;
 mod demo;
+mod google_wallet;
 mod idempotency;
 mod imports;
 mod lifecycle;

@@ -16,7 +16,7 @@ async fn pending(app: &TestApp) -> i64 {
     outbox::count_waiting(&mut reader.conn(), app.one.brand.id, Channel::Apns, 1_000).await.unwrap().open
 }
 
-async fn forget_deliveries(app: &TestApp) {
+pub async fn forget_deliveries(app: &TestApp) {
     match &app.app().db {
         passarela::store::Db::Sqlite { writer, .. } => {
             sqlx::query("DELETE FROM outbox").execute(writer).await.unwrap();

@@ -5,6 +5,7 @@ mod brands;
 mod costs;
 mod customers;
 mod engines;
+mod google;
 mod imports;
 mod jobs;
 mod outbox;

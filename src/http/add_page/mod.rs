@@ -23,7 +23,7 @@ use crate::domain::locale::Locale;
 use crate::domain::pass::PassStatus;
 use crate::http::badges::Badges;
 use crate::http::bundle_body::{etag, if_modified_since, not_modified, respond};
-use crate::service::{App, Problem, bundles, read_pass, templates};
+use crate::service::{App, Problem, bundles, deliver, read_pass, save_link, templates};
 use crate::store::passes::Pass;
 use crate::wallet::apple::several::{PASSES_MAX, PKPASSES, put_together};
 
@@ -138,11 +138,12 @@ pub async fn page(request: HttpRequest, app: Data<App>, path: Path<String>) -> H
     let json: Map<String, Value> = serde_json::from_slice(&published.apple).unwrap_or_default();
     let mut view =
         View { card: draw(&json, &base, &images, translate, locale), brand: brand.name.clone(), ..View::default() };
-    fill(&mut view, &request, &app, &pass, locale);
+    let has_google = deliver::google::issuer(&app, &brand.code).is_ok();
+    fill(&mut view, &request, &app, &pass, locale, has_google);
     render(StatusCode::OK, locale, &view)
 }
 
-fn fill(view: &mut View, request: &HttpRequest, app: &App, pass: &Pass, locale: Locale) {
+fn fill(view: &mut View, request: &HttpRequest, app: &App, pass: &Pass, locale: Locale, has_google: bool) {
     let words: &'static Words = words(locale);
     let address = format!("/p/{}", pass.link.reveal());
     let bundle = format!("{address}/apple.pkpass");
@@ -160,21 +161,28 @@ fn fill(view: &mut View, request: &HttpRequest, app: &App, pass: &Pass, locale: 
         }
         PassStatus::Active => {}
     }
+    let badges = request.app_data::<Data<Badges>>();
+    let google = has_google.then(|| {
+        let badge = badges.and_then(|badges| badges.google(locale));
+        Anchor { href: format!("{address}/google"), label: words.add_google, badge }
+    });
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match Device::of(user_agent) {
         Device::Apple => {
             (view.heading, view.text) = (words.add_title, words.add_text);
-            let badges = request.app_data::<Data<Badges>>();
             let badge = badges.and_then(|badges| badges.apple(locale));
             view.button = Some(Anchor { href: bundle, label: words.add_apple, badge });
         }
         Device::Android => {
-            (view.heading, view.text) = (words.add_title, words.google_soon);
+            let text = if google.is_some() { words.add_text_google } else { words.no_google };
+            (view.heading, view.text) = (words.add_title, text);
+            view.button = google;
             view.other = Some(Anchor { href: bundle, label: words.download, badge: None });
         }
         Device::Desktop => {
             (view.heading, view.text) = (words.desktop_title, words.desktop_text);
             view.qr = qr(&format!("{}{address}", app.config.server.public_url));
+            view.button = google;
             view.other = Some(Anchor { href: bundle, label: words.download, badge: None });
         }
     }
@@ -262,9 +270,19 @@ pub async fn several(request: HttpRequest, app: Data<App>, path: Path<String>) -
     }
 }
 
-/// `GET /p/{link}/google`: the page knows what can be done.
-pub async fn google(request: HttpRequest) -> HttpResponse {
-    see_page(&request)
+/// `GET /p/{link}/google`: on to Google, which holds the pass's object by then. The link is made for this click.
+pub async fn google(request: HttpRequest, app: Data<App>, path: Path<String>) -> HttpResponse {
+    let link = path.into_inner();
+    match app.run(async move |app| save_link::make(&app, &link).await).await {
+        Ok(address) => HttpResponse::SeeOther()
+            .insert_header((LOCATION, address.reveal().as_str()))
+            .insert_header((CACHE_CONTROL, "private, no-store"))
+            .insert_header((REFERRER_POLICY, "no-referrer"))
+            .finish(),
+        // The page says what can be done instead.
+        Err(Problem::NoGoogle) => see_page(&request),
+        Err(problem) => explain(&request, &problem),
+    }
 }
 
 fn see_page(request: &HttpRequest) -> HttpResponse {

@@ -9,13 +9,13 @@ use serde_json::json;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
-use super::Told;
+use super::{About, Told};
 use crate::clients::apns::{Apns, Credential, is_token_refused};
 use crate::domain::breaker::{Admission, Breaker};
 use crate::domain::delivery::{Answer, Outcome};
 use crate::domain::ids::{BrandId, DeviceId};
 use crate::domain::secret::Secret;
-use crate::service::timeline::{self, About};
+use crate::service::timeline;
 use crate::service::{App, Problem};
 use crate::store::outbox::Claim;
 pub use crate::store::pushes::Target;
@@ -129,16 +129,22 @@ pub async fn tell_all(
     let mut targets: HashMap<DeviceId, Target> = targets.into_iter().map(|target| (target.device, target)).collect();
     // A phone that was restored has its token under two device ids: it is told once.
     let mut groups: BTreeMap<Phone, Vec<(Claim, Target)>> = BTreeMap::new();
-    let done = |claim, target, outcome, text: &str, not_before| {
+    let done = |claim, about, outcome, text: &str, not_before| {
         // The other end is dropped only when nobody settles any more.
         let answer = Answer { outcome, text: text.to_owned() };
-        drop(tell.send(Told { claim, answer, not_before, target }));
+        drop(tell.send(Told { claim, answer, not_before, about }));
     };
     for claim in claims {
         match targets.remove(&DeviceId::new(claim.destination)) {
-            None => done(claim, None, Outcome::Obsolete, "not registered any more", None),
+            None => done(claim, About::Nobody, Outcome::Obsolete, "not registered any more", None),
             Some(target) if target.scheme != APPLE => {
-                done(claim, Some(target), Outcome::Obsolete, "another vendor's wallet, which comes by itself", None);
+                done(
+                    claim,
+                    About::Device(target),
+                    Outcome::Obsolete,
+                    "another vendor's wallet, which comes by itself",
+                    None,
+                );
             }
             Some(target) => {
                 let token = target.push_token.reveal().as_bytes().to_vec();
@@ -151,7 +157,7 @@ pub async fn tell_all(
             Ok(line) => line,
             Err(Barred { why, until }) => {
                 for (claim, target) in group {
-                    done(claim, Some(target), Outcome::Hold, &why, Some(until));
+                    done(claim, About::Device(target), Outcome::Hold, &why, Some(until));
                 }
                 continue;
             }
@@ -163,7 +169,7 @@ pub async fn tell_all(
             let answer = call(&app, brand, &line, &token).await;
             heed(&app, &pass_type, &answer);
             for (claim, target) in group {
-                drop(tell.send(Told { claim, answer: answer.clone(), not_before: None, target: Some(target) }));
+                drop(tell.send(Told { claim, answer: answer.clone(), not_before: None, about: About::Device(target) }));
             }
         });
     }
@@ -305,7 +311,7 @@ fn heed(app: &App, pass_type: &str, answer: &Answer) {
 pub(super) async fn remove_gone(app: &App, brand: BrandId, batch: &[Told]) -> Result<(), Problem> {
     let now = app.clock.now();
     for told in batch {
-        let Some(target) = &told.target else { continue };
+        let About::Device(target) = &told.about else { continue };
         let gone_at = match told.answer.outcome {
             // Registered again since Apple learnt that the token is dead, it is another token.
             Outcome::Gone { since } => since.unwrap_or(told.claim.changed_at),
@@ -315,7 +321,7 @@ pub(super) async fn remove_gone(app: &App, brand: BrandId, batch: &[Told]) -> Re
         let mut tx = app.db.begin().await?;
         let held = pushes::remove_device(&mut tx.conn(), brand, target.device, gone_at).await?;
         for pass in held.into_iter().flatten() {
-            let about = About { customer: None, pass: Some(pass), subject: pass.uuid() };
+            let about = timeline::About { customer: None, pass: Some(pass), subject: pass.uuid() };
             let data =
                 json!({ "pass_id": pass, "device_id": target.device, "wallet": "apple", "reason": told.answer.text });
             timeline::record(app, &mut tx.conn(), brand, "pass.removed", about, data).await?;
@@ -339,7 +345,10 @@ pub(super) async fn note(
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
     let of = |is_meant: fn(&Told, &Target) -> bool| {
-        let targets = batch.iter().filter_map(move |told| Some((told, told.target.as_ref()?)));
+        let targets = batch.iter().filter_map(|told| match &told.about {
+            About::Device(target) => Some((told, target)),
+            About::Nobody | About::Object(_) | About::Class(_) => None,
+        });
         let mut targets: Vec<&Target> =
             targets.filter(|(told, target)| is_meant(told, target)).map(|(_, target)| target).collect();
         targets.sort_by_key(|target| target.device);
@@ -368,9 +377,13 @@ pub(super) async fn note_accepted(
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
     let told = batch.iter().filter(|told| told.answer.outcome == Outcome::Delivered);
-    let topics: BTreeSet<&str> = told.filter_map(|told| Some(told.target.as_ref()?.pass_type.as_str())).collect();
+    let topic = |told: &'_ Told| match &told.about {
+        About::Device(target) => Some(target.pass_type.clone()),
+        About::Nobody | About::Object(_) | About::Class(_) => None,
+    };
+    let topics: BTreeSet<String> = told.filter_map(topic).collect();
     for topic in topics {
-        pushes::accept(conn, brand, topic, now - ACCEPTED_STEP, now).await?;
+        pushes::accept(conn, brand, &topic, now - ACCEPTED_STEP, now).await?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! what came of it in batches.
 
 pub mod apns;
+pub mod google;
 
 use std::time::Duration;
 
@@ -19,12 +20,8 @@ use crate::service::{App, Problem};
 use crate::store::outbox::{self, Claim, Settled};
 use crate::wallet::apple::certificates::Certificates;
 
-/// Rows of one claim, and of one settlement, at most.
-const CLAIM_MAX: i64 = 200;
+/// Rows of one settlement at most.
 const SETTLE_MAX: usize = 250;
-
-/// Calls of one brand on one channel that are under way at most.
-const IN_FLIGHT_MAX: usize = 500;
 
 /// How long a brand has the word while others wait for theirs.
 const TURN: Duration = Duration::from_secs(3);
@@ -38,8 +35,8 @@ const FINISH: Duration = Duration::from_secs(4);
 /// What stands between the service and the world beside HTTP: each channel, and whether it is on or why it is off.
 pub fn channels(config: &Config, certificates: &Certificates, now: DateTime<Utc>) -> [(&'static str, String); 4] {
     let apns = ("apns", apns::state(&config.apple.apns_url, certificates, now));
-    let [google, fcm, mqtt] = config.channels().map(|(name, state)| (name, state.to_owned()));
-    [apns, google, fcm, mqtt]
+    let [fcm, mqtt] = config.channels().map(|(name, state)| (name, state.to_owned()));
+    [apns, ("google", google::state(config)), fcm, mqtt]
 }
 
 /// What a turn came to.
@@ -57,7 +54,24 @@ pub struct Told {
     answer: Answer,
     /// Not to be tried again before.
     not_before: Option<DateTime<Utc>>,
-    target: Option<apns::Target>,
+    about: About,
+}
+
+/// Who was told, as far as it is known.
+pub enum About {
+    Nobody,
+    Device(apns::Target),
+    Object(google::SentObject),
+    Class(google::SentClass),
+}
+
+/// Rows of one claim at most, and calls that are under way: as many as are answered within a lease.
+const fn limits(channel: Channel) -> (i64, usize) {
+    match channel {
+        Channel::Apns => (200, 500),
+        // Google takes some 20 calls a second.
+        Channel::Google | Channel::GoogleClass => (50, 100),
+    }
 }
 
 /// The brand after `after` with something to tell on the channel.
@@ -69,22 +83,31 @@ pub async fn next_brand(app: &App, channel: Channel, after: Option<BrandId>) -> 
 /// Tells everything that a brand has due on a channel, for as long as its turn is.
 pub async fn take_turn(app: &App, channel: Channel, brand: BrandId, stop: &CancellationToken) -> Result<Turn, Problem> {
     let mut turn = Turn::default();
-    if !apns::is_open(app, brand).await? {
+    let is_open = match channel {
+        Channel::Apns => apns::is_open(app, brand).await?,
+        Channel::Google | Channel::GoogleClass => google::is_open(app, brand).await?,
+    };
+    if !is_open {
         return Ok(turn);
     }
+    let (claim_max, in_flight_max) = limits(channel);
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut calls = JoinSet::new();
     let (mut in_flight, mut is_more) = (0_usize, true);
     let (began, mut stopped) = (Instant::now(), None);
     loop {
         let may_claim = !stop.is_cancelled() && began.elapsed() < TURN;
-        let room = IN_FLIGHT_MAX.saturating_sub(in_flight);
-        if is_more && may_claim && i64::try_from(room).is_ok_and(|room| room >= CLAIM_MAX) {
-            let claims = claim(app, channel, brand).await?;
+        let room = in_flight_max.saturating_sub(in_flight);
+        if is_more && may_claim && i64::try_from(room).is_ok_and(|room| room >= claim_max) {
+            let claims = claim(app, channel, brand, claim_max).await?;
             turn.claimed += claims.len() as u64;
-            is_more = i64::try_from(claims.len()).is_ok_and(|count| count == CLAIM_MAX);
+            is_more = i64::try_from(claims.len()).is_ok_and(|count| count == claim_max);
             in_flight += claims.len();
-            apns::tell_all(app, brand, claims, &mut calls, &tell).await?;
+            match channel {
+                Channel::Apns => apns::tell_all(app, brand, claims, &mut calls, &tell).await?,
+                Channel::Google => google::tell_objects(app, brand, claims, &mut calls, &tell).await?,
+                Channel::GoogleClass => google::tell_classes(app, brand, claims, &mut calls, &tell).await?,
+            }
         }
         if in_flight == 0 {
             return Ok(turn);
@@ -104,12 +127,12 @@ pub async fn take_turn(app: &App, channel: Channel, brand: BrandId, stop: &Cance
 }
 
 /// Those who wait for somebody first; roll-outs with what room is left.
-async fn claim(app: &App, channel: Channel, brand: BrandId) -> Result<Vec<Claim>, Problem> {
+async fn claim(app: &App, channel: Channel, brand: BrandId, max: i64) -> Result<Vec<Claim>, Problem> {
     let now = app.clock.now();
     let until = now + TimeDelta::seconds(i64::try_from(app.config.delivery.lease_secs).unwrap_or(30));
     let mut tx = app.db.begin().await?;
-    let mut claims = outbox::claim(&mut tx.conn(), brand, channel, Lane::Interactive, now, until, CLAIM_MAX).await?;
-    let room = CLAIM_MAX - i64::try_from(claims.len()).unwrap_or(CLAIM_MAX);
+    let mut claims = outbox::claim(&mut tx.conn(), brand, channel, Lane::Interactive, now, until, max).await?;
+    let room = max - i64::try_from(claims.len()).unwrap_or(max);
     if room > 0 {
         claims.extend(outbox::claim(&mut tx.conn(), brand, channel, Lane::Bulk, now, until, room).await?);
     }
@@ -123,7 +146,7 @@ async fn settle(app: &App, channel: Channel, brand: BrandId, batch: Vec<Told>, t
         return Ok(());
     }
     let now = app.clock.now();
-    let schedule = &app.config.delivery.apns.retry_schedule_secs;
+    let schedule = schedule(app, channel);
     let mut settled: Vec<Settled> = Vec::with_capacity(batch.len());
     for one in &batch {
         count(channel, one, now);
@@ -148,10 +171,20 @@ async fn settle(app: &App, channel: Channel, brand: BrandId, batch: Vec<Told>, t
     apns::remove_gone(app, brand, &batch).await?;
     let mut tx = app.db.begin().await?;
     apns::note(&mut tx.conn(), brand, &batch, now).await?;
+    google::note(&mut tx.conn(), brand, &batch, now).await?;
     outbox::settle(&mut tx.conn(), brand, channel, &settled, now + rest).await?;
     apns::note_accepted(&mut tx.conn(), brand, &batch, now).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// The waits between attempts, in seconds.
+pub fn schedule(app: &App, channel: Channel) -> &[u64] {
+    let delivery = &app.config.delivery;
+    match channel {
+        Channel::Apns => &delivery.apns.retry_schedule_secs,
+        Channel::Google | Channel::GoogleClass => &delivery.google.retry_schedule_secs,
+    }
 }
 
 /// 0 to 1.

@@ -1,11 +1,13 @@
 //! Google Wallet's classes and objects, as JSON. Sending them is a client's business.
 
+pub mod account;
 pub mod dictionary;
 mod event_ticket;
 mod generic;
 mod loyalty;
 mod offer;
 mod parts;
+pub mod save_link;
 
 use serde_json::{Map, Value as Json};
 

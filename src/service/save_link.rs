@@ -1,0 +1,73 @@
+//! "Add to Google Wallet": the link is made when somebody clicks, for an object that Google has by then.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tokio::time::Instant;
+
+use crate::domain::delivery::Channel;
+use crate::domain::ids::PassId;
+use crate::domain::pass::Lane;
+use crate::domain::secret::Secret;
+use crate::service::deliver::google as ways;
+use crate::service::publish::render;
+use crate::service::{App, Problem, read_pass, templates};
+use crate::store::brands::Brand;
+use crate::store::{google, outbox, publication};
+use crate::wallet::google::save_link;
+
+/// How long whoever clicked waits for Google to have the object; then they are asked to come again.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// How often it is looked whether Google has it: another process may be the one that tells it.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Where the holder of the link is to be sent. Google holds the pass's object when this answers.
+pub async fn make(app: &App, link: &str) -> Result<Secret<String>, Problem> {
+    let (brand, pass) = read_pass::find_by_link(app, link).await?;
+    if !pass.status.is_good() {
+        return Err(Problem::NoGoogle);
+    }
+    let issuer = ways::issuer(app, &brand.code).map_err(|_| Problem::NoGoogle)?;
+    let begun = Instant::now();
+    let names = keep_at_google(app, &brand, pass.id).await?;
+    while !google::is_sent(&mut app.db.read().await?.conn(), brand.id, pass.id).await? {
+        if begun.elapsed() > PATIENCE {
+            return Err(Problem::Busy);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    let token = save_link::token(&issuer.account, names.kind, &names.object, &names.class, app.clock.now());
+    let token = token.map_err(Problem::internal)?;
+    Ok(Secret::new(format!("{}/{token}", app.config.google.save_url)))
+}
+
+/// What Google calls a pass.
+struct Names {
+    kind: crate::domain::pass::PassKind,
+    object: String,
+    class: String,
+}
+
+/// From now on Google holds the pass's object: it is queued with its class, unless it was before.
+async fn keep_at_google(app: &App, brand: &Brand, pass: PassId) -> Result<Names, Problem> {
+    let missing = || Problem::NotFound { what: "pass" };
+    let sources = publication::load_sources(&mut app.db.read().await?.conn(), brand.id, &[pass]).await?;
+    let source = sources.into_iter().next().ok_or_else(missing)?;
+    let template = templates::load(app, brand.id, source.template_id, source.template_version).await?;
+    let rendered = render(app, brand, &source, &template)?;
+    let class = rendered.google_class.ok_or(Problem::NoGoogle)?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    google::put_class(&mut tx.conn(), brand.id, &class, source.is_live, now).await?;
+    if google::link(&mut tx.conn(), brand.id, pass, now).await? {
+        let row = (pass.uuid(), Lane::Interactive);
+        outbox::enqueue(&mut tx.conn(), brand.id, Channel::Google, &[row], now, now).await?;
+    }
+    tx.commit().await?;
+    app.wake_dispatchers();
+    // What is published, not what may be published next.
+    let body: Json = serde_json::from_slice(&rendered.google).map_err(Problem::internal)?;
+    let word = |member: &str| body.get(member).and_then(Json::as_str).map(str::to_owned).ok_or_else(missing);
+    Ok(Names { kind: class.kind, object: word("id")?, class: word("classId")? })
+}

@@ -1,0 +1,303 @@
+//! Google Wallet: a link is clicked, and from then on Google holds what the pass says.
+
+use chrono::TimeDelta;
+use passarela::app::Role;
+use passarela::domain::delivery::{Channel, DeliveryState};
+use passarela::store::outbox;
+use serde_json::{Value, json};
+
+use crate::app::{TestApp, TestPass};
+use crate::engine::Engine;
+use crate::google::{FakeGoogle, ISSUER, Reply, claims, refuse, without_nulls};
+use crate::on_both_engines;
+
+async fn start(engine: Engine, google: &FakeGoogle) -> TestApp {
+    TestApp::start_with(engine, Role::Api, |config| google.configure(config)).await
+}
+
+/// A click on "Add to Google Wallet", while a worker works.
+async fn click(app: &TestApp, pass: &TestPass) -> reqwest::Response {
+    let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
+    let clicked = app.http.get(view["google_url"].as_str().unwrap()).send();
+    let working = async {
+        loop {
+            app.deliver().await;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        response = clicked => response.unwrap(),
+        () = working => unreachable!("it works for ever"),
+    }
+}
+
+async fn change(app: &TestApp, pass: &TestPass, points: i64) {
+    app.clock.advance(TimeDelta::seconds(2));
+    app.set_points(pass, points).await;
+    app.work().await;
+    app.deliver().await;
+}
+
+async fn state(app: &TestApp, channel: Channel) -> Vec<(DeliveryState, Option<String>)> {
+    let mut reader = app.app().db.read().await.unwrap();
+    let rows = outbox::list(&mut reader.conn(), app.one.brand.id, channel, None, None, 100).await.unwrap();
+    rows.into_iter().map(|row| (row.state, row.answer)).collect()
+}
+
+fn object_id(pass: &TestPass) -> String {
+    format!("{ISSUER}.p.{}", pass.serial)
+}
+
+fn points(google: &FakeGoogle, pass: &TestPass) -> Value {
+    google.held("loyaltyObject")[&object_id(pass)]["loyaltyPoints"]["balance"]["int"].clone()
+}
+
+on_both_engines! {
+    async fn a_click_leads_to_an_object_that_google_holds_and_keeps_true(engine) {
+        let google = FakeGoogle::calm().await;
+        let app = start(engine, &google).await;
+        let pass = app.issue("ana").await;
+        change(&app, &pass, 5).await;
+        assert!(google.calls().is_empty(), "nobody asked for it at Google yet");
+        let response = click(&app, &pass).await;
+        assert_eq!((response.status().as_u16(), &response.headers()["cache-control"]), (303, &"private, no-store".parse().unwrap()));
+        let address = response.headers()["location"].to_str().unwrap();
+        let token = address.strip_prefix("https://pay.google.com/gp/v/save/").unwrap();
+        assert!(token.len() < 1_800, "{}", token.len());
+        let said = claims(token).unwrap();
+        let class = google.held("loyaltyClass").into_keys().next().unwrap();
+        let payload = json!({ "loyaltyObjects": [{ "id": object_id(&pass), "classId": class }] });
+        assert_eq!((&said["aud"], &said["typ"], &said["origins"], &said["payload"]), (&json!("google"), &json!("savetowallet"), &json!([]), &payload));
+        assert_eq!(said["iat"], passarela::clock::Clock::now(&*app.clock).timestamp());
+        let methods: Vec<_> = google.calls().iter().map(|call| format!("{} {}", call.method, call.resource)).collect();
+        assert_eq!(methods, ["POST loyaltyClass", "POST loyaltyObject"], "the class first, each once");
+        assert_eq!(points(&google, &pass), 5);
+        assert_eq!(click(&app, &pass).await.status(), 303);
+        assert_eq!(google.calls().len(), 2, "it is there");
+        change(&app, &pass, 9).await;
+        assert_eq!(points(&google, &pass), 9);
+        assert_eq!(google.calls().len(), 3);
+        // Equal to ours, member by member.
+        let (_, stored) = stored(&app, &pass).await;
+        assert_eq!(google.held("loyaltyObject")[&object_id(&pass)], without_nulls(stored));
+        assert_eq!(google.faults(), Vec::<String>::new());
+        let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
+        assert_eq!(view["held_on"], json!({ "apple": 0, "google": false }));
+        google.save(&object_id(&pass));
+        change(&app, &pass, 10).await;
+        let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
+        assert_eq!(view["held_on"], json!({ "apple": 0, "google": true }));
+        let (_, list) = app.get("/api/v1/passes", &app.one.key).await;
+        assert_eq!(list["data"][0]["held_on"]["google"], true);
+    }
+
+    async fn what_turns_out_otherwise_is_made_or_patched(engine) {
+        let google = FakeGoogle::calm().await;
+        let app = start(engine, &google).await;
+        let pass = app.issue("ana").await;
+        // Done, and said not to be: the second try finds it.
+        google.script(&object_id(&pass), [Reply::ObeyAndFail]);
+        let clicked = async {
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            app.clock.advance(TimeDelta::seconds(6));
+        };
+        let (response, ()) = tokio::join!(click(&app, &pass), clicked);
+        assert_eq!(response.status(), 303);
+        let methods: Vec<_> = google.calls().iter().map(|call| call.method.clone()).collect();
+        assert_eq!(methods, ["POST", "POST", "POST", "PATCH"]);
+        google.forget("loyaltyObject", &object_id(&pass));
+        change(&app, &pass, 3).await;
+        assert_eq!(points(&google, &pass), 3, "a 404 to a patch");
+        google.forget("loyaltyObject", &object_id(&pass));
+        let class = google.held("loyaltyClass").into_keys().next().unwrap();
+        google.forget("loyaltyClass", &class);
+        change(&app, &pass, 4).await;
+        app.clock.advance(TimeDelta::seconds(6));
+        app.deliver().await;
+        assert_eq!(points(&google, &pass), 4, "a class that is gone is made again");
+        assert_eq!(google.held("loyaltyClass").len(), 1);
+    }
+
+    async fn the_state_follows_the_pass_and_null_clears(engine) {
+        let google = FakeGoogle::calm().await;
+        let app = start(engine, &google).await;
+        let pass = app.issue("ana").await;
+        click(&app, &pass).await;
+        app.clock.advance(TimeDelta::seconds(2));
+        let path = format!("/api/v1/passes/{}", pass.id);
+        app.patch(&path, &app.one.key, &json!({ "data": { "tier": "Ouro" } })).await;
+        app.work().await;
+        app.deliver().await;
+        let object = || google.held("loyaltyObject")[&object_id(&pass)].clone();
+        let golden = object()["classId"].clone();
+        let classes = google.held("loyaltyClass");
+        assert_eq!((classes.len(), &classes[golden.as_str().unwrap()]["rewardsTier"]), (2, &json!("Ouro")), "a class for each tier");
+        app.clock.advance(TimeDelta::seconds(2));
+        app.patch(&path, &app.one.key, &json!({ "data": { "tier": null } })).await;
+        app.work().await;
+        app.deliver().await;
+        assert_ne!(object()["classId"], golden);
+        assert_eq!(object()["state"], "ACTIVE");
+        app.clock.advance(TimeDelta::seconds(2));
+        app.post(&format!("{path}/void"), &app.one.key, &json!({})).await;
+        app.work().await;
+        app.deliver().await;
+        assert_eq!(object()["state"], "INACTIVE");
+        assert_eq!(click(&app, &pass).await.headers()["location"], format!("/p/{}", link(&app, &pass).await).as_str(), "the page says that it is over");
+        assert_eq!(google.faults(), Vec::<String>::new());
+    }
+
+    async fn a_refused_token_is_renewed_once_for_all(engine) {
+        let google = FakeGoogle::calm().await;
+        let app = start(engine, &google).await;
+        let mut passes = Vec::new();
+        for index in 0..5 {
+            let pass = app.issue(&format!("p{index}")).await;
+            click(&app, &pass).await;
+            passes.push(pass);
+        }
+        assert_eq!(google.minted(), 1);
+        google.revoke_tokens();
+        app.clock.advance(TimeDelta::seconds(2));
+        for pass in &passes {
+            app.set_points(pass, 50).await;
+        }
+        app.work().await;
+        app.deliver().await;
+        assert!(passes.iter().all(|pass| points(&google, pass) == 50));
+        assert_eq!(google.minted(), 2);
+    }
+
+    async fn refusals_are_told_apart_by_their_reason(engine) {
+        let google = FakeGoogle::calm().await;
+        let app = start(engine, &google).await;
+        let pass = app.issue("ana").await;
+        click(&app, &pass).await;
+        let row = async || state(&app, Channel::Google).await.remove(0);
+        google.script(&object_id(&pass), [Reply::Refuse { status: 403, reason: "quotaExceeded", retry_after: Some("60") }]);
+        change(&app, &pass, 2).await;
+        assert_eq!(row().await, (DeliveryState::Pending, Some("403 quotaExceeded".to_owned())));
+        app.clock.advance(TimeDelta::seconds(57));
+        change(&app, &pass, 3).await;
+        assert_eq!(points(&google, &pass), 1, "not before the time that was asked for");
+        app.clock.advance(TimeDelta::seconds(1));
+        app.deliver().await;
+        assert_eq!(points(&google, &pass), 3);
+        google.script(&object_id(&pass), [refuse(400, "invalid")]);
+        change(&app, &pass, 4).await;
+        assert_eq!(row().await, (DeliveryState::Parked, Some("400 invalid".to_owned())));
+        change(&app, &pass, 5).await;
+        assert_eq!(points(&google, &pass), 5);
+        // Rights are missing: everything of the issuer waits, and nothing is given up.
+        google.answer_all(Some(refuse(403, "permissionDenied")));
+        change(&app, &pass, 6).await;
+        let calls = google.calls().len();
+        app.deliver().await;
+        assert_eq!((google.calls().len(), row().await.0), (calls, DeliveryState::Pending));
+        google.answer_all(None);
+        app.clock.advance(TimeDelta::seconds(61));
+        app.deliver().await;
+        assert_eq!(points(&google, &pass), 6);
+        google.script(&object_id(&pass), [Reply::Html]);
+        change(&app, &pass, 7).await;
+        app.clock.advance(TimeDelta::seconds(6));
+        app.deliver().await;
+        assert_eq!(points(&google, &pass), 7);
+    }
+
+    async fn three_alerts_a_day_and_then_silence(engine) {
+        let google = FakeGoogle::calm().await;
+        let app = start(engine, &google).await;
+        let pass = app.issue("ana").await;
+        click(&app, &pass).await;
+        for number in 2..7 {
+            change(&app, &pass, number).await;
+        }
+        let alerting = || google.calls().iter().filter(|call| call.body["notifyPreference"] == "NOTIFY_ON_UPDATE").count();
+        assert_eq!((alerting(), points(&google, &pass)), (3, json!(6)));
+        let (_, answer) = state(&app, Channel::Google).await.remove(0);
+        assert_eq!(answer.as_deref(), Some("200 without an alert: the pass had three within a day"));
+        app.clock.advance(TimeDelta::hours(24));
+        change(&app, &pass, 7).await;
+        assert_eq!(alerting(), 4);
+        assert!(google.held("loyaltyObject")[&object_id(&pass)].get("notifyPreference").is_none());
+    }
+
+    async fn what_was_lost_is_found_by_the_sweep(engine) {
+        let google = FakeGoogle::calm().await;
+        let app = start(engine, &google).await;
+        let pass = app.issue("ana").await;
+        click(&app, &pass).await;
+        app.clock.advance(TimeDelta::seconds(2));
+        app.set_points(&pass, 8).await;
+        app.work().await;
+        crate::publishing::forget_deliveries(&app).await;
+        app.deliver().await;
+        assert_eq!(points(&google, &pass), 1);
+        app.sweep().await;
+        app.deliver().await;
+        assert_eq!(points(&google, &pass), 8);
+        let calls = google.calls().len();
+        app.sweep().await;
+        app.deliver().await;
+        assert_eq!(google.calls().len(), calls);
+    }
+
+    async fn the_page_offers_google_where_the_brand_has_it(engine) {
+        let google = FakeGoogle::calm().await;
+        let app = start(engine, &google).await;
+        let pass = app.issue("ana").await;
+        let page = async |agent: &str| {
+            let url = format!("{}/p/{}", app.url, link(&app, &pass).await);
+            app.http.get(url).header("user-agent", agent).header("accept-language", "en").send().await.unwrap().text().await.unwrap()
+        };
+        let (android, desktop) = (page("Mozilla/5.0 (Linux; Android 16; Pixel 10)").await, page("Mozilla/5.0 (X11; Linux)").await);
+        assert!(android.contains("google\">Add to Google Wallet</a>") && !android.contains("Add to Apple"), "{android}");
+        assert!(desktop.contains("google\">Add to Google Wallet</a>") && desktop.contains("apple.pkpass"), "{desktop}");
+        assert!(!page("Mozilla/5.0 (iPhone)").await.contains("Google"));
+    }
+
+    async fn a_google_that_hangs_keeps_phones_and_callers_waiting_for_nothing(engine) {
+        let google = FakeGoogle::calm().await;
+        let apple = crate::apple::FakeApple::calm().await;
+        let configure = |config: &mut passarela::config::Config| {
+            google.configure(config);
+            apple.configure(config);
+        };
+        let app = TestApp::start_with(engine, Role::Api, configure).await;
+        let pass = app.issue("ana").await;
+        crate::apple_web_service::Phone::new(&app, "phone").register(&pass, "aa01").await;
+        click(&app, &pass).await;
+        google.answer_all(Some(Reply::Hang));
+        app.clock.advance(TimeDelta::seconds(2));
+        app.set_points(&pass, 2).await;
+        app.work().await;
+        let stop = tokio_util::sync::CancellationToken::new();
+        let running: Vec<_> = Channel::ALL.iter().map(|channel| {
+            let (one, stop) = (app.app().clone(), stop.clone());
+            tokio::spawn(passarela::worker::dispatcher::run(one, *channel, stop))
+        }).collect();
+        let begun = tokio::time::Instant::now();
+        while apple.accepted().is_empty() || google.calls().iter().all(|call| call.reply != Reply::Hang) {
+            assert!(begun.elapsed().as_secs() < 8, "the phone waits for Google");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        app.set_points(&pass, 3).await;
+        assert!(begun.elapsed().as_secs() < 8, "a caller waits for Google");
+        stop.cancel();
+        drop(running);
+    }
+}
+
+async fn link(app: &TestApp, pass: &TestPass) -> String {
+    let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
+    view["add_url"].as_str().unwrap().rsplit_once('/').unwrap().1.to_owned()
+}
+
+/// The object as it is published.
+async fn stored(app: &TestApp, pass: &TestPass) -> (bool, Value) {
+    let id = pass.id.parse().unwrap();
+    let mut reader = app.app().db.read().await.unwrap();
+    let objects = passarela::store::google::load_objects(&mut reader.conn(), app.one.brand.id, &[id]).await.unwrap();
+    (objects[0].sent_hash.is_some(), serde_json::from_slice(&objects[0].body).unwrap())
+}

@@ -1,0 +1,387 @@
+//! Google as a test has it: the token service and Wallet's REST API, a real server that holds what it is sent, refuses what
+//! Google refuses, checks every body against Google's own schemas, and misbehaves a little unless it is told not to.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use actix_web::web::{Bytes, Data, Path};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::sign::Verifier;
+use passarela::config::Config;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub const ISSUER: &str = "3388000000000000000";
+const EMAIL: &str = "wallet@example.iam.gserviceaccount.com";
+
+/// What the next call is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    Obey,
+    Refuse {
+        status: u16,
+        reason: &'static str,
+        retry_after: Option<&'static str>,
+    },
+    /// It is done, and the answer says that it is not.
+    ObeyAndFail,
+    Hang,
+    /// What a proxy in front of Google says when it is down.
+    Html,
+}
+
+pub fn refuse(status: u16, reason: &'static str) -> Reply {
+    Reply::Refuse { status, reason, retry_after: None }
+}
+
+/// A call as it arrived.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub method: String,
+    pub resource: String,
+    pub body: Value,
+    pub reply: Reply,
+}
+
+#[derive(Default)]
+struct State {
+    held: Mutex<BTreeMap<(String, String), Value>>,
+    calls: Mutex<Vec<Call>>,
+    scripts: Mutex<HashMap<String, VecDeque<Reply>>>,
+    all: Mutex<Option<Reply>>,
+    faults: Mutex<Vec<String>>,
+    saved: Mutex<HashSet<String>>,
+    /// Access tokens that are good.
+    tokens: Mutex<HashSet<String>>,
+    minted: AtomicUsize,
+    failing: AtomicUsize,
+    count: AtomicUsize,
+}
+
+pub struct FakeGoogle {
+    pub url: String,
+    state: Arc<State>,
+    server: actix_web::dev::ServerHandle,
+    folder: TempDir,
+}
+
+fn key() -> &'static PKey<Private> {
+    static KEY: OnceLock<PKey<Private>> = OnceLock::new();
+    KEY.get_or_init(|| PKey::from_rsa(openssl::rsa::Rsa::generate(2048).unwrap()).unwrap())
+}
+
+/// The claims of a token that our service account signed; `None`: it did not.
+pub fn claims(token: &str) -> Option<Value> {
+    let (signed, signature) = token.rsplit_once('.')?;
+    let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok();
+    let mut verifier = Verifier::new(MessageDigest::sha256(), key()).unwrap();
+    verifier.update(signed.as_bytes()).unwrap();
+    if !verifier.verify(&bytes(signature)?).ok()? {
+        return None;
+    }
+    serde_json::from_slice(&bytes(signed.split('.').nth(1)?)?).ok()
+}
+
+impl FakeGoogle {
+    pub async fn start() -> Self {
+        let state = Arc::new(State { failing: AtomicUsize::new(10), ..State::default() });
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let served = Arc::clone(&state);
+        std::thread::spawn(move || {
+            let serve = async move {
+                let server = HttpServer::new(move || {
+                    App::new()
+                        .app_data(Data::new(Arc::clone(&served)))
+                        .route("/token", web::post().to(token))
+                        .route("/walletobjects/v1/{resource}", web::post().to(insert))
+                        .route("/walletobjects/v1/{resource}", web::get().to(list))
+                        .route("/walletobjects/v1/{resource}/{id}", web::patch().to(patch))
+                })
+                .workers(1)
+                .disable_signals()
+                .bind("127.0.0.1:0")
+                .unwrap();
+                let address = server.addrs()[0];
+                let running = server.run();
+                tell.send((address, running.handle())).ok().unwrap();
+                running.await.unwrap();
+            };
+            #[expect(clippy::disallowed_methods, reason = "a server of another process, as it were")]
+            actix_web::rt::System::new().block_on(serve);
+        });
+        let (address, server) = told.await.unwrap();
+        Self { url: format!("http://{address}"), state, server, folder: TempDir::new().unwrap() }
+    }
+
+    /// One that only does what it is told.
+    pub async fn calm() -> Self {
+        let google = Self::start().await;
+        google.fail(0);
+        google
+    }
+
+    pub fn fail(&self, percent: usize) {
+        self.state.failing.store(percent, Ordering::SeqCst);
+    }
+
+    fn account_file(&self) -> PathBuf {
+        let path = self.folder.path().join("account.json");
+        let pem = String::from_utf8(key().private_key_to_pem_pkcs8().unwrap()).unwrap();
+        let account = json!({ "type": "service_account", "client_email": EMAIL, "private_key_id": "k1",
+            "private_key": pem, "token_uri": format!("{}/token", self.url) });
+        std::fs::write(&path, account.to_string()).unwrap();
+        path
+    }
+
+    pub fn configure(&self, config: &mut Config) {
+        config.google.issuer_id = Some(ISSUER.to_owned());
+        config.google.service_account_file = Some(self.account_file());
+        config.google.wallet_url = self.url.clone();
+    }
+
+    /// The next answers to calls about an id; then everything is good again.
+    pub fn script(&self, id: &str, replies: impl IntoIterator<Item = Reply>) {
+        self.state.scripts.lock().unwrap().entry(id.to_owned()).or_default().extend(replies);
+    }
+
+    pub fn answer_all(&self, reply: Option<Reply>) {
+        *self.state.all.lock().unwrap() = reply;
+    }
+
+    /// Somebody saves an object.
+    pub fn save(&self, id: &str) {
+        self.state.saved.lock().unwrap().insert(id.to_owned());
+    }
+
+    /// Forgets something, as no Google does.
+    pub fn forget(&self, resource: &str, id: &str) {
+        self.state.held.lock().unwrap().remove(&(resource.to_owned(), id.to_owned()));
+    }
+
+    /// No access token is good any more.
+    pub fn revoke_tokens(&self) {
+        self.state.tokens.lock().unwrap().clear();
+    }
+
+    pub fn minted(&self) -> usize {
+        self.state.minted.load(Ordering::SeqCst)
+    }
+
+    pub fn calls(&self) -> Vec<Call> {
+        self.state.calls.lock().unwrap().clone()
+    }
+
+    /// Everything of a resource, by id.
+    pub fn held(&self, resource: &str) -> BTreeMap<String, Value> {
+        let held = self.state.held.lock().unwrap();
+        held.iter().filter(|((of, _), _)| of == resource).map(|((_, id), body)| (id.clone(), body.clone())).collect()
+    }
+
+    /// What was wrong with the bodies that were sent.
+    pub fn faults(&self) -> Vec<String> {
+        self.state.faults.lock().unwrap().clone()
+    }
+}
+
+impl Drop for FakeGoogle {
+    fn drop(&mut self) {
+        // Whoever waits for an answer that never comes is not waited for.
+        drop(self.server.stop(false));
+    }
+}
+
+async fn token(state: Data<Arc<State>>, body: String) -> HttpResponse {
+    let form: HashMap<String, String> = serde_urlencoded::from_str(&body).unwrap_or_default();
+    let claims = form.get("assertion").and_then(|assertion| claims(assertion));
+    if claims.is_none_or(|claims| {
+        claims["iss"] != EMAIL || !claims["scope"].as_str().unwrap_or_default().contains("wallet_object")
+    }) {
+        return HttpResponse::BadRequest().json(json!({ "error": "invalid_grant", "error_description": "no" }));
+    }
+    let token = format!("ya29.{}", state.minted.fetch_add(1, Ordering::SeqCst));
+    state.tokens.lock().unwrap().insert(token.clone());
+    HttpResponse::Ok().json(json!({ "access_token": token, "expires_in": 3600, "token_type": "Bearer" }))
+}
+
+fn problem(status: u16, reason: &str, retry_after: Option<&str>) -> HttpResponse {
+    let status = actix_web::http::StatusCode::from_u16(status).unwrap();
+    let mut response = HttpResponse::build(status);
+    if let Some(after) = retry_after {
+        response.insert_header(("retry-after", after));
+    }
+    response.json(json!({ "error": { "code": status.as_u16(), "message": format!("{reason} it is"), "new": {},
+        "errors": [{ "message": reason, "domain": "walletobjects", "reason": reason }] } }))
+}
+
+/// Who may call, and what the call is answered; what is to be obeyed is `None`.
+fn judge(state: &State, request: &HttpRequest, resource: &str, id: &str, body: &Value) -> Reply {
+    let bearer = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_known = state.tokens.lock().unwrap().contains(bearer.trim_start_matches("Bearer "));
+    let reply = if !is_known {
+        refuse(401, "authError")
+    } else if let Some(reply) = state.scripts.lock().unwrap().get_mut(id).and_then(VecDeque::pop_front) {
+        reply
+    } else if let Some(reply) = state.all.lock().unwrap().clone() {
+        reply
+    } else if id.split('.').next() != Some(ISSUER) {
+        refuse(403, "permissionDenied")
+    } else {
+        let count = state.count.fetch_add(1, Ordering::SeqCst);
+        let failing = state.failing.load(Ordering::SeqCst);
+        let retry = |status, reason| Reply::Refuse { status, reason, retry_after: Some("1") };
+        if count * 37 % 100 >= failing {
+            Reply::Obey
+        } else {
+            match count * failing / 100 % 12 {
+                0 | 1 => refuse(500, "backendError"),
+                2 => retry(503, "unavailable"),
+                3 => retry(429, "rateLimitExceeded"),
+                4 => retry(403, "quotaExceeded"),
+                5 | 6 => Reply::ObeyAndFail,
+                7 => Reply::Html,
+                8 => Reply::Hang,
+                _ => refuse(502, "somethingNew"),
+            }
+        }
+    };
+    let method = request.method().to_string();
+    let (resource, body) = (resource.to_owned(), body.clone());
+    state.calls.lock().unwrap().push(Call { method, resource, body, reply: reply.clone() });
+    reply
+}
+
+/// What is wrong with a body.
+fn check(state: &State, resource: &str, body: &Value) -> bool {
+    let mut name = resource.to_owned();
+    name[..1].make_ascii_uppercase();
+    let mut faults = crate::schema::faults(&name, body);
+    let is_class = resource.ends_with("Class");
+    if is_class && resource != "genericClass" && body["reviewStatus"] != "UNDER_REVIEW" {
+        faults.push(format!("{resource}: reviewStatus is {}", body["reviewStatus"]));
+    }
+    let is_good = faults.is_empty();
+    state.faults.lock().unwrap().extend(faults);
+    is_good
+}
+
+async fn finish(reply: Reply, done: Result<Value, (u16, &'static str)>) -> HttpResponse {
+    match (reply, done) {
+        (Reply::Hang, _) => std::future::pending().await,
+        (Reply::Html, _) => HttpResponse::BadGateway().content_type("text/html").body("<html>sorry</html>"),
+        (Reply::Refuse { status, reason, retry_after }, _) => problem(status, reason, retry_after),
+        (Reply::ObeyAndFail, _) => problem(500, "backendError", None),
+        (Reply::Obey, Ok(body)) => HttpResponse::Ok().json(body),
+        (Reply::Obey, Err((status, reason))) => problem(status, reason, None),
+    }
+}
+
+const fn is_obeyed(reply: &Reply) -> bool {
+    matches!(reply, Reply::Obey | Reply::ObeyAndFail)
+}
+
+async fn insert(state: Data<Arc<State>>, request: HttpRequest, path: Path<String>, body: Bytes) -> HttpResponse {
+    let resource = path.into_inner();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let id = body["id"].as_str().unwrap_or_default().to_owned();
+    let reply = judge(&state, &request, &resource, &id, &body);
+    let done = if is_obeyed(&reply) { add(&state, &resource, &id, body) } else { Ok(Value::Null) };
+    finish(reply, done).await
+}
+
+fn add(state: &State, resource: &str, id: &str, body: Value) -> Result<Value, (u16, &'static str)> {
+    if !check(state, resource, &body) {
+        return Err((400, "invalid"));
+    }
+    let mut held = state.held.lock().unwrap();
+    if let Some(kind) = resource.strip_suffix("Object") {
+        let class = (format!("{kind}Class"), body["classId"].as_str().unwrap_or_default().to_owned());
+        if !held.contains_key(&class) {
+            return Err((404, "classNotFound"));
+        }
+    }
+    let place = (resource.to_owned(), id.to_owned());
+    if held.contains_key(&place) {
+        return Err((409, "alreadyExists"));
+    }
+    held.insert(place, without_nulls(body.clone()));
+    Ok(shown(state, id, body))
+}
+
+async fn patch(
+    state: Data<Arc<State>>,
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    body: Bytes,
+) -> HttpResponse {
+    let (resource, id) = path.into_inner();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let reply = judge(&state, &request, &resource, &id, &body);
+    let done = if is_obeyed(&reply) { change(&state, &resource, &id, &body) } else { Ok(Value::Null) };
+    finish(reply, done).await
+}
+
+fn change(state: &State, resource: &str, id: &str, body: &Value) -> Result<Value, (u16, &'static str)> {
+    if !check(state, resource, body) {
+        return Err((400, "invalid"));
+    }
+    let mut held = state.held.lock().unwrap();
+    let place = held.get_mut(&(resource.to_owned(), id.to_owned())).ok_or((404, "notFound"))?;
+    merge(place, body);
+    // Asked for with each change, and never kept.
+    place.as_object_mut().unwrap().remove("notifyPreference");
+    Ok(shown(state, id, place.clone()))
+}
+
+/// Members that are left out stay, null removes, lists are replaced.
+fn merge(held: &mut Value, patch: &Value) {
+    let (Value::Object(held), Value::Object(patch)) = (&mut *held, patch) else {
+        *held = patch.clone();
+        return;
+    };
+    for (name, value) in patch {
+        match value {
+            Value::Null => drop(held.remove(name)),
+            Value::Object(_) => merge(held.entry(name).or_insert_with(|| json!({})), value),
+            _ => drop(held.insert(name.clone(), value.clone())),
+        }
+    }
+}
+
+pub fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members = members.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(members.map(|(name, value)| (name, without_nulls(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
+        value => value,
+    }
+}
+
+fn shown(state: &State, id: &str, mut body: Value) -> Value {
+    body["hasUsers"] = state.saved.lock().unwrap().contains(id).into();
+    body["kind"] = json!("walletobjects#something");
+    body
+}
+
+async fn list(state: Data<Arc<State>>, request: HttpRequest, path: Path<String>) -> HttpResponse {
+    let resource = path.into_inner();
+    let query: HashMap<String, String> = serde_urlencoded::from_str(request.query_string()).unwrap_or_default();
+    let Some(class) = query.get("classId") else { return problem(400, "required", None) };
+    let first: usize = query.get("token").and_then(|token| token.parse().ok()).unwrap_or(0);
+    let size: usize = query.get("maxResults").and_then(|size| size.parse().ok()).unwrap_or(usize::MAX);
+    let held = state.held.lock().unwrap();
+    let all = held.iter().filter(|((of, _), body)| *of == resource && body["classId"] == class.as_str());
+    let page: Vec<Value> =
+        all.clone().skip(first).take(size).map(|((_, id), body)| shown(&state, id, body.clone())).collect();
+    let more = all.count() > first + page.len();
+    let next = more.then(|| (first + page.len()).to_string());
+    HttpResponse::Ok()
+        .json(json!({ "resources": page, "pagination": { "resultsPerPage": page.len(), "nextPageToken": next } }))
+}

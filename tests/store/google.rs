@@ -1,0 +1,77 @@
+//! What Google should hold, and what it was sent.
+
+use passarela::domain::ids::GoogleClassId;
+use passarela::domain::pass::PassKind;
+use passarela::store::google::{self, NewClass, SentObject};
+
+use super::world::{World, new_id};
+use crate::on_both_engines;
+
+fn class(name: &str, body: &str) -> NewClass {
+    let id = GoogleClassId::new(new_id());
+    NewClass {
+        id,
+        name: name.to_owned(),
+        kind: PassKind::Loyalty,
+        body: body.into(),
+        body_hash: body.as_bytes().to_vec(),
+    }
+}
+
+on_both_engines! {
+    async fn a_class_is_stored_when_it_looks_otherwise(engine) {
+        let w = World::new(engine).await;
+        let one = w.one.brand;
+        let put = async |brand, class: &NewClass, is_live| w.write(async |c| google::put_class(c, brand, class, is_live, w.now).await).await;
+        let (first, same, other) = (class("i.a", "1"), class("i.a", "1"), class("i.a", "2"));
+        assert_eq!(put(one, &first, false).await, Some(first.id), "one that is missing is better than none");
+        assert_eq!(put(one, &same, true).await, None);
+        assert_eq!(put(one, &other, false).await, None, "a canary's");
+        assert_eq!(put(one, &other, true).await, Some(first.id));
+        assert!(put(w.two.brand, &same, true).await.is_some());
+        let found = w.read(async |c| google::find_class(c, one, "i.a").await).await.unwrap();
+        assert_eq!((found.body.as_slice(), found.sent_hash, found.kind), (b"2".as_slice(), None, PassKind::Loyalty));
+        let load = async |ids: &[GoogleClassId]| w.read(async |c| google::load_classes(c, one, ids).await).await;
+        assert_eq!((load(&[first.id]).await.len(), load(&[same.id]).await.len(), load(&[]).await.len()), (1, 0, 0));
+        let forgotten = async || w.read(async |c| google::list_forgotten_classes(c, one, w.now, 9).await).await;
+        assert_eq!(forgotten().await, [first.id]);
+        w.write(async |c| google::note_class(c, one, "i.a", Some(b"2")).await).await;
+        assert!(forgotten().await.is_empty());
+        w.write(async |c| google::note_class(c, one, "i.a", None).await).await;
+        assert_eq!(forgotten().await, [first.id]);
+    }
+
+    async fn an_object_is_kept_from_the_first_click_on(engine) {
+        let w = World::new(engine).await;
+        let one = w.one.brand;
+        let (a, b) = (w.pass(&w.one, None).await.id, w.pass(&w.one, None).await.id);
+        let link = async |pass| w.write(async |c| google::link(c, one, pass, w.now).await).await;
+        assert_eq!((link(a).await, link(a).await), (true, false));
+        let linked = async |brand| w.read(async |c| google::list_linked(c, brand, &[a, b]).await).await;
+        assert_eq!((linked(one).await, linked(w.two.brand).await), (vec![a], vec![]));
+        let objects = w.read(async |c| google::load_objects(c, one, &[a, b]).await).await;
+        assert_eq!((objects.len(), objects[0].pass_id, objects[0].sent_hash.clone()), (1, a, None));
+        let forgotten = async |after| w.read(async |c| google::list_forgotten_objects(c, one, after, w.now, 9).await).await;
+        assert_eq!((forgotten(None).await, forgotten(Some(a)).await), (vec![a], vec![]));
+        let is_sent = async || w.read(async |c| google::is_sent(c, one, a).await).await;
+        assert!(!is_sent().await);
+        let note = async |has_users| {
+            let sent = SentObject { pass: a, hash: objects[0].body_hash.clone(), has_users };
+            w.write(async |c| google::note_objects(c, one, &[sent], w.now).await).await;
+        };
+        let held = async || w.read(async |c| google::list_held(c, one, &[a, b]).await).await;
+        note(None).await;
+        assert!(is_sent().await && held().await.is_empty() && forgotten(None).await.is_empty());
+        note(Some(true)).await;
+        note(None).await;
+        assert_eq!(held().await, [a], "what is not said stays");
+        note(Some(false)).await;
+        assert!(held().await.is_empty());
+        let spend = async |brand, at: i64| {
+            w.write(async |c| google::spend_alert(c, brand, a, w.after(at - 100), w.after(at)).await).await
+        };
+        assert!(!spend(w.two.brand, 1).await);
+        assert_eq!([spend(one, 1).await, spend(one, 2).await, spend(one, 3).await, spend(one, 4).await], [true, true, true, false]);
+        assert_eq!([spend(one, 101).await, spend(one, 101).await], [true, false], "one as each falls out of the window");
+    }
+}
