@@ -16,7 +16,7 @@ async fn start(engine: Engine, google: &FakeGoogle) -> TestApp {
 }
 
 /// A click on "Add to Google Wallet", while a worker works.
-async fn click(app: &TestApp, pass: &TestPass) -> reqwest::Response {
+pub async fn click(app: &TestApp, pass: &TestPass) -> reqwest::Response {
     let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
     let clicked = app.http.get(view["google_url"].as_str().unwrap()).send();
     let working = async {
@@ -295,7 +295,7 @@ async fn link(app: &TestApp, pass: &TestPass) -> String {
 }
 
 /// The object as it is published.
-async fn stored(app: &TestApp, pass: &TestPass) -> (bool, Value) {
+pub async fn stored(app: &TestApp, pass: &TestPass) -> (bool, Value) {
     let id = pass.id.parse().unwrap();
     let mut reader = app.app().db.read().await.unwrap();
     let objects = passarela::store::google::load_objects(&mut reader.conn(), app.one.brand.id, &[id]).await.unwrap();

@@ -18,10 +18,13 @@ use crate::apple::{FakeApple, Reply};
 use crate::apple_web_service::Phone;
 use crate::bundle::pass_json;
 use crate::engine::Engine;
+use crate::google::{FakeGoogle, without_nulls};
 use crate::server::Server;
 
 const PASSES: usize = 40;
 const WRITERS: usize = 8;
+/// Of the passes, those that are at Google too.
+const AT_GOOGLE: usize = 10;
 
 struct Shared {
     http: reqwest::Client,
@@ -105,8 +108,11 @@ impl Shared {
 async fn storm(engine: Engine, servers: usize, changes: usize, kills: usize, failing: usize, pushes_max: f64) {
     let apple = FakeApple::start().await;
     apple.fail(failing);
+    let google = FakeGoogle::calm().await;
     let configure = |config: &mut passarela::config::Config| {
         apple.configure(config);
+        google.configure(config);
+        config.delivery.google.retry_schedule_secs = vec![1, 1, 2, 2, 3];
         config.database.connections = 6;
         config.delivery.apns.retry_schedule_secs = vec![1, 1, 2, 2, 3];
     };
@@ -115,8 +121,12 @@ async fn storm(engine: Engine, servers: usize, changes: usize, kills: usize, fai
     for index in 0..PASSES {
         let pass = app.issue(&format!("pass{index}")).await;
         assert_eq!(Phone::new(&app, &format!("phone{index}")).register(&pass, &format!("{index:04x}")).await, 201);
+        if index < AT_GOOGLE {
+            assert_eq!(crate::google_wallet::click(&app, &pass).await.status(), 303);
+        }
         passes.push(pass);
     }
+    google.fail(failing);
     let config = app.app().config.clone();
     let addresses: Vec<String> = (0..servers).map(|_| crate::app::free_address()).collect();
     let running: Vec<Server> =
@@ -181,14 +191,34 @@ async fn storm(engine: Engine, servers: usize, changes: usize, kills: usize, fai
         }
     }
     let healed = begun.elapsed();
+    for pass in shared.passes.iter().take(AT_GOOGLE) {
+        loop {
+            let (_, ours) = crate::google_wallet::stored(&app, pass).await;
+            let theirs = google.held("loyaltyObject").remove(ours["id"].as_str().unwrap());
+            if theirs == Some(without_nulls(ours)) {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(120), "{engine:?}: Google holds {theirs:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert_eq!(
+        (google.held("loyaltyObject").len(), google.faults()),
+        (AT_GOOGLE, Vec::new()),
+        "one each, and well made"
+    );
+    let at_google = begun.elapsed();
     let accepted: usize = apple.accepted().values().sum();
     let published = newest_tag(&app).await - first_tag;
     let ratio = accepted as f64 / published as f64;
     println!(
         "{engine:?}: {servers} servers, {changes} changes, {published} published, {kills} kills, {failing} % failing: {} calls, \
-         {accepted} pushes went out, {ratio:.3} for each version; all phones right {:.1} s after the last change",
+         {accepted} pushes went out, {ratio:.3} for each version; all phones right {:.1} s after the last change, \
+         Google after {:.1} s and {} calls",
         apple.calls().len(),
         healed.as_secs_f64(),
+        at_google.as_secs_f64(),
+        google.calls().len(),
     );
     assert!(ratio <= pushes_max, "{ratio} pushes for each version");
     nobody_was_asked_before_his_time(&apple);

@@ -32,6 +32,15 @@ impl Server {
             ("LOG__FILTER", "error".to_owned()),
         ];
         let mut environment = environment.map(|(key, value)| (format!("PASSARELA_{key}"), value)).to_vec();
+        if let (Some(issuer), Some(account)) = (&config.google.issuer_id, &config.google.service_account_file) {
+            let google = [
+                ("GOOGLE__ISSUER_ID", issuer.clone()),
+                ("GOOGLE__SERVICE_ACCOUNT_FILE", file(account)),
+                ("GOOGLE__WALLET_URL", config.google.wallet_url.clone()),
+                ("DELIVERY__GOOGLE__RETRY_SCHEDULE_SECS", format!("{:?}", config.delivery.google.retry_schedule_secs)),
+            ];
+            environment.extend(google.map(|(key, value)| (format!("PASSARELA_{key}"), value)));
+        }
         if let Some(root) = &config.apple.apns_ca_file {
             environment.push(("PASSARELA_APPLE__APNS_CA_FILE".to_owned(), file(root)));
         }
