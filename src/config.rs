@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
@@ -144,6 +145,14 @@ pub struct Delivery {
     pub google: Retries,
     pub fcm: Retries,
     pub webhook: Retries,
+}
+
+impl Delivery {
+    /// How long one call to Apple or Google may take: well within a lease, so that whoever takes over after it never meets
+    /// a call that is still under way.
+    pub fn call_timeout(&self) -> Duration {
+        Duration::from_secs(15.min((self.lease_secs / 2).max(1)))
+    }
 }
 
 /// When a delivery that failed for the moment is tried again.

@@ -234,6 +234,7 @@ const NOT_PERSONAL: &[&str] = &[
     "google_classes.body",
     "google_classes.body_hash",
     "google_classes.sent_hash",
+    "google_objects.name",
     "google_objects.sent_hash",
 ];
 

@@ -16,17 +16,20 @@ CREATE TABLE google_classes (
 CREATE INDEX google_classes_unsent ON google_classes (brand_id, class_id) WHERE sent_hash IS NULL OR sent_hash <> body_hash;
 
 -- A pass whose holder asked for it in Google Wallet: from then on its object is kept there. notified_n: when the last
--- three alerts went out.
+-- three alerts went out; seen_at: when Google last listed it.
 CREATE TABLE google_objects (
     brand_id UUID NOT NULL,
     pass_id UUID NOT NULL,
+    name TEXT NOT NULL,
     sent_hash BYTEA,
     sent_at TIMESTAMPTZ,
     has_users BOOLEAN NOT NULL,
     notified_1 TIMESTAMPTZ,
     notified_2 TIMESTAMPTZ,
     notified_3 TIMESTAMPTZ,
+    seen_at TIMESTAMPTZ,
     created_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (brand_id, pass_id),
+    UNIQUE (brand_id, name),
     FOREIGN KEY (brand_id, pass_id) REFERENCES passes (brand_id, pass_id)
 );

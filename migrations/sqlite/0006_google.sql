@@ -16,17 +16,20 @@ CREATE TABLE google_classes (
 CREATE INDEX google_classes_unsent ON google_classes (brand_id, class_id) WHERE sent_hash IS NULL OR sent_hash <> body_hash;
 
 -- A pass whose holder asked for it in Google Wallet: from then on its object is kept there. notified_n: when the last
--- three alerts went out.
+-- three alerts went out; seen_at: when Google last listed it.
 CREATE TABLE google_objects (
     brand_id BLOB NOT NULL,
     pass_id BLOB NOT NULL,
+    name TEXT NOT NULL,
     sent_hash BLOB,
     sent_at TEXT,
     has_users INTEGER NOT NULL,
     notified_1 TEXT,
     notified_2 TEXT,
     notified_3 TEXT,
+    seen_at TEXT,
     created_at TEXT NOT NULL,
     PRIMARY KEY (brand_id, pass_id),
+    UNIQUE (brand_id, name),
     FOREIGN KEY (brand_id, pass_id) REFERENCES passes (brand_id, pass_id)
 ) STRICT;

@@ -9,6 +9,7 @@ mod demo;
 mod designs;
 mod doctor;
 mod export;
+mod google;
 mod import;
 mod pass;
 mod serve;
@@ -72,6 +73,9 @@ enum Command {
     /// What is told to phones and others, and what came of it.
     #[command(subcommand)]
     Deliveries(deliveries::Deliveries),
+    /// What Google Wallet has of a brand.
+    #[command(subcommand)]
+    Google(google::Google),
     /// Write everything to one file, while the service runs.
     Backup(backup::Backup),
     /// Bring back what a backup holds, into a database that is not there yet.
@@ -208,6 +212,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Key(key) => key.run(load()?, output).await,
         Command::Import(import) => import.run(load()?, output).await,
         Command::Export(export) => export.run(load()?, output).await,
+        Command::Google(google) => google.run(load()?, output).await,
         Command::Deliveries(deliveries) => deliveries.run(load()?, output).await,
         Command::Backup(backup) => backup.run(load()?, output).await,
         Command::Restore(restore) => restore.run(load()?, output).await,

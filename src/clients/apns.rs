@@ -4,6 +4,7 @@
 //! each. (Apple, "Sending notification requests to APNs".)
 
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -31,10 +32,10 @@ pub struct Apns {
 }
 
 impl Apns {
-    /// `root` is a root certificate to trust beside the system's.
-    pub fn new(url: &str, root: Option<&Path>, credential: &Credential) -> Result<Self, BadClient> {
+    /// `root` is a root certificate to trust beside the system's; `timeout` that of a call.
+    pub fn new(url: &str, root: Option<&Path>, credential: &Credential, timeout: Duration) -> Result<Self, BadClient> {
         // Without TLS (a double in a test, a proxy that speaks it) there is nothing to agree on: HTTP/2 is known.
-        let mut builder = http::builder(root)?.http2_prior_knowledge();
+        let mut builder = http::builder(root, timeout)?.http2_prior_knowledge();
         if let Credential::Certificate(pem) = credential {
             builder = builder.identity(Identity::from_pem(pem.reveal())?);
         }
@@ -69,7 +70,7 @@ impl Apns {
                 if status == StatusCode::OK {
                     return Answer { outcome: Outcome::Delivered, text: "200".to_owned() };
                 }
-                match http::read_answer(response).await {
+                match http::read_answer(response, http::ANSWER_MAX).await {
                     Ok(body) => read(status, &headers, &body, now),
                     // The status says enough.
                     Err(_) => read(status, &headers, &[], now),
@@ -130,8 +131,6 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn now() -> DateTime<Utc> {

@@ -1,6 +1,6 @@
 //! Google Wallet's REST API: a class or an object, made or brought up to date. There is no delete.
 
-use std::path::Path;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -48,6 +48,23 @@ pub struct Put {
     pub is_classless: bool,
 }
 
+/// Bytes of a list's page at most.
+const PAGE_MAX: usize = 4 * 1024 * 1024;
+
+/// A page of objects as Google has them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Page {
+    pub resources: Vec<Json>,
+    pub pagination: Pagination,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Pagination {
+    pub next_page_token: Option<String>,
+}
+
 pub struct GoogleWallet {
     client: Client,
     url: String,
@@ -55,8 +72,9 @@ pub struct GoogleWallet {
 }
 
 impl GoogleWallet {
-    pub fn new(url: &str, root: Option<&Path>, tokens: Tokens) -> Result<Self, BadClient> {
-        let client = http::builder(root)?.build()?;
+    /// `timeout` is that of a call.
+    pub fn new(url: &str, tokens: Tokens, timeout: Duration) -> Result<Self, BadClient> {
+        let client = http::builder(None, timeout)?.build()?;
         Ok(Self { client, url: url.trim_end_matches('/').to_owned(), tokens })
     }
 
@@ -77,40 +95,75 @@ impl GoogleWallet {
         Put { answer: last.answer, has_users: last.has_users, is_classless }
     }
 
+    /// A page of the objects of a class, and where the next begins. `Err`: what Google said instead.
+    pub async fn list(
+        &self,
+        kind: PassKind,
+        class: &str,
+        after: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<Page, Answer> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("classId", class).append_pair("maxResults", "100");
+        if let Some(after) = after {
+            query.append_pair("token", after);
+        }
+        let path = Resource::Object(kind).path();
+        let url = format!("{}/walletobjects/v1/{path}?{}", self.url, query.finish());
+        let (answer, body) = self.call(&|| self.client.get(&url), PAGE_MAX, now).await;
+        if answer.answer.outcome != Outcome::Delivered {
+            return Err(answer.answer);
+        }
+        serde_json::from_slice(&body).map_err(|_| Answer { outcome: Outcome::Rejected, text: "no list".to_owned() })
+    }
+
     /// One call; with another access token, if the first is not taken.
     async fn send(&self, resource: Resource, id: &str, body: &Json, is_patch: bool, now: DateTime<Utc>) -> Sent {
+        let base = format!("{}/walletobjects/v1/{}", self.url, resource.path());
+        let text = body.to_string();
+        let request = || {
+            let request = if is_patch {
+                self.client.request(Method::PATCH, format!("{base}/{id}"))
+            } else {
+                self.client.request(Method::POST, &base)
+            };
+            request.header(CONTENT_TYPE, "application/json").body(text.clone())
+        };
+        self.call(&request, http::ANSWER_MAX, now).await.0
+    }
+
+    async fn call(
+        &self,
+        request: &(dyn Fn() -> reqwest::RequestBuilder + Sync),
+        answer_max: usize,
+        now: DateTime<Utc>,
+    ) -> (Sent, Vec<u8>) {
         let mut refused = None;
         loop {
             let token = match self.tokens.token(refused.as_ref()).await {
                 Ok(token) => token,
                 // The token service does not answer, or does not know us: not this object's fault.
-                Err(error) => return Sent::unsent(error.to_string()),
+                Err(error) => return (Sent::unsent(error.to_string()), Vec::new()),
             };
             if refused.as_ref().is_some_and(|refused| refused.matches(token.reveal().as_bytes())) {
-                return Sent::hold("401 the access token is refused");
+                return (Sent::hold("401 the access token is refused"), Vec::new());
             }
-            let base = format!("{}/walletobjects/v1/{}", self.url, resource.path());
-            let request = if is_patch {
-                self.client.request(Method::PATCH, format!("{base}/{id}"))
-            } else {
-                self.client.request(Method::POST, base)
-            };
-            let request = request.bearer_auth(token.reveal()).header(CONTENT_TYPE, "application/json");
-            let response = match request.body(body.to_string()).send().await {
+            let response = match request().bearer_auth(token.reveal()).send().await {
                 Ok(response) => response,
-                Err(error) => return Sent { answer: unanswered(&error), status: None, has_users: None },
+                Err(error) => {
+                    return (Sent { answer: unanswered(&error), status: None, has_users: None }, Vec::new());
+                }
             };
             let (status, headers) = (response.status(), response.headers().clone());
             if status == StatusCode::UNAUTHORIZED && refused.is_none() {
                 refused = Some(token);
                 continue;
             }
-            let answer = match http::read_answer(response).await {
-                Ok(bytes) => read(status, &headers, &bytes, now),
+            return match http::read_answer(response, answer_max).await {
+                Ok(bytes) => (read(status, &headers, &bytes, now), bytes),
                 // It may have been done; doing it again is harmless.
-                Err(error) => Sent { answer: unanswered(&error), status: Some(status), has_users: None },
+                Err(error) => (Sent { answer: unanswered(&error), status: Some(status), has_users: None }, Vec::new()),
             };
-            return answer;
         }
     }
 }
@@ -186,8 +239,6 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -8,9 +8,8 @@ use reqwest::{Certificate, Client, ClientBuilder, Response};
 
 use crate::domain::delivery::{Answer, Outcome};
 
-/// Of connecting (TCP and TLS), of a whole call, and of an idle connection.
+/// Of connecting (TCP and TLS), and of an idle connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -29,13 +28,13 @@ pub enum BadClient {
 }
 
 /// A client for a service that the operator's settings name: no redirects, no proxies from the environment, no referers.
-/// `root` is trusted beside the system's own roots.
-pub fn builder(root: Option<&Path>) -> Result<ClientBuilder, BadClient> {
+/// `root` is trusted beside the system's own roots; `timeout` is that of a whole call.
+pub fn builder(root: Option<&Path>, timeout: Duration) -> Result<ClientBuilder, BadClient> {
     let mut builder = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(CALL_TIMEOUT)
+        .timeout(timeout)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(PING_EVERY)
         .http2_keep_alive_timeout(PING_TIMEOUT)
@@ -51,11 +50,11 @@ pub fn builder(root: Option<&Path>) -> Result<ClientBuilder, BadClient> {
     Ok(builder)
 }
 
-/// The body of an answer, up to [`ANSWER_MAX`] bytes.
-pub async fn read_answer(mut response: Response) -> reqwest::Result<Vec<u8>> {
+/// The body of an answer, up to so many bytes.
+pub async fn read_answer(mut response: Response, max: usize) -> reqwest::Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await? {
-        let room = ANSWER_MAX - body.len();
+        let room = max - body.len();
         body.extend(part.iter().take(room));
         if part.len() >= room {
             break;

@@ -19,6 +19,7 @@ pub mod programs;
 pub mod publish;
 pub mod read_pass;
 pub mod reads;
+pub mod reconcile;
 pub mod reissue_pass;
 pub mod rollouts;
 pub mod save_link;

@@ -57,17 +57,17 @@ async fn keep_at_google(app: &App, brand: &Brand, pass: PassId) -> Result<Names,
     let template = templates::load(app, brand.id, source.template_id, source.template_version).await?;
     let rendered = render(app, brand, &source, &template)?;
     let class = rendered.google_class.ok_or(Problem::NoGoogle)?;
+    let body: Json = serde_json::from_slice(&rendered.google).map_err(Problem::internal)?;
+    let word = |member: &str| body.get(member).and_then(Json::as_str).map(str::to_owned).ok_or_else(missing);
+    let names = Names { kind: class.kind, object: word("id")?, class: word("classId")? };
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     google::put_class(&mut tx.conn(), brand.id, &class, source.is_live, now).await?;
-    if google::link(&mut tx.conn(), brand.id, pass, now).await? {
+    if google::link(&mut tx.conn(), brand.id, pass, &names.object, now).await? {
         let row = (pass.uuid(), Lane::Interactive);
         outbox::enqueue(&mut tx.conn(), brand.id, Channel::Google, &[row], now, now).await?;
     }
     tx.commit().await?;
     app.wake_dispatchers();
-    // What is published, not what may be published next.
-    let body: Json = serde_json::from_slice(&rendered.google).map_err(Problem::internal)?;
-    let word = |member: &str| body.get(member).and_then(Json::as_str).map(str::to_owned).ok_or_else(missing);
-    Ok(Names { kind: class.kind, object: word("id")?, class: word("classId")? })
+    Ok(names)
 }

@@ -7,13 +7,19 @@ use super::db::{Conn, on, push_list};
 use crate::domain::ids::{BrandId, GoogleClassId, PassId};
 use crate::domain::pass::PassKind;
 
-/// From now on the pass has an object at Google; `false`: it had one.
-pub async fn link(conn: &mut Conn<'_>, brand: BrandId, pass: PassId, now: DateTime<Utc>) -> sqlx::Result<bool> {
+/// From now on the pass has an object at Google, by this name; `false`: it had one.
+pub async fn link(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass: PassId,
+    name: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
     const SQL: &str = "
-        INSERT INTO google_objects (brand_id, pass_id, has_users, created_at) VALUES ($1, $2, $3, $4)
+        INSERT INTO google_objects (brand_id, pass_id, name, has_users, created_at) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (brand_id, pass_id) DO NOTHING";
     on!(conn, |c| {
-        let done = sqlx::query(SQL).bind(brand).bind(pass).bind(false).bind(now).execute(c).await?;
+        let done = sqlx::query(SQL).bind(brand).bind(pass).bind(name).bind(false).bind(now).execute(c).await?;
         Ok(done.rows_affected() == 1)
     })
 }
@@ -259,4 +265,103 @@ pub async fn list_forgotten_classes(
                 AND (x.state IN ('pending', 'sending') OR x.state = 'parked' AND x.tried_at > $2))
         ORDER BY g.class_id LIMIT $3";
     on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(parked_before).bind(limit).fetch_all(c).await)
+}
+
+/// The classes after a name, in order.
+pub async fn list_classes(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    after: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<(String, PassKind)>> {
+    const SQL: &str = "SELECT name, kind FROM google_classes WHERE brand_id = $1 AND name > $2 ORDER BY name LIMIT $3";
+    let rows: Vec<(String, String)> =
+        on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(after).bind(limit).fetch_all(c).await)?;
+    let row = |(name, kind): (String, String)| {
+        let kind = PassKind::try_from(kind).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        Ok((name, kind))
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// The passes behind objects, by Google's names for them.
+pub async fn find_by_names(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    names: &[String],
+) -> sqlx::Result<Vec<(String, PassId)>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new("SELECT name, pass_id FROM google_objects WHERE brand_id = ");
+        query.push_bind(brand).push(" AND name IN ");
+        push_list(&mut query, names.iter().map(String::as_str));
+        query.build_query_as().fetch_all(c).await
+    })
+}
+
+/// What Google's list says of an object.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub pass: PassId,
+    pub has_users: bool,
+    /// Whether it is not the one that we sent.
+    pub is_other: bool,
+}
+
+/// Notes what Google lists. With `mends`, what is not as it was sent is sent again.
+pub async fn note_listed(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    listed: &[Listed],
+    mends: bool,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    const SEEN: &str = "
+        UPDATE google_objects SET seen_at = $3, has_users = $4 WHERE brand_id = $1 AND pass_id = $2";
+    // No hash is so short: it is there, and not what we think.
+    const OTHER: &str = "UPDATE google_objects SET sent_hash = $3 WHERE brand_id = $1 AND pass_id = $2";
+    on!(conn, |c| {
+        for object in listed {
+            let seen = sqlx::query(SEEN).bind(brand).bind(object.pass).bind(now).bind(object.has_users);
+            seen.execute(&mut *c).await?;
+            if mends && object.is_other {
+                let other = sqlx::query(OTHER).bind(brand).bind(object.pass).bind([0_u8].as_slice());
+                other.execute(&mut *c).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Objects of passes that are good and that Google was sent before `since` and has not listed since then, after a pass.
+/// (One whose pass is over is not made again.)
+pub async fn list_missing(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    since: DateTime<Utc>,
+    after: PassId,
+    limit: i64,
+) -> sqlx::Result<Vec<PassId>> {
+    const SQL: &str = "
+        SELECT o.pass_id FROM google_objects o
+        JOIN passes p ON p.brand_id = o.brand_id AND p.pass_id = o.pass_id
+        WHERE o.brand_id = $1 AND o.pass_id > $3 AND p.status = 'active' AND o.sent_hash IS NOT NULL AND o.sent_at < $2
+          AND (o.seen_at IS NULL OR o.seen_at < $2)
+        ORDER BY o.pass_id LIMIT $4";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(since).bind(after).bind(limit).fetch_all(c).await)
+}
+
+/// Google has nothing of these.
+pub async fn note_missing(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]) -> sqlx::Result<()> {
+    if passes.is_empty() {
+        return Ok(());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new("UPDATE google_objects SET sent_hash = NULL WHERE brand_id = ");
+        query.push_bind(brand).push(" AND pass_id IN ");
+        push_list(&mut query, passes.iter().copied());
+        query.build().execute(c).await.map(|_| ())
+    })
 }

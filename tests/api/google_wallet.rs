@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use passarela::app::Role;
 use passarela::domain::delivery::{Channel, DeliveryState};
+use passarela::service::reconcile::{self, Found};
 use passarela::store::outbox;
 use serde_json::{Value, json};
 
@@ -241,6 +242,43 @@ on_both_engines! {
         app.sweep().await;
         app.deliver().await;
         assert_eq!(google.calls().len(), calls);
+    }
+
+    async fn google_is_reconciled_and_what_is_over_is_not_made_again(engine) {
+        let google = FakeGoogle::calm().await;
+        let app = start(engine, &google).await;
+        let mut passes = Vec::new();
+        for name in ["equal", "different", "missing", "over"] {
+            let pass = app.issue(name).await;
+            click(&app, &pass).await;
+            passes.push(pass);
+        }
+        google.save(&object_id(&passes[0]));
+        app.clock.advance(TimeDelta::seconds(2));
+        app.post(&format!("/api/v1/passes/{}/void", passes[3].id), &app.one.key, &json!({})).await;
+        app.work().await;
+        app.deliver().await;
+        google.change("loyaltyObject", &object_id(&passes[1]), &json!({ "state": "INACTIVE" }));
+        google.forget("loyaltyObject", &object_id(&passes[2]));
+        google.forget("loyaltyObject", &object_id(&passes[3]));
+        google.change("loyaltyObject", &format!("{ISSUER}.stranger"), &json!({ "classId": google.held("loyaltyClass").into_keys().next() }));
+        let calls = google.calls().len();
+        app.clock.advance(TimeDelta::seconds(2));
+        let look = async |mends| reconcile::reconcile(app.app(), app.one.brand.id, mends, |_| ()).await.unwrap();
+        let expected = Found { classes: 1, objects: 3, equal: 1, different: 1, unknown: 1, missing: 1, held: 1 };
+        assert_eq!(look(false).await, expected);
+        app.sweep().await;
+        app.deliver().await;
+        assert_eq!(google.calls().len(), calls, "looking changes nothing");
+        assert_eq!(look(true).await, expected);
+        app.deliver().await;
+        assert_eq!(google.held("loyaltyObject")[&object_id(&passes[1])]["state"], "ACTIVE");
+        assert!(google.held("loyaltyObject").contains_key(&object_id(&passes[2])));
+        assert!(!google.held("loyaltyObject").contains_key(&object_id(&passes[3])));
+        app.clock.advance(TimeDelta::seconds(2));
+        assert_eq!(look(false).await, Found { objects: 4, equal: 3, different: 0, missing: 0, ..expected });
+        let (_, view) = app.get(&format!("/api/v1/passes/{}", passes[0].id), &app.one.key).await;
+        assert_eq!(view["held_on"]["google"], true, "as the list said");
     }
 
     async fn the_page_offers_google_where_the_brand_has_it(engine) {

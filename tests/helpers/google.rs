@@ -164,6 +164,13 @@ impl FakeGoogle {
         self.state.held.lock().unwrap().remove(&(resource.to_owned(), id.to_owned()));
     }
 
+    /// Somebody else changes something, or makes it.
+    pub fn change(&self, resource: &str, id: &str, change: &Value) {
+        let mut held = self.state.held.lock().unwrap();
+        let place = held.entry((resource.to_owned(), id.to_owned())).or_insert_with(|| json!({ "id": id }));
+        merge(place, change);
+    }
+
     /// No access token is good any more.
     pub fn revoke_tokens(&self) {
         self.state.tokens.lock().unwrap().clear();

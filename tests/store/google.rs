@@ -1,8 +1,8 @@
 //! What Google should hold, and what it was sent.
 
-use passarela::domain::ids::GoogleClassId;
+use passarela::domain::ids::{GoogleClassId, PassId};
 use passarela::domain::pass::PassKind;
-use passarela::store::google::{self, NewClass, SentObject};
+use passarela::store::google::{self, Listed, NewClass, SentObject};
 
 use super::world::{World, new_id};
 use crate::on_both_engines;
@@ -45,7 +45,7 @@ on_both_engines! {
         let w = World::new(engine).await;
         let one = w.one.brand;
         let (a, b) = (w.pass(&w.one, None).await.id, w.pass(&w.one, None).await.id);
-        let link = async |pass| w.write(async |c| google::link(c, one, pass, w.now).await).await;
+        let link = async |pass| w.write(async |c| google::link(c, one, pass, &format!("i.p.{pass}"), w.now).await).await;
         assert_eq!((link(a).await, link(a).await), (true, false));
         let linked = async |brand| w.read(async |c| google::list_linked(c, brand, &[a, b]).await).await;
         assert_eq!((linked(one).await, linked(w.two.brand).await), (vec![a], vec![]));
@@ -73,5 +73,32 @@ on_both_engines! {
         assert!(!spend(w.two.brand, 1).await);
         assert_eq!([spend(one, 1).await, spend(one, 2).await, spend(one, 3).await, spend(one, 4).await], [true, true, true, false]);
         assert_eq!([spend(one, 101).await, spend(one, 101).await], [true, false], "one as each falls out of the window");
+    }
+
+    async fn what_google_lists_is_held_against_what_it_was_sent(engine) {
+        let w = World::new(engine).await;
+        let one = w.one.brand;
+        let (a, b) = (w.pass(&w.one, None).await.id, w.pass(&w.one, None).await.id);
+        for (pass, name) in [(a, "i.p.a"), (b, "i.p.b")] {
+            w.write(async |c| google::link(c, one, pass, name, w.now).await).await;
+            let sent = SentObject { pass, hash: vec![3; 32], has_users: None };
+            w.write(async |c| google::note_objects(c, one, &[sent], w.now).await).await;
+        }
+        let names = ["i.p.b".to_owned(), "i.p.x".to_owned()];
+        assert_eq!(w.read(async |c| google::find_by_names(c, one, &names).await).await, [("i.p.b".to_owned(), b)]);
+        assert!(w.read(async |c| google::find_by_names(c, w.two.brand, &names).await).await.is_empty());
+        w.write(async |c| google::put_class(c, one, &class("i.t", "1"), true, w.now).await).await;
+        let classes = async |after: &str| w.read(async |c| google::list_classes(c, one, after, 9).await).await;
+        assert_eq!((classes("").await, classes("i.t").await), (vec![("i.t".to_owned(), PassKind::Loyalty)], vec![]));
+        let listed = |is_other| [Listed { pass: b, has_users: true, is_other }];
+        let hash = async || w.read(async |c| google::load_objects(c, one, &[b]).await).await.remove(0).sent_hash;
+        w.write(async |c| google::note_listed(c, one, &listed(true), false, w.after(9)).await).await;
+        assert_eq!((hash().await, w.read(async |c| google::list_held(c, one, &[a, b]).await).await), (Some(vec![3; 32]), vec![b]));
+        w.write(async |c| google::note_listed(c, one, &listed(true), true, w.after(9)).await).await;
+        assert_eq!(hash().await, Some(vec![0]), "there, and not what we think");
+        let missing = async |since| w.read(async |c| google::list_missing(c, one, w.after(since), PassId::FIRST, 9).await).await;
+        assert_eq!((missing(5).await, missing(10).await, missing(0).await), (vec![a], vec![a, b], vec![]));
+        w.write(async |c| google::note_missing(c, one, &[a]).await).await;
+        assert!(!w.read(async |c| google::is_sent(c, one, a).await).await);
     }
 }

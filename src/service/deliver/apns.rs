@@ -224,7 +224,8 @@ fn connect(app: &App, certificates: &Certificates, pass_type: &str, has_key: boo
         None => return Err("there is no certificate".to_owned()),
     };
     let apple = &app.config.apple;
-    Apns::new(&apple.apns_url, apple.apns_ca_file.as_deref(), &credential).map_err(|error| error.to_string())
+    Apns::new(&apple.apns_url, apple.apns_ca_file.as_deref(), &credential, app.config.delivery.call_timeout())
+        .map_err(|error| error.to_string())
 }
 
 /// One push; with another provider token, if the first was refused and another may be made.

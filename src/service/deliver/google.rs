@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::{About, Told};
 use crate::clients::google_auth::Tokens;
-use crate::clients::google_wallet::{GoogleWallet, Put, Resource, SCOPE};
+use crate::clients::google_wallet::{GoogleWallet, Page, Put, Resource, SCOPE};
 use crate::config::Config;
 use crate::domain::breaker::{Admission, Breaker};
 use crate::domain::delivery::{Answer, Outcome};
@@ -46,6 +46,20 @@ pub struct Issuer {
     breaker: Mutex<Breaker>,
     /// Classes that Google was sent by this process: the objects that came together send theirs once.
     classes: tokio::sync::Mutex<HashSet<String>>,
+}
+
+impl Issuer {
+    /// A page of the objects of a class, at the pace that Google asks for.
+    pub async fn list(
+        &self,
+        kind: PassKind,
+        class: &str,
+        after: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<Page, Answer> {
+        self.limiter.until_ready().await;
+        self.client.list(kind, class, after, now).await
+    }
 }
 
 /// What Google was sent of an object.
@@ -100,7 +114,8 @@ pub fn issuer(app: &App, code: &str) -> Result<Arc<Issuer>, String> {
     let file = app.config.google_account_file(code).ok_or("google.service_account_file is not set")?;
     let account = read_account(file)?;
     let tokens = Tokens::new(account.file(), SCOPE).map_err(|error| error.to_string())?;
-    let client = GoogleWallet::new(&app.config.google.wallet_url, None, tokens).map_err(|error| error.to_string())?;
+    let client = GoogleWallet::new(&app.config.google.wallet_url, tokens, app.config.delivery.call_timeout())
+        .map_err(|error| error.to_string())?;
     let issuer = Arc::new(Issuer {
         account,
         client,
