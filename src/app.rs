@@ -257,6 +257,12 @@ impl Running {
         }
     }
 
+    /// Claims no more work and lets finish what runs; the database stays open.
+    pub async fn stop_workers(mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+
     /// Takes no new requests and claims no more work, lets finish what runs, closes the database.
     pub async fn stop(mut self) {
         self.stop.cancel();

@@ -101,11 +101,12 @@ pub struct Registering {
     pub device: NewDevice,
 }
 
-/// Stores devices that are known to be new, each with its one pass, as told of everything.
+/// Stores devices that are known to be new, each with its one pass, as told of everything up to a tag.
 pub async fn insert_many(
     conn: &mut Conn<'_>,
     brand: BrandId,
     rows: &[Registering],
+    told_tag_n: i64,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     if rows.is_empty() {
@@ -131,7 +132,7 @@ pub async fn insert_many(
         );
         registered.push_values(rows, |mut row, one| {
             row.push_bind(brand).push_bind(one.pass).push_bind(one.new_id).push_bind(0_i64);
-            row.push_bind(i64::MAX).push_bind(now);
+            row.push_bind(told_tag_n).push_bind(now);
         });
         registered.build().execute(c).await.map(|_| ())
     })

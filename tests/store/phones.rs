@@ -115,8 +115,8 @@ on_both_engines! {
         let (a, b) = (w.pass(&w.one, None).await.id, w.pass(&w.one, None).await.id);
         let row = |pass, name| Registering { pass, new_id: DeviceId::new(new_id()), device: device(&w.one, name, "aa") };
         let rows = [row(a, "x"), row(a, "y"), row(b, "z")];
-        w.write(async |c| devices::insert_many(c, one, &rows, w.now).await).await;
-        w.write(async |c| devices::insert_many(c, one, &[], w.now).await).await;
+        w.write(async |c| devices::insert_many(c, one, &rows, i64::MAX, w.now).await).await;
+        w.write(async |c| devices::insert_many(c, one, &[], 0, w.now).await).await;
         let each = w.read(async |c| devices::count_holders_each(c, one, &[a, b]).await).await;
         assert_eq!((each[&a], each[&b]), (2, 1));
         let holders = w.read(async |c| devices::list_holders(c, one, b, 9).await).await;

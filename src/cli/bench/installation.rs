@@ -7,17 +7,19 @@ use serde_json::{Map, Value};
 
 use super::super::{Failure, certs, demo, designs};
 use crate::app;
-use crate::clock::{SystemClock, random_alphanumeric};
+use crate::clock::{Clock as _, SystemClock, random_alphanumeric};
 use crate::config::Config;
 use crate::domain::identifier::IdentifierKind;
-use crate::domain::ids::{PassId, ProgramId};
+use crate::domain::ids::{DeviceId, PassId, ProgramId};
 use crate::domain::locale::Locale;
-use crate::domain::secret::Personal;
+use crate::domain::secret::{Personal, Secret};
 use crate::service::customers::{Details, Selector};
 use crate::service::issue_pass::{self, Order, TemplateRef};
 use crate::service::programs::{self, NewProgram};
-use crate::service::{App, brands, templates};
+use crate::service::{App, Problem, brands, templates};
+use crate::store::Db;
 use crate::store::brands::Brand;
+use crate::store::devices::{self, NewDevice, Registering};
 use crate::store::passes::Pass;
 use crate::store::templates::Template;
 use crate::wallet::design::Design;
@@ -40,7 +42,7 @@ impl Drop for Installation {
 }
 
 impl Installation {
-    pub async fn new(database_url: Option<String>) -> Result<Self, Failure> {
+    pub async fn new(database_url: Option<String>, change: impl FnOnce(&mut Config)) -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("passarela-bench-{}", random_alphanumeric(&SystemClock, 12)));
         std::fs::create_dir_all(&folder)?;
         let mut config = Config::defaults();
@@ -48,6 +50,7 @@ impl Installation {
         config.apple.certs_dir = folder.join("certs");
         config.secrets.master_key_file = folder.join("master.key");
         config.server.listen = "127.0.0.1:0".to_owned();
+        change(&mut config);
         demo::ensure_master_key(&config.secrets.master_key_file)?;
         certs::ensure_dev(&config, PASS_TYPE, false)?;
         let app = app::open(config, Arc::new(SystemClock)).await?;
@@ -98,4 +101,47 @@ impl Installation {
         }
         Ok(passes)
     }
+
+    /// Registers as many devices as asked, an equal share for each pass.
+    pub async fn register(&self, passes: &[PassId], registrations: usize) -> Result<(), Failure> {
+        self.register_from(0, passes, registrations).await
+    }
+
+    /// The same with devices whose numbers begin at `first`; a device's number is its push token, in 64 hexadecimal digits.
+    pub async fn register_from(&self, first: usize, passes: &[PassId], registrations: usize) -> Result<(), Failure> {
+        const CHUNK: usize = 500;
+        let (app, brand) = (&self.app, self.brand.id);
+        let share = (registrations / passes.len()).max(1);
+        let failed = |error: sqlx::Error| Failure::from(Problem::from(error));
+        for from in (0..registrations).step_by(CHUNK) {
+            let numbers = from..(from + CHUNK).min(registrations);
+            let rows: Vec<Registering> = numbers
+                .filter_map(|number| {
+                    Some(Registering {
+                        pass: *passes.get(number / share).or(passes.last())?,
+                        new_id: DeviceId::new(SystemClock.new_id()),
+                        device: NewDevice {
+                            pass_type: PASS_TYPE.to_owned(),
+                            library_id: Secret::new(format!("bench{}", first + number)),
+                            push_token: Secret::new(format!("{:064x}", first + number)),
+                            scheme: "ApplePass".to_owned(),
+                        },
+                    })
+                })
+                .collect();
+            let mut tx = app.db.begin().await.map_err(failed)?;
+            devices::insert_many(&mut tx.conn(), brand, &rows, 0, SystemClock.now()).await.map_err(failed)?;
+            tx.commit().await.map_err(failed)?;
+        }
+        analyze(app).await
+    }
+}
+
+/// Tells the planner what is there, as `PostgreSQL` does by itself in time. (`SQLite` does not; and with statistics it
+/// would plan a range over a parameter anew for every request.)
+async fn analyze(app: &App) -> Result<(), Failure> {
+    if let Db::Postgres { writers: pool, .. } = &app.db {
+        sqlx::query("ANALYZE").execute(pool).await.map_err(Problem::from)?;
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod installation;
 mod publish;
+mod push;
 mod serve;
 mod sign;
 mod verify;
@@ -33,6 +34,13 @@ enum What {
     Verify,
     /// Database to content to bundle, against bare RSA signatures of the same OpenSSL.
     Publish,
+    /// The client of Apple's push service, one change to many phones, and the way from a change to acceptance. Load for the
+    /// client's limit comes from h2load (Debian: nghttp2-client), for the fan-out's from pgbench.
+    Push {
+        /// Phones that one change is told to.
+        #[arg(long, default_value_t = 50_000)]
+        registrations: usize,
+    },
     /// Apple's web service over real sockets with a million registrations, against a handler that answers the same
     /// bytes from memory. Load comes from wrk.
     Serve {
@@ -85,6 +93,7 @@ impl Bench {
             What::Sign => sign::run(seconds, output),
             What::Verify => verify::run(seconds, output),
             What::Publish => publish::run(seconds, self.database_url, output).await,
+            What::Push { registrations } => push::run(seconds, self.database_url, registrations, output).await,
             What::Serve { registrations } => serve::run(seconds, self.database_url, registrations, output).await,
         }
     }

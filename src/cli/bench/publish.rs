@@ -27,7 +27,7 @@ const PASSES: usize = 5_000;
 const ASKING: usize = 48;
 
 pub async fn run(seconds: Duration, database_url: Option<String>, output: Output) -> Result<(), Failure> {
-    let place = Installation::new(database_url).await?;
+    let place = Installation::new(database_url, |_| ()).await?;
     let signer = bundles::usable_signer(&place.app, PASS_TYPE)?;
     let ids = Arc::new(place.issue(PASSES, 3).await?);
     let digest = Sha256::digest(b"limit");
@@ -130,7 +130,7 @@ async fn sum(mut tasks: tokio::task::JoinSet<Result<usize, Problem>>) -> Result<
 }
 
 /// Changes what every pass shows, as use cases do.
-async fn touch(app: &App, brand: Brand, ids: &Arc<Vec<PassId>>, round: i64) -> Result<(), Problem> {
+pub(super) async fn touch(app: &App, brand: Brand, ids: &Arc<Vec<PassId>>, round: i64) -> Result<(), Problem> {
     let ids = Arc::clone(ids);
     app.run(async move |app| {
         for chunk in ids.chunks(200) {

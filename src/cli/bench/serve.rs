@@ -15,11 +15,8 @@ use super::Measure;
 use super::installation::{Installation, PASS_TYPE};
 use crate::app::{self, Role};
 use crate::clock::{Clock as _, SystemClock};
-use crate::domain::ids::{DeviceId, PassId};
-use crate::domain::secret::Secret;
-use crate::service::{App, bundles, read_pass};
-use crate::store::Db;
-use crate::store::devices::{self, NewDevice, Registering};
+use crate::domain::ids::PassId;
+use crate::service::{bundles, read_pass};
 
 /// Passes that are asked for; every one holds an equal share of the registrations.
 const PASSES: usize = 1_000;
@@ -59,9 +56,9 @@ pub async fn run(
         }
         return Ok(());
     }
-    let place = Installation::new(database_url).await?;
+    let place = Installation::new(database_url, |_| ()).await?;
     let passes = place.issue(PASSES, 1).await?;
-    register(&place, &passes, registrations).await?;
+    place.register(&passes, registrations).await?;
     let mut samples = Vec::with_capacity(passes.len());
     for pass in &passes {
         samples.push(sample(&place, *pass).await?);
@@ -161,44 +158,6 @@ async fn sample(place: &Installation, pass: PassId) -> Result<Sample, Failure> {
         last_modified: date.to_string(),
         body: served.bundle.to_vec().into(),
     })
-}
-
-/// Registers as many devices as asked, an equal share for each pass.
-async fn register(place: &Installation, passes: &[PassId], registrations: usize) -> Result<(), Failure> {
-    const CHUNK: usize = 500;
-    let (app, brand) = (&place.app, place.brand.id);
-    let share = (registrations / passes.len()).max(1);
-    let failed = |error: sqlx::Error| Failure::from(crate::service::Problem::from(error));
-    for from in (0..registrations).step_by(CHUNK) {
-        let numbers = from..(from + CHUNK).min(registrations);
-        let rows: Vec<Registering> = numbers
-            .filter_map(|number| {
-                Some(Registering {
-                    pass: *passes.get(number / share).or(passes.last())?,
-                    new_id: DeviceId::new(SystemClock.new_id()),
-                    device: NewDevice {
-                        pass_type: PASS_TYPE.to_owned(),
-                        library_id: Secret::new(format!("bench{number}")),
-                        push_token: Secret::new(format!("{number:064x}")),
-                        scheme: "ApplePass".to_owned(),
-                    },
-                })
-            })
-            .collect();
-        let mut tx = app.db.begin().await.map_err(failed)?;
-        devices::insert_many(&mut tx.conn(), brand, &rows, SystemClock.now()).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
-    }
-    analyze(app).await
-}
-
-/// Tells the planner what is there, as `PostgreSQL` does by itself in time. (`SQLite` does not; and with statistics it
-/// would plan a range over a parameter anew for every request.)
-async fn analyze(app: &App) -> Result<(), Failure> {
-    if let Db::Postgres { writers: pool, .. } = &app.db {
-        sqlx::query("ANALYZE").execute(pool).await.map_err(crate::service::Problem::from)?;
-    }
-    Ok(())
 }
 
 /// The limit: the same server with a handler that answers the same bytes from memory.
@@ -311,7 +270,7 @@ fn cpu_seconds() -> (f64, f64) {
     (ticks(10) + ticks(11), ticks(12) + ticks(13))
 }
 
-fn rss_kib(label: &str) -> u64 {
+pub(super) fn rss_kib(label: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(label));
     line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse().ok()).unwrap_or_default()
