@@ -148,8 +148,13 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// How long one call to Apple or Google may take: well within a lease, so that whoever takes over after it never meets
-    /// a call that is still under way.
+    /// How long all calls for one destination may take together, with the time that they wait for their turn: within a
+    /// lease, so that whoever takes over after it does not meet one that is still under way.
+    pub fn turn_timeout(&self) -> Duration {
+        Duration::from_millis(self.lease_secs.saturating_mul(800))
+    }
+
+    /// How long one call to Apple or Google may take.
     pub fn call_timeout(&self) -> Duration {
         Duration::from_secs(15.min((self.lease_secs / 2).max(1)))
     }

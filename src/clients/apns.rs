@@ -82,7 +82,7 @@ impl Apns {
 
 /// Whether a provider token, and not the request, is what was refused: a new one may be taken.
 pub fn is_token_refused(answer: &Answer) -> bool {
-    answer.outcome == Outcome::Hold && answer.text.contains("ProviderToken")
+    answer.outcome == Outcome::Hold && answer.text.starts_with("403 ") && answer.text.contains("ProviderToken")
 }
 
 /// What APNs says of a refusal. Unknown members are for others.

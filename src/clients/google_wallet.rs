@@ -38,6 +38,21 @@ impl Resource {
     }
 }
 
+/// What is believed of something before it is brought up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtGoogle {
+    New,
+    Known,
+    /// It is not made again: the pass is over.
+    KnownAndOver,
+}
+
+impl AtGoogle {
+    pub const fn of(is_known: bool) -> Self {
+        if is_known { Self::Known } else { Self::New }
+    }
+}
+
 /// What came of bringing something up to date.
 #[derive(Debug, Clone)]
 pub struct Put {
@@ -78,10 +93,17 @@ impl GoogleWallet {
         Ok(Self { client, url: url.trim_end_matches('/').to_owned(), tokens })
     }
 
-    /// Makes Google hold `body`, which has its id in it. `is_known`: Google was sent it before, so it is patched first; what
-    /// turns out otherwise is made, and what turns out to be there is patched. Repeating it changes nothing.
-    pub async fn put(&self, resource: Resource, id: &str, body: &Json, is_known: bool, now: DateTime<Utc>) -> Put {
+    /// Makes Google hold `body`, which has its id in it. What Google was sent before is patched, and made if it turns out not
+    /// to be there, unless it is over; what is new is made, and patched if it turns out to be there. Repeating it changes
+    /// nothing.
+    pub async fn put(&self, resource: Resource, id: &str, body: &Json, at: AtGoogle, now: DateTime<Utc>) -> Put {
+        let is_known = at != AtGoogle::New;
         let first = self.send(resource, id, body, is_known, now).await;
+        if first.status == Some(StatusCode::NOT_FOUND) && at == AtGoogle::KnownAndOver {
+            let text = "404, and it is over".to_owned();
+            let answer = Answer { outcome: Outcome::Delivered, text };
+            return Put { answer, has_users: Some(false), is_classless: false };
+        }
         let turned_out = match first.status {
             // "AlreadyExists" to an insert, and nothing there to a patch.
             Some(StatusCode::CONFLICT) if !is_known => true,

@@ -9,14 +9,17 @@ const FAILURES_MAX: u32 = 20;
 const REST: TimeDelta = TimeDelta::seconds(2);
 const REST_MAX: TimeDelta = TimeDelta::seconds(60);
 
+/// An answer that has not come by then was lost with whoever asked.
+const PROBE_MAX: TimeDelta = TimeDelta::seconds(60);
+
 /// One breaker. Times are handed in.
 #[derive(Debug, Clone, Default)]
 pub struct Breaker {
     failures: u32,
     /// Until when nobody is asked, and how long that was.
     open: Option<(DateTime<Utc>, TimeDelta)>,
-    /// Whether the one after the rest is on its way.
-    is_probing: bool,
+    /// Until when the answer of the one after the rest is waited for, if it is on its way.
+    probing: Option<DateTime<Utc>>,
 }
 
 /// What may be asked now.
@@ -35,19 +38,21 @@ impl Breaker {
         match self.open {
             None => Admission::All,
             Some((until, _)) if now < until => Admission::Nobody { until },
-            Some((until, _)) if self.is_probing => Admission::Nobody { until },
-            Some(_) => Admission::One,
+            Some(_) => match self.probing.filter(|lost| now < *lost) {
+                Some(_) => Admission::Nobody { until: now + TimeDelta::seconds(1) },
+                None => Admission::One,
+            },
         }
     }
 
-    /// The one that was admitted is on its way. Its answer must be told, or [`Self::forget`].
-    pub fn probe(&mut self) {
-        self.is_probing = self.open.is_some();
+    /// The one that was admitted is on its way.
+    pub fn probe(&mut self, now: DateTime<Utc>) {
+        self.probing = self.open.map(|_| now + PROBE_MAX);
     }
 
     /// Nothing came of the probe: there was nothing to ask.
     pub fn forget(&mut self) {
-        self.is_probing = false;
+        self.probing = None;
     }
 
     /// Somebody was answered.
@@ -58,7 +63,7 @@ impl Breaker {
     /// Somebody was not answered, or with a failure that is not his own. Whether this opened it.
     pub fn fail(&mut self, now: DateTime<Utc>) -> bool {
         self.failures = self.failures.saturating_add(1);
-        let was_probing = std::mem::take(&mut self.is_probing);
+        let was_probing = self.probing.take().is_some();
         match self.open {
             Some((_, rest)) if was_probing => self.rest(now, (rest * 2).min(REST_MAX)),
             None if self.failures >= FAILURES_MAX => {
@@ -73,7 +78,7 @@ impl Breaker {
     /// The other side refuses us, not somebody: open at once. Whether it was closed before.
     pub fn hold(&mut self, now: DateTime<Utc>) -> bool {
         let was_closed = self.open.is_none();
-        self.is_probing = false;
+        self.probing = None;
         self.rest(now, REST_MAX);
         was_closed
     }
@@ -107,13 +112,15 @@ mod tests {
         }
         assert_eq!(breaker.admit(at(1)), Admission::Nobody { until: at(2) });
         assert_eq!(breaker.admit(at(2)), Admission::One);
-        breaker.probe();
-        assert_eq!(breaker.admit(at(2)), Admission::Nobody { until: at(2) }, "one at a time");
+        breaker.probe(at(2));
+        assert_eq!(breaker.admit(at(2)), Admission::Nobody { until: at(3) }, "one at a time");
         assert!(!breaker.fail(at(3)), "it was open");
         assert_eq!(breaker.admit(at(6)), Admission::Nobody { until: at(7) }, "twice as long");
-        breaker.probe();
+        breaker.probe(at(7));
         breaker.forget();
         assert_eq!(breaker.admit(at(7)), Admission::One);
+        breaker.probe(at(7));
+        assert_eq!(breaker.admit(at(67)), Admission::One, "the answer was lost");
         breaker.succeed();
         assert_eq!(breaker.admit(at(7)), Admission::All);
     }
@@ -132,7 +139,7 @@ mod tests {
         let mut breaker = Breaker::default();
         assert!(breaker.hold(at(0)));
         assert_eq!(breaker.admit(at(59)), Admission::Nobody { until: at(60) });
-        breaker.probe();
+        breaker.probe(at(60));
         assert!(!breaker.hold(at(60)));
         assert_eq!(breaker.admit(at(61)), Admission::Nobody { until: at(120) });
     }

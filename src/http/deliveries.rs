@@ -49,7 +49,7 @@ pub struct DeliveryView {
     due_at: Option<DateTime<Utc>>,
     /// Attempts in a row that failed.
     failures: i64,
-    /// When the oldest of what is to be told was committed.
+    /// When the oldest of what is to be told was published.
     changed_at: DateTime<Utc>,
     tried_at: Option<DateTime<Utc>>,
     /// When it was last taken over by whoever delivers it.

@@ -16,6 +16,7 @@ use crate::service::deliver::apns::Pushes;
 use crate::service::deliver::google::Issuers;
 use crate::service::preview::Previews;
 use crate::service::reads::Reads;
+use crate::service::save_link;
 use crate::service::sightings::Sightings;
 use crate::service::signers::Signers;
 use crate::service::templates::Templates;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub previews: Previews,
     /// Uploaded designs that are looked at: pictures are decoded, which takes a core and some megabytes.
     pub(super) uploads: Semaphore,
+    /// Clicks on "Add to Google Wallet" that wait for Google.
+    pub(super) clicks: Semaphore,
     /// Files that brands are sending.
     pub(super) receiving: Mutex<HashMap<BrandId, usize>>,
     /// Brands by code. A code never changes and a brand is never removed, so an entry is right for ever.
@@ -94,6 +97,7 @@ impl App {
             reads: Reads::default(),
             previews: Previews::default(),
             uploads: Semaphore::new(UPLOADS_MAX),
+            clicks: Semaphore::new(save_link::WAITING_MAX),
             receiving: Mutex::default(),
             brands: RwLock::default(),
             changed: Notify::new(),

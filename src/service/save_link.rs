@@ -19,8 +19,12 @@ use crate::wallet::google::save_link;
 /// How long whoever clicked waits for Google to have the object; then they are asked to come again.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// How often it is looked whether Google has it: another process may be the one that tells it.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often it is looked whether Google has it, at first and later: another process may be the one that tells it.
+const LOOK: Duration = Duration::from_millis(30);
+const LOOK_MAX: Duration = Duration::from_millis(400);
+
+/// Clicks that wait for Google at most; whoever comes then is asked to come again.
+pub(super) const WAITING_MAX: usize = 64;
 
 /// Where the holder of the link is to be sent. Google holds the pass's object when this answers.
 pub async fn make(app: &App, link: &str) -> Result<Secret<String>, Problem> {
@@ -29,14 +33,20 @@ pub async fn make(app: &App, link: &str) -> Result<Secret<String>, Problem> {
         return Err(Problem::NoGoogle);
     }
     let issuer = ways::issuer(app, &brand.code).map_err(|_| Problem::NoGoogle)?;
-    let begun = Instant::now();
+    let (begun, mut look) = (Instant::now(), LOOK);
     let names = keep_at_google(app, &brand, pass.id).await?;
+    let mut waits = None;
     while !google::is_sent(&mut app.db.read().await?.conn(), brand.id, pass.id).await? {
-        if begun.elapsed() > PATIENCE {
+        if waits.is_none() {
+            waits = Some(app.clicks.try_acquire().map_err(|_| Problem::Busy)?);
+        }
+        if begun.elapsed() > PATIENCE || issuer.is_barred(app.clock.now()) {
             return Err(Problem::Busy);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(look).await;
+        look = (look * 2).min(LOOK_MAX);
     }
+    drop(waits);
     let token = save_link::token(&issuer.account, names.kind, &names.object, &names.class, app.clock.now());
     let token = token.map_err(Problem::internal)?;
     Ok(Secret::new(format!("{}/{token}", app.config.google.save_url)))

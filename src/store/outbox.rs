@@ -100,7 +100,7 @@ pub struct Claim {
     pub claim_no: i64,
     /// Attempts in a row that failed.
     pub failures: i64,
-    /// When the oldest of what is to be told was committed.
+    /// When the oldest of what is to be told was published.
     pub changed_at: DateTime<Utc>,
 }
 
@@ -267,12 +267,12 @@ pub async fn list_forgotten(
         .await)
 }
 
-/// What waits on one lane of a channel.
+/// What waits on a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// Rows to be told, counted up to the limit.
     pub open: i64,
-    /// When the oldest of what they are to tell was committed.
+    /// When the oldest of what they are to tell was published.
     pub oldest: Option<DateTime<Utc>>,
     /// Rows that were given up, counted up to the limit.
     pub parked: i64,

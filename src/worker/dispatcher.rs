@@ -1,11 +1,11 @@
 //! Tells what is to be told. Each channel has a loop of its own, and brands take turns at the same time: neither a slow
 //! channel nor a slow brand keeps others waiting.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::delivery::Channel;
@@ -22,12 +22,24 @@ const REST: Duration = Duration::from_secs(1);
 /// Brands that are told at the same time.
 const TURNS_MAX: usize = 16;
 
+/// How long a brand rests that had something due and nothing to claim: its channel is closed, or another process has it.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Who has a turn, who rests, and where the next turn goes.
+#[derive(Default)]
+struct Turns {
+    running: JoinSet<(BrandId, Turn)>,
+    busy: BTreeSet<BrandId>,
+    resting: BTreeMap<BrandId, Instant>,
+    /// The brand that was given the last turn: the next goes to one after it, so that none is passed over.
+    last: Option<BrandId>,
+}
+
 pub async fn run(app: App, channel: Channel, stop: CancellationToken) {
-    let busy = Arc::new(Mutex::new(BTreeSet::new()));
-    let mut turns = JoinSet::new();
+    let mut turns = Turns::default();
     let mut queued = app.queued.subscribe();
     while !stop.is_cancelled() {
-        let wait = match give_turns(&app, channel, &busy, &mut turns, &stop).await {
+        let wait = match give_turns(&app, channel, &mut turns, &stop).await {
             Ok(()) => POLL,
             Err(problem) => {
                 tracing::warn!("the dispatcher of {channel} rests: {problem}");
@@ -37,33 +49,56 @@ pub async fn run(app: App, channel: Channel, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             _ = queued.changed() => {}
-            Some(_) = turns.join_next() => {}
+            Some(ended) = turns.running.join_next() => turns.end(ended),
             () = tokio::time::sleep(wait) => {}
         }
     }
-    while turns.join_next().await.is_some() {}
+    while turns.running.join_next().await.is_some() {}
 }
 
-/// Gives a turn to every brand that has something due and none now.
-async fn give_turns(
-    app: &App,
-    channel: Channel,
-    busy: &Arc<Mutex<BTreeSet<BrandId>>>,
-    turns: &mut JoinSet<()>,
-    stop: &CancellationToken,
-) -> Result<(), Problem> {
-    let mut after = None;
-    while turns.len() < TURNS_MAX {
-        let Some(brand) = deliver::next_brand(app, channel, after).await? else { return Ok(()) };
-        after = Some(brand);
-        if !busy.lock().unwrap_or_else(PoisonError::into_inner).insert(brand) {
+impl Turns {
+    fn end(&mut self, ended: Result<(BrandId, Turn), JoinError>) {
+        match ended {
+            Ok((brand, turn)) => {
+                self.busy.remove(&brand);
+                if turn.claimed == 0 {
+                    self.resting.insert(brand, Instant::now() + PAUSE);
+                }
+            }
+            // Nobody knows whose turn it was: those who are at work are not disturbed by a second one.
+            Err(error) => {
+                tracing::error!("a turn ended badly: {error}");
+                if self.running.is_empty() {
+                    self.busy.clear();
+                }
+            }
+        }
+    }
+}
+
+/// Gives a turn to every brand that has something due, and none now. At most once around.
+async fn give_turns(app: &App, channel: Channel, turns: &mut Turns, stop: &CancellationToken) -> Result<(), Problem> {
+    let now = Instant::now();
+    turns.resting.retain(|_, until| *until > now);
+    let first = turns.last;
+    let mut is_around = first.is_none();
+    while turns.running.len() < TURNS_MAX {
+        let Some(brand) = deliver::next_brand(app, channel, turns.last).await? else {
+            turns.last = None;
+            if std::mem::replace(&mut is_around, true) {
+                return Ok(());
+            }
+            continue;
+        };
+        if is_around && first.is_some_and(|first| brand > first) {
+            return Ok(());
+        }
+        turns.last = Some(brand);
+        if turns.resting.contains_key(&brand) || !turns.busy.insert(brand) {
             continue;
         }
-        let (app, busy, stop) = (app.clone(), Arc::clone(busy), stop.clone());
-        turns.spawn(async move {
-            take_turn(&app, channel, brand, &stop).await;
-            busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&brand);
-        });
+        let (app, stop) = (app.clone(), stop.clone());
+        turns.running.spawn(async move { (brand, take_turn(&app, channel, brand, &stop).await) });
     }
     Ok(())
 }

@@ -117,6 +117,14 @@ on_both_engines! {
         app.deliver().await;
         assert_eq!(points(&google, &pass), 4, "a class that is gone is made again");
         assert_eq!(google.held("loyaltyClass").len(), 1);
+        // Of what is over nothing is made again.
+        google.forget("loyaltyObject", &object_id(&pass));
+        app.clock.advance(TimeDelta::seconds(2));
+        app.post(&format!("/api/v1/passes/{}/void", pass.id), &app.one.key, &json!({})).await;
+        app.work().await;
+        app.deliver().await;
+        assert!(google.held("loyaltyObject").is_empty());
+        assert_eq!(state(&app, Channel::Google).await, [(DeliveryState::Done, Some("404, and it is over".to_owned()))]);
     }
 
     async fn the_state_follows_the_pass_and_null_clears(engine) {

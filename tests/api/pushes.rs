@@ -388,7 +388,7 @@ on_both_engines! {
         assert_eq!(app.get("/api/v1/deliveries", &app.two.key).await.1["data"], json!([]));
     }
 
-    async fn deliveries_that_were_given_up_are_tried_again_from_the_command_line(engine) {
+    async fn deliveries_that_were_given_up_are_tried_again_together(engine) {
         let apple = FakeApple::calm().await;
         let app = start(engine, &apple).await;
         let pass = held_by(&app, "a", &["aa01", "aa02"]).await;

@@ -237,7 +237,6 @@ async fn sqlx_on(db: &Db, sql: &'static str) {
     sqlx::query(sql).execute(writer).await.unwrap();
 }
 
-/// Copies every pass of the first brand with its content `times` times, published, and makes an event for each copy.
 /// What it costs to tell ten of the devices that wait.
 async fn telling(db: &Db, brand: BrandId, now: DateTime<Utc>) -> BTreeMap<&'static str, usize> {
     let apns = Channel::Apns;
@@ -278,6 +277,7 @@ async fn telling(db: &Db, brand: BrandId, now: DateTime<Utc>) -> BTreeMap<&'stat
     costs
 }
 
+/// Copies every pass of the first brand with its content `times` times, published, and makes an event for each copy.
 async fn multiply(db: &Db, times: i64) {
     let Db::Sqlite { writer, .. } = db else { panic!("SQLite") };
     let statements = [

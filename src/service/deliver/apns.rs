@@ -211,7 +211,7 @@ fn admit(app: &App, pass_type: &str) -> Result<Line, Barred> {
         Admission::Nobody { until } => {
             return Err(Barred { why: "waits for the push service".to_owned(), until });
         }
-        Admission::One => known.breaker.probe(),
+        Admission::One => known.breaker.probe(now),
         Admission::All => {}
     }
     Ok(Line { client: Arc::clone(&known.client), topic, key })

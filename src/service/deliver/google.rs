@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::{About, Told};
 use crate::clients::google_auth::Tokens;
-use crate::clients::google_wallet::{GoogleWallet, Page, Put, Resource, SCOPE};
+use crate::clients::google_wallet::{AtGoogle, GoogleWallet, Page, Put, Resource, SCOPE};
 use crate::config::Config;
 use crate::domain::breaker::{Admission, Breaker};
 use crate::domain::delivery::{Answer, Outcome};
@@ -38,17 +38,26 @@ const ALERTS_WINDOW: TimeDelta = TimeDelta::hours(24);
 #[derive(Default)]
 pub struct Issuers(Mutex<HashMap<String, Arc<Issuer>>>);
 
+type Limiter = DefaultDirectRateLimiter;
+
 /// A brand's way to Google.
 pub struct Issuer {
     pub account: Account,
     client: GoogleWallet,
-    limiter: DefaultDirectRateLimiter,
+    /// One for all brands with this account.
+    limiter: Arc<Limiter>,
     breaker: Mutex<Breaker>,
     /// Classes that Google was sent by this process: the objects that came together send theirs once.
     classes: tokio::sync::Mutex<HashSet<String>>,
 }
 
 impl Issuer {
+    /// Whether nobody is asked at this moment.
+    pub fn is_barred(&self, now: DateTime<Utc>) -> bool {
+        let breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(breaker.admit(now), Admission::Nobody { .. })
+    }
+
     /// A page of the objects of a class, at the pace that Google asks for.
     pub async fn list(
         &self,
@@ -116,10 +125,12 @@ pub fn issuer(app: &App, code: &str) -> Result<Arc<Issuer>, String> {
     let tokens = Tokens::new(account.file(), SCOPE).map_err(|error| error.to_string())?;
     let client = GoogleWallet::new(&app.config.google.wallet_url, tokens, app.config.delivery.call_timeout())
         .map_err(|error| error.to_string())?;
+    let same = issuers.values().find(|known| known.account.email() == account.email());
+    let limiter = same.map(|known| Arc::clone(&known.limiter));
     let issuer = Arc::new(Issuer {
         account,
         client,
-        limiter: RateLimiter::direct(Quota::per_second(CALLS_PER_SECOND)),
+        limiter: limiter.unwrap_or_else(|| Arc::new(RateLimiter::direct(Quota::per_second(CALLS_PER_SECOND)))),
         breaker: Mutex::default(),
         classes: tokio::sync::Mutex::default(),
     });
@@ -135,8 +146,7 @@ async fn issuer_of(app: &App, brand: BrandId) -> Result<Result<Arc<Issuer>, Stri
 /// Whether anything may be sent for the brand now.
 pub async fn is_open(app: &App, brand: BrandId) -> Result<bool, Problem> {
     let Ok(issuer) = issuer_of(app, brand).await? else { return Ok(false) };
-    let breaker = issuer.breaker.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(!matches!(breaker.admit(app.clock.now()), Admission::Nobody { .. }))
+    Ok(!issuer.is_barred(app.clock.now()))
 }
 
 /// Starts a call for every object among the claims that Google does not have as it is.
@@ -167,7 +177,9 @@ pub async fn tell_objects(
             (None, Some(object), Ok(issuer)) => {
                 let (app, tell, issuer) = (app.clone(), tell.clone(), Arc::clone(issuer));
                 calls.spawn(async move {
-                    let (answer, about) = send_object(&app, brand, &issuer, object, claim.lane).await;
+                    let send = send_object(&app, brand, &issuer, object, &claim);
+                    let sent = tokio::time::timeout(app.config.delivery.turn_timeout(), send).await;
+                    let (answer, about) = sent.unwrap_or_else(|_| (late(), About::Nobody));
                     heed(&app, &issuer, &answer);
                     drop(tell.send(Told { claim, answer, not_before: None, about }));
                 });
@@ -209,7 +221,9 @@ pub async fn tell_classes(
             (None, Some(class), Ok(issuer)) => {
                 let (app, tell, issuer) = (app.clone(), tell.clone(), Arc::clone(issuer));
                 calls.spawn(async move {
-                    let (answer, about) = send_class(&app, &issuer, &class).await;
+                    let send = send_class(&app, &issuer, &class);
+                    let sent = tokio::time::timeout(app.config.delivery.turn_timeout(), send).await;
+                    let (answer, about) = sent.unwrap_or_else(|_| (late(), About::Nobody));
                     heed(&app, &issuer, &answer);
                     drop(tell.send(Told { claim, answer, not_before: None, about }));
                 });
@@ -224,13 +238,19 @@ pub async fn tell_classes(
     Ok(())
 }
 
+/// The calls of one object together took too long: somebody else may have its row soon.
+fn late() -> Answer {
+    Answer { outcome: Outcome::Retry { after: None }, text: "no answer in time".to_owned() }
+}
+
 /// `Err`: nobody is asked until then.
 fn admit(app: &App, issuer: &Issuer) -> Result<(), DateTime<Utc>> {
     let mut breaker = issuer.breaker.lock().unwrap_or_else(PoisonError::into_inner);
-    match breaker.admit(app.clock.now()) {
+    let now = app.clock.now();
+    match breaker.admit(now) {
         Admission::Nobody { until } => Err(until),
         Admission::One => {
-            breaker.probe();
+            breaker.probe(now);
             Ok(())
         }
         Admission::All => Ok(()),
@@ -263,7 +283,7 @@ fn heed(app: &App, issuer: &Issuer, answer: &Answer) {
     }
 }
 
-async fn send_object(app: &App, brand: BrandId, issuer: &Issuer, object: Object, lane: Lane) -> (Answer, About) {
+async fn send_object(app: &App, brand: BrandId, issuer: &Issuer, object: Object, claim: &Claim) -> (Answer, About) {
     let broken = |text: &str| (Answer { outcome: Outcome::Rejected, text: text.to_owned() }, About::Nobody);
     let Ok(mut body) = serde_json::from_slice::<Json>(&object.body) else { return broken("the object is not JSON") };
     let word = |body: &Json, member: &str| body.get(member).and_then(Json::as_str).map(str::to_owned);
@@ -275,13 +295,19 @@ async fn send_object(app: &App, brand: BrandId, issuer: &Issuer, object: Object,
     }
     let is_known = object.sent_hash.is_some();
     // Somebody looks at the phone; a roll-out changes nothing that is worth an alert. The kinds that Google alerts for.
-    let may_alert = is_known && lane == Lane::Interactive && matches!(object.kind, PassKind::Loyalty | PassKind::Event);
+    // A try again goes silently: the one before may have had its alert.
+    let may_alert = is_known
+        && claim.lane == Lane::Interactive
+        && claim.failures == 0
+        && matches!(object.kind, PassKind::Loyalty | PassKind::Event);
     let is_alerting = may_alert && spend_alert(app, brand, object.pass_id).await;
     if let (true, Some(members)) = (is_alerting, body.as_object_mut()) {
         members.insert("notifyPreference".to_owned(), json!("NOTIFY_ON_UPDATE"));
     }
     issuer.limiter.until_ready().await;
-    let put = issuer.client.put(Resource::Object(object.kind), &id, &body, is_known, app.clock.now()).await;
+    let is_over = body.get("state").and_then(Json::as_str) != Some("ACTIVE");
+    let at_google = if is_known && is_over { AtGoogle::KnownAndOver } else { AtGoogle::of(is_known) };
+    let put = issuer.client.put(Resource::Object(object.kind), &id, &body, at_google, app.clock.now()).await;
     let Put { mut answer, has_users, is_classless } = put;
     if may_alert && !is_alerting && answer.outcome == Outcome::Delivered {
         answer.text.push_str(" without an alert: the pass had three within a day");
@@ -341,8 +367,8 @@ async fn send_class(app: &App, issuer: &Issuer, class: &Class) -> (Answer, About
         return (Answer { outcome: Outcome::Rejected, text: "the class is not JSON".to_owned() }, About::Nobody);
     };
     issuer.limiter.until_ready().await;
-    let (resource, is_known) = (Resource::Class(class.kind), class.sent_hash.is_some());
-    let put = issuer.client.put(resource, &class.name, &body, is_known, app.clock.now()).await;
+    let (resource, at_google) = (Resource::Class(class.kind), AtGoogle::of(class.sent_hash.is_some()));
+    let put = issuer.client.put(resource, &class.name, &body, at_google, app.clock.now()).await;
     (put.answer, About::Class(SentClass { name: class.name.clone(), hash: class.body_hash.clone() }))
 }
 

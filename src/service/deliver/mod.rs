@@ -122,6 +122,10 @@ pub async fn take_turn(app: &App, channel: Channel, brand: BrandId, stop: &Cance
         }
         while calls.try_join_next().is_some() {}
         in_flight = in_flight.saturating_sub(batch.len());
+        if calls.is_empty() && told.is_empty() {
+            // Whoever panicked told nothing: its rows go out again when their lease is over.
+            in_flight = 0;
+        }
         settle(app, channel, brand, batch, &mut turn).await?;
     }
 }
@@ -206,7 +210,12 @@ fn count(channel: Channel, told: &Told, now: DateTime<Utc>) {
         Outcome::Rejected => "rejected",
         Outcome::Hold => "hold",
     };
-    metrics::counter!("passarela_deliveries_total", "channel" => channel, "outcome" => outcome).increment(1);
+    // A status and its reason; sentences of ours are the outcome's business.
+    let answer = told.answer.text.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let is_status = answer.starts_with(|c: char| c.is_ascii_digit()) && answer.len() <= 60;
+    let answer = if is_status { answer } else { String::new() };
+    metrics::counter!("passarela_deliveries_total", "channel" => channel, "outcome" => outcome, "answer" => answer)
+        .increment(1);
     if told.answer.outcome == Outcome::Delivered {
         let lane = told.claim.lane.as_str();
         let seconds = (now - told.claim.changed_at).as_seconds_f64().max(0.0);
