@@ -12,10 +12,15 @@ const REST_MAX: TimeDelta = TimeDelta::seconds(60);
 /// An answer that has not come by then was lost with whoever asked.
 const PROBE_MAX: TimeDelta = TimeDelta::seconds(60);
 
+/// Destinations in a row that are refused as such, at which it is taken for a fault of ours: one card can have fifty phones
+/// that its holder made up.
+const SUSPECTS_MAX: u32 = 200;
+
 /// One breaker. Times are handed in.
 #[derive(Debug, Clone, Default)]
 pub struct Breaker {
     failures: u32,
+    suspects: u32,
     /// Until when nobody is asked, and how long that was.
     open: Option<(DateTime<Utc>, TimeDelta)>,
     /// Until when the answer of the one after the rest is waited for, if it is on its way.
@@ -75,6 +80,18 @@ impl Breaker {
         false
     }
 
+    /// Somebody was refused as nobody that the other side knows. Whether so many were that this opened it.
+    pub fn suspect(&mut self, now: DateTime<Utc>) -> bool {
+        self.suspects = self.suspects.saturating_add(1);
+        // Whoever was asked to see whether it is better was the wrong one: the next is asked at once.
+        self.probing = None;
+        if self.open.is_none() && self.suspects >= SUSPECTS_MAX {
+            self.rest(now, REST);
+            return true;
+        }
+        false
+    }
+
     /// The other side refuses us, not somebody: open at once. Whether it was closed before.
     pub fn hold(&mut self, now: DateTime<Utc>) -> bool {
         let was_closed = self.open.is_none();
@@ -123,6 +140,19 @@ mod tests {
         assert_eq!(breaker.admit(at(67)), Admission::One, "the answer was lost");
         breaker.succeed();
         assert_eq!(breaker.admit(at(7)), Admission::All);
+    }
+
+    #[test]
+    fn many_that_nobody_knows_open_it_and_the_first_who_is_known_closes_it() {
+        let mut breaker = Breaker::default();
+        for n in 1..=SUSPECTS_MAX {
+            assert_eq!(breaker.suspect(at(0)), n == SUSPECTS_MAX);
+        }
+        breaker.probe(at(2));
+        assert!(!breaker.suspect(at(2)));
+        assert_eq!(breaker.admit(at(2)), Admission::One, "no longer rest for one more");
+        breaker.succeed();
+        assert!(!breaker.suspect(at(2)));
     }
 
     #[test]

@@ -151,7 +151,14 @@ pub fn next(outcome: &Outcome, failures: i64, schedule: &[u64], chance: f64, now
         Outcome::Delivered | Outcome::Obsolete | Outcome::Gone { .. } => {
             Next { state: DeliveryState::Done, due_at: now, failures: 0 }
         }
-        Outcome::NotSent | Outcome::Hold => pending(NOT_SENT_REST, failures),
+        Outcome::NotSent => pending(NOT_SENT_REST, failures),
+        // Never given up; but it may be this destination alone that is refused so, and others are asked before it again.
+        Outcome::Hold => {
+            let step = usize::try_from(failures).unwrap_or(usize::MAX).min(schedule.len().saturating_sub(1));
+            let secs = schedule.get(step).copied().unwrap_or(60);
+            let wait = TimeDelta::seconds(i64::try_from(secs).unwrap_or(3_600));
+            pending(wait, failures.saturating_add(1))
+        }
         Outcome::Suspect => pending(SUSPECT_REST, failures.saturating_add(1)),
         Outcome::Rejected => Next { state: DeliveryState::Parked, due_at: now, failures: failures.saturating_add(1) },
         Outcome::Retry { after } => {
@@ -213,7 +220,10 @@ mod tests {
     fn only_an_attempt_counts_as_one() {
         let after = |outcome| next(&outcome, 2, &[5], 0.5, now());
         assert_eq!(after(Outcome::NotSent).failures, 2);
-        assert_eq!(after(Outcome::Hold).state, DeliveryState::Pending);
+        assert_eq!(
+            (after(Outcome::Hold).state, after(Outcome::Hold).due_at),
+            (DeliveryState::Pending, now() + TimeDelta::seconds(5))
+        );
         assert_eq!(after(Outcome::Delivered), Next { state: DeliveryState::Done, due_at: now(), failures: 0 });
         assert_eq!(after(Outcome::Rejected).state, DeliveryState::Parked);
         assert_eq!(after(Outcome::Suspect).due_at, now() + TimeDelta::hours(6));

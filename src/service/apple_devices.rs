@@ -58,12 +58,13 @@ pub async fn register(app: &App, brand: &Brand, pass: &PassRef, device: &NewDevi
     let now = app.clock.now();
     let new_id = DeviceId::new(app.clock.new_id());
     let mut tx = app.db.begin().await?;
-    // What waits because the old token was refused waits no longer.
-    if let Some(device) = devices::renew_token(&mut tx.conn(), brand.id, device, now).await? {
-        outbox::retry(&mut tx.conn(), brand.id, Channel::Apns, device.uuid(), now).await?;
-    }
+    let renewed = devices::renew_token(&mut tx.conn(), brand.id, device, now).await?;
     let device_id = devices::upsert(&mut tx.conn(), brand.id, new_id, device, now).await?;
     let registered = devices::register(&mut tx.conn(), brand.id, served.pass_id, device_id, now).await?;
+    // What waits because the old token was refused waits no longer. After the pass, as publishers lock.
+    if let Some(device) = renewed {
+        outbox::retry(&mut tx.conn(), brand.id, Channel::Apns, device.uuid(), now).await?;
+    }
     if let Some((tag_n, first_tag_n)) = registered {
         for surplus in devices::list_surplus(&mut tx.conn(), brand.id, served.pass_id, DEVICES_MAX).await? {
             let library_id = surplus.reveal();

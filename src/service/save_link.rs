@@ -33,20 +33,23 @@ pub async fn make(app: &App, link: &str) -> Result<Secret<String>, Problem> {
         return Err(Problem::NoGoogle);
     }
     let issuer = ways::issuer(app, &brand.code).map_err(|_| Problem::NoGoogle)?;
+    let _waits = app.clicks.try_acquire().map_err(|_| Problem::Busy)?;
     let (begun, mut look) = (Instant::now(), LOOK);
-    let names = keep_at_google(app, &brand, pass.id).await?;
-    let mut waits = None;
-    while !google::is_sent(&mut app.db.read().await?.conn(), brand.id, pass.id).await? {
-        if waits.is_none() {
-            waits = Some(app.clicks.try_acquire().map_err(|_| Problem::Busy)?);
+    let mut names = find_names(app, &brand, pass.id).await?;
+    if names.is_none() {
+        keep_at_google(app, &brand, pass.id).await?;
+    }
+    let names = loop {
+        if let Some(names) = names {
+            break names;
         }
         if begun.elapsed() > PATIENCE || issuer.is_barred(app.clock.now()) {
             return Err(Problem::Busy);
         }
         tokio::time::sleep(look).await;
         look = (look * 2).min(LOOK_MAX);
-    }
-    drop(waits);
+        names = find_names(app, &brand, pass.id).await?;
+    };
     let token = save_link::token(&issuer.account, names.kind, &names.object, &names.class, app.clock.now());
     let token = token.map_err(Problem::internal)?;
     Ok(Secret::new(format!("{}/{token}", app.config.google.save_url)))
@@ -59,8 +62,18 @@ struct Names {
     class: String,
 }
 
-/// From now on Google holds the pass's object: it is queued with its class, unless it was before.
-async fn keep_at_google(app: &App, brand: &Brand, pass: PassId) -> Result<Names, Problem> {
+/// What Google calls the pass, if it has its object.
+async fn find_names(app: &App, brand: &Brand, pass: PassId) -> Result<Option<Names>, Problem> {
+    let objects = google::load_objects(&mut app.db.read().await?.conn(), brand.id, &[pass]).await?;
+    let Some(object) = objects.into_iter().find(|object| object.sent_hash.is_some()) else { return Ok(None) };
+    let body: Json = serde_json::from_slice(&object.body).map_err(Problem::internal)?;
+    let word = |member: &str| body.get(member).and_then(Json::as_str).map(str::to_owned);
+    Ok(word("id").zip(word("classId")).map(|(id, class)| Names { kind: object.kind, object: id, class }))
+}
+
+/// From now on Google holds the pass's object: it is queued with its class. A pass that was published before its brand had
+/// an account at Google is published again, for its object.
+async fn keep_at_google(app: &App, brand: &Brand, pass: PassId) -> Result<(), Problem> {
     let missing = || Problem::NotFound { what: "pass" };
     let sources = publication::load_sources(&mut app.db.read().await?.conn(), brand.id, &[pass]).await?;
     let source = sources.into_iter().next().ok_or_else(missing)?;
@@ -68,16 +81,20 @@ async fn keep_at_google(app: &App, brand: &Brand, pass: PassId) -> Result<Names,
     let rendered = render(app, brand, &source, &template)?;
     let class = rendered.google_class.ok_or(Problem::NoGoogle)?;
     let body: Json = serde_json::from_slice(&rendered.google).map_err(Problem::internal)?;
-    let word = |member: &str| body.get(member).and_then(Json::as_str).map(str::to_owned).ok_or_else(missing);
-    let names = Names { kind: class.kind, object: word("id")?, class: word("classId")? };
+    let name = body.get("id").and_then(Json::as_str).ok_or_else(missing)?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    google::put_class(&mut tx.conn(), brand.id, &class, source.is_live, now).await?;
-    if google::link(&mut tx.conn(), brand.id, pass, &names.object, now).await? {
+    // The pass before the class, as publishers lock.
+    if rendered.google_hash != source.google_hash {
+        publication::touch(&mut tx.conn(), brand.id, pass).await?;
+    }
+    if google::link(&mut tx.conn(), brand.id, pass, name, now).await? {
+        google::put_class(&mut tx.conn(), brand.id, &class, source.is_live, now).await?;
         let row = (pass.uuid(), Lane::Interactive);
         outbox::enqueue(&mut tx.conn(), brand.id, Channel::Google, &[row], now, now).await?;
     }
     tx.commit().await?;
+    app.changed.notify_one();
     app.wake_dispatchers();
-    Ok(names)
+    Ok(())
 }

@@ -39,7 +39,12 @@ impl App {
 
 /// Writes down what was seen so far. What cannot be written now is lost: newer sightings come.
 pub async fn write_down(app: &App) -> Result<(), Problem> {
-    let seen = std::mem::take(&mut *app.sightings.0.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut seen = std::mem::take(&mut *app.sightings.0.lock().unwrap_or_else(PoisonError::into_inner));
+    // Devices before registrations, each in its order, as others lock them.
+    seen.sort_by_key(|(brand, _, sight)| match sight {
+        Sight::Asked { library_id, .. } => (*brand, 0, library_id.reveal().clone(), PassId::FIRST),
+        Sight::Fetched { pass, .. } => (*brand, 1, String::new(), *pass),
+    });
     for batch in seen.chunks(BATCH) {
         let mut tx = app.db.begin().await?;
         for (brand, at, sight) in batch {

@@ -189,14 +189,6 @@ pub async fn note_objects(
     })
 }
 
-/// Whether Google has an object of the pass.
-pub async fn is_sent(conn: &mut Conn<'_>, brand: BrandId, pass: PassId) -> sqlx::Result<bool> {
-    const SQL: &str =
-        "SELECT COUNT(*) FROM google_objects WHERE brand_id = $1 AND pass_id = $2 AND sent_hash IS NOT NULL";
-    let count: i64 = on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(pass).fetch_one(c).await)?;
-    Ok(count > 0)
-}
-
 /// Those of the passes that somebody has in Google Wallet.
 pub async fn list_held(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]) -> sqlx::Result<Vec<PassId>> {
     if passes.is_empty() {

@@ -474,3 +474,9 @@ pub async fn find_published_at(
         on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(pass).fetch_optional(c).await)?;
     Ok(found.flatten())
 }
+
+/// The pass is to be published, though nobody changed what it says.
+pub async fn touch(conn: &mut Conn<'_>, brand: BrandId, pass: PassId) -> sqlx::Result<()> {
+    const SQL: &str = "UPDATE passes SET change_no = change_no + 1 WHERE brand_id = $1 AND pass_id = $2";
+    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(pass).execute(c).await.map(|_| ()))
+}

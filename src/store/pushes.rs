@@ -83,22 +83,20 @@ pub async fn tell(
     })
 }
 
-/// Notes that the tokens of these devices are refused, since now if they were not before.
+/// Notes that this token of a device is refused, since now if it was not before; `false`: it has another token by now.
 pub async fn suspect(
     conn: &mut Conn<'_>,
     brand: BrandId,
-    devices: &[DeviceId],
+    device: DeviceId,
+    push_token: &Secret<String>,
     now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    if devices.is_empty() {
-        return Ok(());
-    }
+) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE devices SET refused_since = CASE WHEN refused_since IS NULL THEN $4 ELSE refused_since END
+        WHERE brand_id = $1 AND device_id = $2 AND push_token = $3";
     on!(conn, |c| {
-        let mut query = QueryBuilder::new("UPDATE devices SET refused_since = ");
-        query.push_bind(now).push(" WHERE refused_since IS NULL AND brand_id = ").push_bind(brand);
-        query.push(" AND device_id IN ");
-        push_list(&mut query, devices.iter().copied());
-        query.build().execute(c).await.map(|_| ())
+        let done = sqlx::query(SQL).bind(brand).bind(device).bind(push_token.reveal()).bind(now).execute(c).await?;
+        Ok(done.rows_affected() == 1)
     })
 }
 
@@ -137,21 +135,25 @@ pub async fn accept(
         .map(|_| ()))
 }
 
-/// Removes a device with all its registrations, unless its push token was renewed after `gone_at`. The passes that it
-/// held; `None`: it was renewed, or is gone already.
+/// Removes a device with all its registrations, unless it has another push token by now or registered again after
+/// `gone_at`. The passes that it held; `None`: it stays, or is gone already.
 pub async fn remove_device(
     conn: &mut Conn<'_>,
     brand: BrandId,
     device: DeviceId,
+    push_token: &Secret<String>,
     gone_at: DateTime<Utc>,
 ) -> sqlx::Result<Option<Vec<PassId>>> {
     // Locks the device: a registration that is just being made waits, and makes a new device afterwards.
-    const LOCK: &str = "UPDATE devices SET scheme = scheme WHERE brand_id = $1 AND device_id = $2 AND updated_at <= $3";
+    const LOCK: &str = "
+        UPDATE devices SET scheme = scheme
+        WHERE brand_id = $1 AND device_id = $2 AND updated_at <= $3 AND push_token = $4";
     const REGISTRATIONS: &str = "DELETE FROM registrations WHERE brand_id = $1 AND device_id = $2 RETURNING pass_id";
     const DEVICE: &str = "DELETE FROM devices WHERE brand_id = $1 AND device_id = $2";
     const ROW: &str = "DELETE FROM outbox WHERE brand_id = $1 AND channel = 'apns' AND destination_id = $2";
     on!(conn, |c| {
-        let locked = sqlx::query(LOCK).bind(brand).bind(device).bind(gone_at).execute(&mut *c).await?;
+        let locked =
+            sqlx::query(LOCK).bind(brand).bind(device).bind(gone_at).bind(push_token.reveal()).execute(&mut *c).await?;
         if locked.rows_affected() == 0 {
             return Ok(None);
         }

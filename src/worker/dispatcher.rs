@@ -2,6 +2,8 @@
 //! channel nor a slow brand keeps others waiting.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
@@ -31,6 +33,8 @@ struct Turns {
     running: JoinSet<(BrandId, Turn)>,
     busy: BTreeSet<BrandId>,
     resting: BTreeMap<BrandId, Instant>,
+    /// Whether others wait for a turn.
+    is_crowded: Arc<AtomicBool>,
     /// The brand that was given the last turn: the next goes to one after it, so that none is passed over.
     last: Option<BrandId>,
 }
@@ -80,6 +84,7 @@ impl Turns {
 async fn give_turns(app: &App, channel: Channel, turns: &mut Turns, stop: &CancellationToken) -> Result<(), Problem> {
     let now = Instant::now();
     turns.resting.retain(|_, until| *until > now);
+    turns.is_crowded.store(false, Ordering::Relaxed);
     let first = turns.last;
     let mut is_around = first.is_none();
     while turns.running.len() < TURNS_MAX {
@@ -97,15 +102,22 @@ async fn give_turns(app: &App, channel: Channel, turns: &mut Turns, stop: &Cance
         if turns.resting.contains_key(&brand) || !turns.busy.insert(brand) {
             continue;
         }
-        let (app, stop) = (app.clone(), stop.clone());
-        turns.running.spawn(async move { (brand, take_turn(&app, channel, brand, &stop).await) });
+        let (app, stop, is_crowded) = (app.clone(), stop.clone(), Arc::clone(&turns.is_crowded));
+        turns.running.spawn(async move { (brand, take_turn(&app, channel, brand, is_crowded, &stop).await) });
     }
+    turns.is_crowded.store(true, Ordering::Relaxed);
     Ok(())
 }
 
-async fn take_turn(app: &App, channel: Channel, brand: BrandId, stop: &CancellationToken) -> Turn {
+async fn take_turn(
+    app: &App,
+    channel: Channel,
+    brand: BrandId,
+    is_crowded: Arc<AtomicBool>,
+    stop: &CancellationToken,
+) -> Turn {
     let stop = stop.clone();
-    match app.run(async move |app| deliver::take_turn(&app, channel, brand, &stop).await).await {
+    match app.run(async move |app| deliver::take_turn(&app, channel, brand, &is_crowded, &stop).await).await {
         Ok(turn) => turn,
         Err(problem) => {
             // One brand's trouble is not the others': its rows come back when their lease is over.
@@ -121,7 +133,7 @@ pub async fn round(app: &App, channel: Channel, stop: &CancellationToken) -> Res
         let (mut after, mut claimed) = (None, 0);
         while let Some(brand) = deliver::next_brand(app, channel, after).await? {
             after = Some(brand);
-            claimed += take_turn(app, channel, brand, stop).await.claimed;
+            claimed += take_turn(app, channel, brand, Arc::default(), stop).await.claimed;
         }
         if claimed == 0 {
             return Ok(());

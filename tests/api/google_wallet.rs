@@ -289,6 +289,34 @@ on_both_engines! {
         assert_eq!(view["held_on"]["google"], true, "as the list said");
     }
 
+    async fn a_pass_of_before_its_brand_was_at_google_is_published_for_it(engine) {
+        let google = FakeGoogle::calm().await;
+        let app = TestApp::start_with(engine, Role::Api, |config| config.google.issuer_id = None).await;
+        let pass = app.issue("ana").await;
+        let mut config = app.app().config.clone();
+        google.configure(&mut config);
+        let later = passarela::app::open(config, std::sync::Arc::clone(&app.clock) as _).await.unwrap();
+        app.clock.advance(TimeDelta::seconds(2));
+        let link = link(&app, &pass).await;
+        let making = passarela::service::save_link::make(&later, &link);
+        let working = async {
+            let stop = tokio_util::sync::CancellationToken::new();
+            loop {
+                passarela::worker::publisher::round(&later, &stop).await.unwrap();
+                for channel in Channel::ALL {
+                    passarela::worker::dispatcher::round(&later, *channel, &stop).await.unwrap();
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        let address = tokio::select! {
+            made = making => made.unwrap(),
+            () = working => unreachable!("it works for ever"),
+        };
+        assert!(address.reveal().starts_with("https://pay.google.com/gp/v/save/"));
+        assert_eq!(points(&google, &pass), 1);
+    }
+
     async fn the_page_offers_google_where_the_brand_has_it(engine) {
         let google = FakeGoogle::calm().await;
         let app = start(engine, &google).await;

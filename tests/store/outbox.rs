@@ -142,15 +142,17 @@ on_both_engines! {
         w.write(async |c| pushes::tell(c, one, &[phone], last.n, w.after(1)).await).await;
         let holders = w.read(async |c| devices::list_holders(c, one, b, 9).await).await;
         assert!(holders[0].is_told);
-        let suspect = async |brand, at| w.write(async |c| pushes::suspect(c, brand, &[phone], w.after(at)).await).await;
-        suspect(w.two.brand, 2).await;
+        let token = |token: &str| Secret::new(token.to_owned());
+        let suspect = async |brand, at| {
+            w.write(async |c| pushes::suspect(c, brand, phone, &token("aa"), w.after(at)).await).await
+        };
+        assert!(!suspect(w.two.brand, 2).await);
         assert_eq!(target().await.refused_since, None);
-        suspect(one, 3).await;
-        suspect(one, 4).await;
+        assert!(suspect(one, 3).await && suspect(one, 4).await);
         assert_eq!(target().await.refused_since, Some(w.after(3)), "since the first time");
         w.write(async |c| pushes::clear(c, one, &[phone]).await).await;
         assert_eq!(target().await.refused_since, None);
-        suspect(one, 5).await;
+        assert!(suspect(one, 5).await);
         let same = device(&w.one, "phone", "aa");
         assert_eq!(w.write(async |c| devices::renew_token(c, one, &same, w.after(6)).await).await, None);
         let other = device(&w.one, "phone", "bb");
@@ -161,8 +163,9 @@ on_both_engines! {
         w.write(async |c| pushes::accept(c, one, "pass.one", w.after(-60), w.after(7)).await).await;
         w.write(async |c| pushes::accept(c, one, "pass.one", w.after(-60), w.after(9)).await).await;
         assert!(accepted(6).await && !accepted(7).await, "as often as it is worth a lock");
-        let remove = async |at| w.write(async |c| pushes::remove_device(c, one, phone, w.after(at)).await).await;
+        let remove = async |at| w.write(async |c| pushes::remove_device(c, one, phone, &token("bb"), w.after(at)).await).await;
         assert_eq!(remove(5).await, None, "its token was renewed since");
+        assert!(!suspect(one, 9).await, "the token of before");
         let mut held = remove(6).await.unwrap();
         held.sort();
         assert_eq!((held, remove(6).await), (vec![a, b], None));

@@ -82,7 +82,7 @@ on_both_engines! {
             let at = w.after(at + 300);
             w.write(async |c| publication::refuse(c, one, claims[0], "no such filter", at).await).await;
         };
-        change(&w, pass).await;
+        w.write(async |c| publication::touch(c, one, pass).await).await;
         refuse(0).await;
         let refused = async || w.read(async |c| publication::count_refused(c, one, 9).await).await;
         assert_eq!(refused().await, (1, Some("no such filter".to_owned())));

@@ -8,6 +8,7 @@ use reqwest::header::HeaderValue;
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use super::{About, Told};
 use crate::clients::apns::{Apns, Credential, is_token_refused};
@@ -128,7 +129,8 @@ pub async fn tell_all(
     let targets = pushes::load_targets(&mut app.db.read().await?.conn(), brand, &devices).await?;
     let mut targets: HashMap<DeviceId, Target> = targets.into_iter().map(|target| (target.device, target)).collect();
     // A phone that was restored has its token under two device ids: it is told once.
-    let mut groups: BTreeMap<Phone, Vec<(Claim, Target)>> = BTreeMap::new();
+    // In no order: whoever is asked first after a rest is not chosen by his token.
+    let mut groups: HashMap<Phone, Vec<(Claim, Target)>> = HashMap::new();
     let done = |claim, about, outcome, text: &str, not_before| {
         // The other end is dropped only when nobody settles any more.
         let answer = Answer { outcome, text: text.to_owned() };
@@ -145,6 +147,9 @@ pub async fn tell_all(
                     "another vendor's wallet, which comes by itself",
                     None,
                 );
+            }
+            Some(target) if !is_push_token(target.push_token.reveal()) => {
+                done(claim, About::Device(target), Outcome::Obsolete, "no push token of Apple's", None);
             }
             Some(target) => {
                 let token = target.push_token.reveal().as_bytes().to_vec();
@@ -174,6 +179,11 @@ pub async fn tell_all(
         });
     }
     Ok(())
+}
+
+/// Apple's are hexadecimal. What a stranger registered goes into no address.
+fn is_push_token(token: &str) -> bool {
+    (2..=200).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Nobody may be asked for a while.
@@ -284,7 +294,12 @@ fn heed(app: &App, pass_type: &str, answer: &Answer) {
         // A phone that had too many is no trouble of the service.
         Outcome::Retry { .. } if answer.text.starts_with("429") => topic.breaker.succeed(),
         // A mass of refused tokens is a fault of ours: another environment, another topic.
-        Outcome::NotSent | Outcome::Retry { .. } | Outcome::Suspect => {
+        Outcome::Suspect => {
+            if topic.breaker.suspect(now) {
+                tracing::error!("every phone with {pass_type} is refused: {}", answer.text);
+            }
+        }
+        Outcome::NotSent | Outcome::Retry { .. } => {
             if topic.breaker.fail(now) {
                 tracing::error!("phones with {pass_type} are not told for a while: {}", answer.text);
             }
@@ -309,7 +324,7 @@ fn heed(app: &App, pass_type: &str, answer: &Answer) {
 }
 
 /// Removes the devices of tokens that are dead.
-pub(super) async fn remove_gone(app: &App, brand: BrandId, batch: &[Told]) -> Result<(), Problem> {
+pub(super) async fn remove_gone(app: &App, brand: BrandId, batch: &mut [Told]) -> Result<(), Problem> {
     let now = app.clock.now();
     for told in batch {
         let About::Device(target) = &told.about else { continue };
@@ -320,7 +335,11 @@ pub(super) async fn remove_gone(app: &App, brand: BrandId, batch: &[Told]) -> Re
             _ => continue,
         };
         let mut tx = app.db.begin().await?;
-        let held = pushes::remove_device(&mut tx.conn(), brand, target.device, gone_at).await?;
+        let held = pushes::remove_device(&mut tx.conn(), brand, target.device, &target.push_token, gone_at).await?;
+        // It registered again after the token died, with the same or another one: it is watched, not pushed to for ever.
+        if held.is_none() {
+            told.answer.outcome = Outcome::Suspect;
+        }
         for pass in held.into_iter().flatten() {
             let about = timeline::About { customer: None, pass: Some(pass), subject: pass.uuid() };
             let data =
@@ -338,13 +357,14 @@ async fn is_believed_dead(app: &App, brand: BrandId, target: &Target, now: DateT
     Ok(pushes::was_accepted_since(&mut app.db.read().await?.conn(), brand, &target.pass_type, since).await?)
 }
 
-/// Notes who was told of what, and whose token is refused.
+/// Notes who was told of what, and whose token is refused. Those who have another token by now: what the old one was
+/// answered is not theirs.
 pub(super) async fn note(
     conn: &mut Conn<'_>,
     brand: BrandId,
     batch: &[Told],
     now: DateTime<Utc>,
-) -> Result<(), Problem> {
+) -> Result<BTreeSet<Uuid>, Problem> {
     let of = |is_meant: fn(&Told, &Target) -> bool| {
         let targets = batch.iter().filter_map(|told| match &told.about {
             About::Device(target) => Some((told, target)),
@@ -356,8 +376,14 @@ pub(super) async fn note(
         targets
     };
     let ids = |targets: Vec<&Target>| targets.into_iter().map(|target| target.device).collect::<Vec<_>>();
-    let is_told = |told: &Told, _: &Target| told.answer.outcome == Outcome::Delivered;
-    pushes::suspect(conn, brand, &ids(of(|told, _| told.answer.outcome == Outcome::Suspect)), now).await?;
+    // Whoever is not pushed to at all has nothing more to be told.
+    let is_told = |told: &Told, _: &Target| matches!(told.answer.outcome, Outcome::Delivered | Outcome::Obsolete);
+    let mut renewed = BTreeSet::new();
+    for target in of(|told, _| told.answer.outcome == Outcome::Suspect) {
+        if !pushes::suspect(conn, brand, target.device, &target.push_token, now).await? {
+            renewed.insert(target.device.uuid());
+        }
+    }
     let cleared = of(|told, target| told.answer.outcome == Outcome::Delivered && target.refused_since.is_some());
     pushes::clear(conn, brand, &ids(cleared)).await?;
     let mut told: BTreeMap<i64, Vec<DeviceId>> = BTreeMap::new();
@@ -367,7 +393,7 @@ pub(super) async fn note(
     for (tag_n, devices) in told {
         pushes::tell(conn, brand, &devices, tag_n, now).await?;
     }
-    Ok(())
+    Ok(renewed)
 }
 
 /// Notes which topics took a push: last in its transaction, because publishers wait for these rows.

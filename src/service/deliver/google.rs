@@ -165,6 +165,9 @@ pub async fn tell_objects(
         let object = objects.remove(&PassId::new(claim.destination));
         let settled = match (&object, &issuer) {
             (None, _) => Some((Outcome::Obsolete, "there is no object".to_owned(), None)),
+            (Some(object), _) if object.body.is_empty() => {
+                Some((Outcome::Obsolete, "it is not published for Google yet".to_owned(), None))
+            }
             (Some(object), _) if object.sent_hash.as_ref() == Some(&object.body_hash) => {
                 Some((Outcome::Obsolete, "Google has it already".to_owned(), None))
             }
@@ -179,8 +182,12 @@ pub async fn tell_objects(
                 calls.spawn(async move {
                     let send = send_object(&app, brand, &issuer, object, &claim);
                     let sent = tokio::time::timeout(app.config.delivery.turn_timeout(), send).await;
+                    // Who waited too long for his turn says nothing of Google.
+                    let is_answered = sent.is_ok();
                     let (answer, about) = sent.unwrap_or_else(|_| (late(), About::Nobody));
-                    heed(&app, &issuer, &answer);
+                    if is_answered {
+                        heed(&app, &issuer, &answer);
+                    }
                     drop(tell.send(Told { claim, answer, not_before: None, about }));
                 });
             }
@@ -223,8 +230,12 @@ pub async fn tell_classes(
                 calls.spawn(async move {
                     let send = send_class(&app, &issuer, &class);
                     let sent = tokio::time::timeout(app.config.delivery.turn_timeout(), send).await;
+                    // Who waited too long for his turn says nothing of Google.
+                    let is_answered = sent.is_ok();
                     let (answer, about) = sent.unwrap_or_else(|_| (late(), About::Nobody));
-                    heed(&app, &issuer, &answer);
+                    if is_answered {
+                        heed(&app, &issuer, &answer);
+                    }
                     drop(tell.send(Told { claim, answer, not_before: None, about }));
                 });
             }
@@ -238,9 +249,9 @@ pub async fn tell_classes(
     Ok(())
 }
 
-/// The calls of one object together took too long: somebody else may have its row soon.
+/// The calls of one object together, and the wait for them, took too long: somebody else may have its row soon.
 fn late() -> Answer {
-    Answer { outcome: Outcome::Retry { after: None }, text: "no answer in time".to_owned() }
+    Answer { outcome: Outcome::NotSent, text: "no answer in time".to_owned() }
 }
 
 /// `Err`: nobody is asked until then.
@@ -290,6 +301,7 @@ async fn send_object(app: &App, brand: BrandId, issuer: &Issuer, object: Object,
     let (Some(id), Some(class)) = (word(&body, "id"), word(&body, "classId")) else {
         return broken("the object has no id or no class");
     };
+    issuer.limiter.until_ready().await;
     if let Err(answer) = ensure_class(app, brand, issuer, &class).await {
         return (answer, About::Nobody);
     }
@@ -304,7 +316,6 @@ async fn send_object(app: &App, brand: BrandId, issuer: &Issuer, object: Object,
     if let (true, Some(members)) = (is_alerting, body.as_object_mut()) {
         members.insert("notifyPreference".to_owned(), json!("NOTIFY_ON_UPDATE"));
     }
-    issuer.limiter.until_ready().await;
     let is_over = body.get("state").and_then(Json::as_str) != Some("ACTIVE");
     let at_google = if is_known && is_over { AtGoogle::KnownAndOver } else { AtGoogle::of(is_known) };
     let put = issuer.client.put(Resource::Object(object.kind), &id, &body, at_google, app.clock.now()).await;
@@ -380,6 +391,12 @@ pub(super) async fn note(
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
     let mut objects = Vec::new();
+    let mut batch: Vec<&Told> = batch.iter().collect();
+    batch.sort_by_key(|told| match &told.about {
+        About::Class(class) => class.name.clone(),
+        About::Object(object) => object.missing_class.clone().unwrap_or_default(),
+        About::Nobody | About::Device(_) => String::new(),
+    });
     for told in batch {
         let is_delivered = told.answer.outcome == Outcome::Delivered;
         match &told.about {

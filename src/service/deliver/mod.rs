@@ -4,6 +4,7 @@
 pub mod apns;
 pub mod google;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::domain::delivery::{Answer, Channel, Outcome, next};
+use crate::domain::delivery::{Answer, Channel, DeliveryState, Next, Outcome, next};
 use crate::domain::ids::BrandId;
 use crate::domain::pass::Lane;
 use crate::service::{App, Problem};
@@ -80,8 +81,14 @@ pub async fn next_brand(app: &App, channel: Channel, after: Option<BrandId>) -> 
     Ok(outbox::next_due_brand(&mut app.db.read().await?.conn(), channel, after, now).await?)
 }
 
-/// Tells everything that a brand has due on a channel, for as long as its turn is.
-pub async fn take_turn(app: &App, channel: Channel, brand: BrandId, stop: &CancellationToken) -> Result<Turn, Problem> {
+/// Tells everything that a brand has due on a channel; for as long as its turn is, when others wait for theirs.
+pub async fn take_turn(
+    app: &App,
+    channel: Channel,
+    brand: BrandId,
+    is_crowded: &AtomicBool,
+    stop: &CancellationToken,
+) -> Result<Turn, Problem> {
     let mut turn = Turn::default();
     let is_open = match channel {
         Channel::Apns => apns::is_open(app, brand).await?,
@@ -96,7 +103,8 @@ pub async fn take_turn(app: &App, channel: Channel, brand: BrandId, stop: &Cance
     let (mut in_flight, mut is_more) = (0_usize, true);
     let (began, mut stopped) = (Instant::now(), None);
     loop {
-        let may_claim = !stop.is_cancelled() && began.elapsed() < TURN;
+        let is_over = began.elapsed() > TURN && is_crowded.load(Ordering::Relaxed);
+        let may_claim = !stop.is_cancelled() && !is_over;
         let room = in_flight_max.saturating_sub(in_flight);
         if is_more && may_claim && i64::try_from(room).is_ok_and(|room| room >= claim_max) {
             let claims = claim(app, channel, brand, claim_max).await?;
@@ -145,16 +153,27 @@ async fn claim(app: &App, channel: Channel, brand: BrandId, max: i64) -> Result<
 }
 
 /// Writes down what came of a batch.
-async fn settle(app: &App, channel: Channel, brand: BrandId, batch: Vec<Told>, turn: &mut Turn) -> Result<(), Problem> {
+async fn settle(
+    app: &App,
+    channel: Channel,
+    brand: BrandId,
+    mut batch: Vec<Told>,
+    turn: &mut Turn,
+) -> Result<(), Problem> {
     if batch.is_empty() {
         return Ok(());
     }
     let now = app.clock.now();
     let schedule = schedule(app, channel);
+    apns::remove_gone(app, brand, &mut batch).await?;
     let mut settled: Vec<Settled> = Vec::with_capacity(batch.len());
     for one in &batch {
         count(channel, one, now);
-        let next = next(&one.answer.outcome, one.claim.failures, schedule, chance(app), now);
+        let next = match one.not_before {
+            // Nobody was asked.
+            Some(until) => Next { state: DeliveryState::Pending, due_at: until, failures: one.claim.failures },
+            None => next(&one.answer.outcome, one.claim.failures, schedule, chance(app), now),
+        };
         let is_told = one.answer.outcome == Outcome::Delivered;
         turn.told += u64::from(is_told);
         turn.failed += u64::from(!is_told && one.answer.outcome != Outcome::Obsolete);
@@ -163,7 +182,7 @@ async fn settle(app: &App, channel: Channel, brand: BrandId, batch: Vec<Told>, t
             claim_no: one.claim.claim_no,
             wanted: one.claim.wanted,
             state: next.state,
-            due_at: one.not_before.map_or(next.due_at, |until| until.max(next.due_at)),
+            due_at: next.due_at,
             failures: next.failures,
             told_at: is_told.then_some(now),
             answer: one.answer.text.clone(),
@@ -172,9 +191,11 @@ async fn settle(app: &App, channel: Channel, brand: BrandId, batch: Vec<Told>, t
     settled.sort_by_key(|one| one.destination);
     // What was committed while we told goes out again, but not within the same moment.
     let rest = TimeDelta::milliseconds(i64::try_from(app.config.delivery.coalesce_millis).unwrap_or(1_000));
-    apns::remove_gone(app, brand, &batch).await?;
     let mut tx = app.db.begin().await?;
-    apns::note(&mut tx.conn(), brand, &batch, now).await?;
+    let renewed = apns::note(&mut tx.conn(), brand, &batch, now).await?;
+    for one in settled.iter_mut().filter(|one| renewed.contains(&one.destination)) {
+        (one.due_at, one.failures) = (now, 0);
+    }
     google::note(&mut tx.conn(), brand, &batch, now).await?;
     outbox::settle(&mut tx.conn(), brand, channel, &settled, now + rest).await?;
     apns::note_accepted(&mut tx.conn(), brand, &batch, now).await?;
