@@ -132,7 +132,7 @@ fn welcome(ready: &Ready) -> String {
          Add the card:        {add_url}\n\
          The bundle itself:   {pkpass_url}\n\
          The API, described:  {public_url}/api/docs\n\n\
-         Change it; a phone that holds it is served the change when it asks next (pushing it to ask comes later):\n\n  \
+         Change it; a phone that holds it is told and served the change (Apple takes pushes only with its own certificates):\n\n  \
          curl -X PATCH {public_url}/api/v1/passes/{pass_id} \\\n    \
          -H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json' \\\n    \
          -d '{{\"data\":{{\"points\":135,\"tier\":\"Ouro\"}}}}'\n\n\
