@@ -18,6 +18,7 @@ use crate::domain::delivery::Channel;
 use crate::http::auth::{Failures, LogBudget};
 use crate::http::badges::{BadBadge, Badges};
 use crate::http::{imports, measure, routes, unread};
+use crate::secret_file::{self, BadSecret};
 use crate::service::App;
 use crate::store::{Db, installation};
 use crate::wallet::apple::certificates::{self, BadCertificates, Certificates};
@@ -36,8 +37,8 @@ pub enum Role {
 pub enum StartError {
     #[error("secrets.master_key_file {}: {source}. Make one: head -c 32 /dev/urandom > {}; chmod 600 {}", path.display(), path.display(), path.display())]
     MasterKeyFile { path: PathBuf, source: std::io::Error },
-    #[error("secrets.master_key_file {}: readable by others than its owner; do: chmod 600 {}", path.display(), path.display())]
-    MasterKeyOpen { path: PathBuf },
+    #[error("secrets.master_key_file {0}")]
+    MasterKeyOpen(BadSecret),
     #[error("secrets.master_key_file {}: {source}", path.display())]
     MasterKey { path: PathBuf, source: BadMasterKey },
     #[error("the master key is not the one this database was used with: tokens of issued passes would change")]
@@ -90,13 +91,11 @@ async fn open_with(
 
 /// Reads the master key; refuses a file that others can read.
 pub fn read_master_key(config: &Config) -> Result<MasterKey, StartError> {
-    use std::os::unix::fs::PermissionsExt as _;
     let path = &config.secrets.master_key_file;
-    let unreadable = |source| StartError::MasterKeyFile { path: path.clone(), source };
-    if std::fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o077 != 0 {
-        return Err(StartError::MasterKeyOpen { path: path.clone() });
-    }
-    let content = std::fs::read(path).map_err(unreadable)?;
+    let content = secret_file::read(path).map_err(|error| match error {
+        BadSecret::Read { path, source } => StartError::MasterKeyFile { path, source },
+        open @ BadSecret::Open { .. } => StartError::MasterKeyOpen(open),
+    })?;
     MasterKey::from_file_content(&content).map_err(|source| StartError::MasterKey { path: path.clone(), source })
 }
 

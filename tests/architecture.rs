@@ -33,7 +33,7 @@ const FLOORS: &[&[&str]] =
     &[&["main"], &["cli"], &["app"], &["http", "worker"], &["service"], &["store", "wallet", "clients"], &["domain"]];
 
 /// Beside the house, for every floor but `domain`.
-const BESIDE: &[&str] = &["clock", "config", "telemetry"];
+const BESIDE: &[&str] = &["clock", "config", "secret_file", "telemetry"];
 
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))

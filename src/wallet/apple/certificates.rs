@@ -13,6 +13,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 use sha2::{Digest as _, Sha256};
 
+use crate::secret_file::{self, BadSecret};
 use crate::wallet::apple::push_key::{BadPushKey, PushKey};
 use crate::wallet::apple::signer::{BadSigner, Signer};
 
@@ -23,8 +24,8 @@ pub enum BadCertificates {
     Read { path: PathBuf, source: io::Error },
     #[error("{}: {reason}", path.display())]
     Unreadable { path: PathBuf, reason: String },
-    #[error("{}: readable by others than its owner; do: chmod 600 {}", path.display(), path.display())]
-    Open { path: PathBuf },
+    #[error("{0}")]
+    Secret(#[from] BadSecret),
     #[error("{}: holds neither pass.pem with key.pem nor pass.p12", path.display())]
     Nothing { path: PathBuf },
     #[error("{}: {source}", path.display())]
@@ -149,9 +150,9 @@ fn read_push_key(folder: &Path) -> Result<Option<PushKey>, BadCertificates> {
     if !path.exists() {
         return Ok(None);
     }
-    check_private(&path)?;
+    let pem = secret_file::read(&path)?;
     let names = String::from_utf8_lossy(&read_file(&folder.join("apns.toml"))?).into_owned();
-    let key = PushKey::read(&path, &read_file(&path)?, &names);
+    let key = PushKey::read(&path, &pem, &names);
     key.map(Some).map_err(|source| BadCertificates::PushKey { path: folder.to_owned(), source })
 }
 
@@ -163,27 +164,25 @@ fn read_leaf(path: &Path) -> Result<X509, BadCertificates> {
 }
 
 fn read_key(path: &Path) -> Result<PKey<Private>, BadCertificates> {
-    check_private(path)?;
     // An empty passphrase, so that OpenSSL fails on an encrypted key instead of asking the terminal.
-    PKey::private_key_from_pem_passphrase(&read_file(path)?, b"").map_err(|error| BadCertificates::Unreadable {
+    PKey::private_key_from_pem_passphrase(&secret_file::read(path)?, b"").map_err(|error| BadCertificates::Unreadable {
         path: path.to_owned(),
         reason: format!("not a private key without passphrase: {error}"),
     })
 }
 
 fn read_p12(path: &Path) -> Result<(X509, PKey<Private>), BadCertificates> {
-    check_private(path)?;
+    let file = secret_file::read(path)?;
     let unreadable = |reason: String| BadCertificates::Unreadable { path: path.to_owned(), reason };
     let mut password_path = path.as_os_str().to_owned();
     password_path.push(".password");
     let password_path = PathBuf::from(password_path);
     let password = if password_path.exists() {
-        check_private(&password_path)?;
-        String::from_utf8_lossy(&read_file(&password_path)?).trim_end_matches(['\r', '\n']).to_owned()
+        String::from_utf8_lossy(&secret_file::read(&password_path)?).trim_end_matches(['\r', '\n']).to_owned()
     } else {
         String::new()
     };
-    open_p12(&read_file(path)?, &password).map_err(|error| match error {
+    open_p12(&file, &password).map_err(|error| match error {
         BadP12::Legacy => unreadable(format!("{error}; passarela certs import-p12 rewrites it")),
         BadP12::Unreadable(_) => unreadable(format!("{error} (the password is read from {})", password_path.display())),
         error => unreadable(error.to_string()),
@@ -215,16 +214,6 @@ pub fn open_p12(file: &[u8], password: &str) -> Result<(X509, PKey<Private>), Ba
         (Some(leaf), Some(key)) => Ok((leaf, key)),
         _ => Err(BadP12::Incomplete),
     }
-}
-
-/// A private key is its owner's alone.
-fn check_private(path: &Path) -> Result<(), BadCertificates> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let metadata = fs::metadata(path).map_err(|source| BadCertificates::Read { path: path.to_owned(), source })?;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(BadCertificates::Open { path: path.to_owned() });
-    }
-    Ok(())
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, BadCertificates> {
