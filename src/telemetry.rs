@@ -48,7 +48,10 @@ pub fn start_metrics() -> Option<PrometheusHandle> {
         "passarela_delivery_seconds",
         "Time from a publication to its acceptance by Apple or Google, by channel and lane."
     );
-    metrics::describe_gauge!("passarela_push_barred", "1 while no phone with the pass type is told.");
+    metrics::describe_gauge!(
+        "passarela_delivery_barred",
+        "1 while a pass type's phones, or an account at Google, are told nothing."
+    );
     metrics::describe_gauge!(
         "passarela_outbox_age_seconds",
         "How long the oldest of what is to be told waits, by channel, of all brands."

@@ -80,11 +80,6 @@ impl Apns {
     }
 }
 
-/// Whether a provider token, and not the request, is what was refused: a new one may be taken.
-pub fn is_token_refused(answer: &Answer) -> bool {
-    answer.outcome == Outcome::Hold && answer.text.starts_with("403 ") && answer.text.contains("ProviderToken")
-}
-
 /// What APNs says of a refusal. Unknown members are for others.
 #[derive(Deserialize, Default)]
 struct Refusal {
@@ -109,8 +104,9 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>
         // BadCollapseId, BadExpirationDate, BadMessageId, BadPriority, InvalidPushType, DuplicateHeaders, PayloadEmpty,
         // MissingDeviceToken, and whatever comes: the request is built wrongly.
         (400, _) => Outcome::Rejected,
-        // BadCertificate, BadCertificateEnvironment, Forbidden, ExpiredProviderToken, InvalidProviderToken,
-        // MissingProviderToken, and newer ones of keys and environments: we are refused, not the device.
+        (403, "ExpiredProviderToken" | "InvalidProviderToken" | "MissingProviderToken") => Outcome::TokenRefused,
+        // BadCertificate, BadCertificateEnvironment, Forbidden, and newer ones of keys and environments: we are refused, not
+        // the device.
         (401 | 403, _) => Outcome::Hold,
         // BadPath, MethodNotAllowed, PayloadTooLarge: nothing that a device can help.
         (404 | 405 | 413, _) => Outcome::Rejected,
@@ -119,7 +115,7 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>
         // The key was used with too many new tokens; every call with it is refused for a while.
         (429, "TooManyProviderTokenUpdates") => Outcome::Hold,
         // TooManyRequests: to this one device.
-        (429, _) => Outcome::Retry { after },
+        (429, _) => Outcome::TooMany { after },
         // InternalServerError, ServiceUnavailable, Shutdown.
         (500..=599, _) => Outcome::Retry { after },
         (400..=499, _) => Outcome::Rejected,
@@ -167,23 +163,16 @@ mod tests {
             (400, &["IdleTimeout"], Outcome::NotSent),
             (
                 403,
-                &[
-                    "BadCertificate",
-                    "BadCertificateEnvironment",
-                    "Forbidden",
-                    "ExpiredProviderToken",
-                    "InvalidProviderToken",
-                    "MissingProviderToken",
-                    "BadEnvironmentKeyIdInToken",
-                ],
+                &["BadCertificate", "BadCertificateEnvironment", "Forbidden", "BadEnvironmentKeyIdInToken"],
                 Outcome::Hold,
             ),
+            (403, &["ExpiredProviderToken", "InvalidProviderToken", "MissingProviderToken"], Outcome::TokenRefused),
             (404, &["BadPath"], Outcome::Rejected),
             (405, &["MethodNotAllowed"], Outcome::Rejected),
             (413, &["PayloadTooLarge"], Outcome::Rejected),
             (410, &["Unregistered", "ExpiredToken"], Outcome::Gone { since: None }),
             (429, &["TooManyProviderTokenUpdates"], Outcome::Hold),
-            (429, &["TooManyRequests", "SomethingNew"], Outcome::Retry { after }),
+            (429, &["TooManyRequests", "SomethingNew"], Outcome::TooMany { after }),
             (500, &["InternalServerError"], Outcome::Retry { after }),
             (503, &["ServiceUnavailable", "Shutdown"], Outcome::Retry { after }),
             (599, &["SomethingNew"], Outcome::Retry { after }),

@@ -32,6 +32,7 @@ pub enum BadClient {
 pub fn builder(root: Option<&Path>, timeout: Duration) -> Result<ClientBuilder, BadClient> {
     let mut builder = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(timeout)

@@ -15,10 +15,10 @@ text_enum! {
     pub enum Channel {
         /// "Come and fetch", to a phone or watch that holds a pass.
         Apns = "apns",
+        /// The whole of a class, which objects at Google Wallet belong to.
+        GoogleClass = "google_class",
         /// The whole of a pass's object, to Google Wallet.
         Google = "google",
-        /// The whole of a class, which objects belong to.
-        GoogleClass = "google_class",
     }
 }
 
@@ -71,11 +71,11 @@ impl FromStr for Destination {
     type Err = WrongId;
 
     fn from_str(text: &str) -> Result<Self, WrongId> {
-        let class = || text.parse().map(Self::Class);
-        text.parse()
-            .map(Self::Object)
-            .or_else(|_: WrongId| class())
-            .or_else(|_: WrongId| text.parse().map(Self::Device))
+        match text.split_once('_') {
+            Some((PassId::PREFIX, _)) => text.parse().map(Self::Object),
+            Some((GoogleClassId::PREFIX, _)) => text.parse().map(Self::Class),
+            _ => text.parse().map(Self::Device),
+        }
     }
 }
 
@@ -102,19 +102,38 @@ pub enum Outcome {
     Obsolete,
     /// It never reached anybody who looked at it: no attempt.
     NotSent,
-    /// Not now.
-    Retry {
-        /// What the other side asked for.
-        after: Option<Duration>,
-    },
+    /// Not now; how long to wait, if the other side said it.
+    Retry { after: Option<Duration> },
+    /// Not now, because this destination had too many; others are not concerned.
+    TooMany { after: Option<Duration> },
     /// The destination is no more, since then if that is known.
     Gone { since: Option<DateTime<Utc>> },
     /// The destination is refused, which can be its own fault or ours.
     Suspect,
     /// What was sent is wrong, and will be the next time.
     Rejected,
-    /// The whole channel is closed to us: credentials or configuration. No attempt of this destination.
+    /// The whole channel is closed to us: credentials or configuration.
     Hold,
+    /// The same, and another token may open it.
+    TokenRefused,
+}
+
+impl Outcome {
+    /// The word that metrics and logs have for it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Obsolete => "obsolete",
+            Self::NotSent => "not_sent",
+            Self::Retry { .. } => "retry",
+            Self::TooMany { .. } => "too_many",
+            Self::Gone { .. } => "gone",
+            Self::Suspect => "suspect",
+            Self::Rejected => "rejected",
+            Self::Hold => "hold",
+            Self::TokenRefused => "token_refused",
+        }
+    }
 }
 
 /// One try, with the words of the other side for people: a status, a reason.
@@ -153,7 +172,7 @@ pub fn next(outcome: &Outcome, failures: i64, schedule: &[u64], chance: f64, now
         }
         Outcome::NotSent => pending(NOT_SENT_REST, failures),
         // Never given up; but it may be this destination alone that is refused so, and others are asked before it again.
-        Outcome::Hold => {
+        Outcome::Hold | Outcome::TokenRefused => {
             let step = usize::try_from(failures).unwrap_or(usize::MAX).min(schedule.len().saturating_sub(1));
             let secs = schedule.get(step).copied().unwrap_or(60);
             let wait = TimeDelta::seconds(i64::try_from(secs).unwrap_or(3_600));
@@ -161,7 +180,7 @@ pub fn next(outcome: &Outcome, failures: i64, schedule: &[u64], chance: f64, now
         }
         Outcome::Suspect => pending(SUSPECT_REST, failures.saturating_add(1)),
         Outcome::Rejected => Next { state: DeliveryState::Parked, due_at: now, failures: failures.saturating_add(1) },
-        Outcome::Retry { after } => {
+        Outcome::Retry { after } | Outcome::TooMany { after } => {
             let asked = after.map(|after| TimeDelta::from_std(after.min(AFTER_MAX)).unwrap_or(TimeDelta::zero()));
             let scheduled = usize::try_from(failures).ok().and_then(|failures| schedule.get(failures));
             let failures = failures.saturating_add(1);

@@ -1,8 +1,9 @@
 //! Holds what Google has against what it was sent, class by class, and mends what differs.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde_json::Value as Json;
-use std::collections::HashMap;
 
 use crate::domain::delivery::{Answer, Channel};
 use crate::domain::ids::{BrandId, PassId};

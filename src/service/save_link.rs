@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::domain::delivery::Channel;
 use crate::domain::ids::PassId;
-use crate::domain::pass::Lane;
+use crate::domain::pass::{Lane, PassKind};
 use crate::domain::secret::Secret;
 use crate::service::deliver::google as ways;
 use crate::service::publish::render;
@@ -43,7 +43,7 @@ pub async fn make(app: &App, link: &str) -> Result<Secret<String>, Problem> {
         if let Some(names) = names {
             break names;
         }
-        if begun.elapsed() > PATIENCE || issuer.is_barred(app.clock.now()) {
+        if begun.elapsed() > PATIENCE || issuer.gate.is_barred(app.clock.now()) {
             return Err(Problem::Busy);
         }
         tokio::time::sleep(look).await;
@@ -57,7 +57,7 @@ pub async fn make(app: &App, link: &str) -> Result<Secret<String>, Problem> {
 
 /// What Google calls a pass.
 struct Names {
-    kind: crate::domain::pass::PassKind,
+    kind: PassKind,
     object: String,
     class: String,
 }
@@ -85,13 +85,17 @@ async fn keep_at_google(app: &App, brand: &Brand, pass: PassId) -> Result<(), Pr
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     // The pass before the class, as publishers lock.
-    if rendered.google_hash != source.google_hash {
+    let is_published = rendered.google_hash == source.google_hash;
+    if !is_published {
         publication::touch(&mut tx.conn(), brand.id, pass).await?;
     }
     if google::link(&mut tx.conn(), brand.id, pass, name, now).await? {
-        google::put_class(&mut tx.conn(), brand.id, &class, source.is_live, now).await?;
-        let row = (pass.uuid(), Lane::Interactive);
-        outbox::enqueue(&mut tx.conn(), brand.id, Channel::Google, &[row], now, now).await?;
+        let class = google::put_class(&mut tx.conn(), brand.id, &class, source.is_live, now).await?;
+        let class = class.map(|class| (class.uuid(), Lane::Interactive));
+        outbox::enqueue(&mut tx.conn(), brand.id, Channel::GoogleClass, class.as_slice(), now, now).await?;
+        // Whoever publishes it queues it.
+        let object = is_published.then_some((pass.uuid(), Lane::Interactive));
+        outbox::enqueue(&mut tx.conn(), brand.id, Channel::Google, object.as_slice(), now, now).await?;
     }
     tx.commit().await?;
     app.changed.notify_one();

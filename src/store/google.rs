@@ -117,10 +117,16 @@ pub async fn find_class(conn: &mut Conn<'_>, brand: BrandId, name: &str) -> sqlx
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(name).fetch_optional(c).await)
 }
 
-/// Notes what Google has of a class; `None`: nothing, as it says.
-pub async fn note_class(conn: &mut Conn<'_>, brand: BrandId, name: &str, sent_hash: Option<&[u8]>) -> sqlx::Result<()> {
-    const SQL: &str = "UPDATE google_classes SET sent_hash = $3 WHERE brand_id = $1 AND name = $2";
-    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(name).bind(sent_hash).execute(c).await.map(|_| ()))
+/// Notes what Google has of a class; `None`: nothing, as it says. Our id of it.
+pub async fn note_class(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    name: &str,
+    sent_hash: Option<&[u8]>,
+) -> sqlx::Result<Option<GoogleClassId>> {
+    const SQL: &str = "
+        UPDATE google_classes SET sent_hash = $3 WHERE brand_id = $1 AND name = $2 RETURNING class_id";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(name).bind(sent_hash).fetch_optional(c).await)
 }
 
 /// An object, and what Google has of it. About a person: no `Debug`.

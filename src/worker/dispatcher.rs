@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::delivery::Channel;
 use crate::domain::ids::BrandId;
-use crate::service::deliver::{self, Turn};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, deliver};
 
 /// How long what another process committed may wait to be noticed.
 const POLL: Duration = Duration::from_millis(250);
@@ -30,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Who has a turn, who rests, and where the next turn goes.
 #[derive(Default)]
 struct Turns {
-    running: JoinSet<(BrandId, Turn)>,
+    running: JoinSet<(BrandId, u64)>,
     busy: BTreeSet<BrandId>,
     resting: BTreeMap<BrandId, Instant>,
     /// Whether others wait for a turn.
@@ -61,11 +60,11 @@ pub async fn run(app: App, channel: Channel, stop: CancellationToken) {
 }
 
 impl Turns {
-    fn end(&mut self, ended: Result<(BrandId, Turn), JoinError>) {
+    fn end(&mut self, ended: Result<(BrandId, u64), JoinError>) {
         match ended {
-            Ok((brand, turn)) => {
+            Ok((brand, claimed)) => {
                 self.busy.remove(&brand);
-                if turn.claimed == 0 {
+                if claimed == 0 {
                     self.resting.insert(brand, Instant::now() + PAUSE);
                 }
             }
@@ -109,20 +108,21 @@ async fn give_turns(app: &App, channel: Channel, turns: &mut Turns, stop: &Cance
     Ok(())
 }
 
+/// How many rows were claimed.
 async fn take_turn(
     app: &App,
     channel: Channel,
     brand: BrandId,
     is_crowded: Arc<AtomicBool>,
     stop: &CancellationToken,
-) -> Turn {
+) -> u64 {
     let stop = stop.clone();
     match app.run(async move |app| deliver::take_turn(&app, channel, brand, &is_crowded, &stop).await).await {
-        Ok(turn) => turn,
+        Ok(claimed) => claimed,
         Err(problem) => {
             // One brand's trouble is not the others': its rows come back when their lease is over.
             tracing::warn!(brand.id = %brand, "{channel} of {brand} waits: {problem}");
-            Turn::default()
+            0
         }
     }
 }
@@ -133,7 +133,7 @@ pub async fn round(app: &App, channel: Channel, stop: &CancellationToken) -> Res
         let (mut after, mut claimed) = (None, 0);
         while let Some(brand) = deliver::next_brand(app, channel, after).await? {
             after = Some(brand);
-            claimed += take_turn(app, channel, brand, Arc::default(), stop).await.claimed;
+            claimed += take_turn(app, channel, brand, Arc::default(), stop).await;
         }
         if claimed == 0 {
             return Ok(());

@@ -1,13 +1,18 @@
 //! Google Wallet: a link is clicked, and from then on Google holds what the pass says.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use passarela::app::Role;
 use passarela::domain::delivery::{Channel, DeliveryState};
+use passarela::service::App;
 use passarela::service::reconcile::{self, Found};
 use passarela::store::outbox;
+use passarela::worker::{dispatcher, publisher};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use crate::app::{TestApp, TestPass};
+use crate::app::{TestApp, TestClock, TestPass};
 use crate::engine::Engine;
 use crate::google::{FakeGoogle, ISSUER, Reply, claims, refuse, without_nulls};
 use crate::on_both_engines;
@@ -16,20 +21,32 @@ async fn start(engine: Engine, google: &FakeGoogle) -> TestApp {
     TestApp::start_with(engine, Role::Api, |config| google.configure(config)).await
 }
 
-/// A click on "Add to Google Wallet", while a worker works.
+/// A click on "Add to Google Wallet", while workers work, each channel by itself.
 pub async fn click(app: &TestApp, pass: &TestPass) -> reqwest::Response {
     let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
     let clicked = app.http.get(view["google_url"].as_str().unwrap()).send();
-    let working = async {
-        loop {
-            app.deliver().await;
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
     tokio::select! {
         response = clicked => response.unwrap(),
-        () = working => unreachable!("it works for ever"),
+        () = work_on(&app.clock, app.app()) => unreachable!("it works for ever"),
     }
+}
+
+/// Works, while time goes by.
+async fn work_on(clock: &TestClock, app: &App) {
+    let stop = CancellationToken::new();
+    let channel = async |channel| loop {
+        dispatcher::round(app, channel, &stop).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let publish = async || loop {
+        publisher::round(app, &stop).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let tick = async || loop {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        clock.advance(TimeDelta::milliseconds(20));
+    };
+    tokio::join!(channel(Channel::GoogleClass), channel(Channel::Google), publish(), tick());
 }
 
 async fn change(app: &TestApp, pass: &TestPass, points: i64) {
@@ -99,7 +116,7 @@ on_both_engines! {
         // Done, and said not to be: the second try finds it.
         google.script(&object_id(&pass), [Reply::ObeyAndFail]);
         let clicked = async {
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
             app.clock.advance(TimeDelta::seconds(6));
         };
         let (response, ()) = tokio::join!(click(&app, &pass), clicked);
@@ -299,19 +316,9 @@ on_both_engines! {
         app.clock.advance(TimeDelta::seconds(2));
         let link = link(&app, &pass).await;
         let making = passarela::service::save_link::make(&later, &link);
-        let working = async {
-            let stop = tokio_util::sync::CancellationToken::new();
-            loop {
-                passarela::worker::publisher::round(&later, &stop).await.unwrap();
-                for channel in Channel::ALL {
-                    passarela::worker::dispatcher::round(&later, *channel, &stop).await.unwrap();
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        };
         let address = tokio::select! {
             made = making => made.unwrap(),
-            () = working => unreachable!("it works for ever"),
+            () = work_on(&app.clock, &later) => unreachable!("it works for ever"),
         };
         assert!(address.reveal().starts_with("https://pay.google.com/gp/v/save/"));
         assert_eq!(points(&google, &pass), 1);
@@ -346,15 +353,15 @@ on_both_engines! {
         app.clock.advance(TimeDelta::seconds(2));
         app.set_points(&pass, 2).await;
         app.work().await;
-        let stop = tokio_util::sync::CancellationToken::new();
+        let stop = CancellationToken::new();
         let running: Vec<_> = Channel::ALL.iter().map(|channel| {
             let (one, stop) = (app.app().clone(), stop.clone());
-            tokio::spawn(passarela::worker::dispatcher::run(one, *channel, stop))
+            tokio::spawn(dispatcher::run(one, *channel, stop))
         }).collect();
         let begun = tokio::time::Instant::now();
         while apple.accepted().is_empty() || google.calls().iter().all(|call| call.reply != Reply::Hang) {
             assert!(begun.elapsed().as_secs() < 8, "the phone waits for Google");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         app.set_points(&pass, 3).await;
         assert!(begun.elapsed().as_secs() < 8, "a caller waits for Google");

@@ -2,6 +2,7 @@
 //! Google refuses, checks every body against Google's own schemas, and misbehaves a little unless it is told not to.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -136,6 +137,7 @@ impl FakeGoogle {
         let account = json!({ "type": "service_account", "client_email": EMAIL, "private_key_id": "k1",
             "private_key": pem, "token_uri": format!("{}/token", self.url) });
         std::fs::write(&path, account.to_string()).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path
     }
 

@@ -2,19 +2,21 @@
 //! what came of it in batches.
 
 pub mod apns;
+mod calls;
+mod gate;
 pub mod google;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::apns::registrations;
+use self::calls::{Calls, Told};
 use crate::config::Config;
-use crate::domain::delivery::{Answer, Channel, DeliveryState, Next, Outcome, next};
+use crate::domain::delivery::{Channel, DeliveryState, Next, Outcome, next};
 use crate::domain::ids::BrandId;
 use crate::domain::pass::Lane;
 use crate::service::{App, Problem};
@@ -40,38 +42,12 @@ pub fn channels(config: &Config, certificates: &Certificates, now: DateTime<Utc>
     [apns, ("google", google::state(config)), fcm, mqtt]
 }
 
-/// What a turn came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Turn {
-    pub claimed: u64,
-    pub told: u64,
-    /// Tried, and to be tried again or given up.
-    pub failed: u64,
-}
-
-/// A claim, what is known of its destination, and what came of it.
-pub struct Told {
-    claim: Claim,
-    answer: Answer,
-    /// Not to be tried again before.
-    not_before: Option<DateTime<Utc>>,
-    about: About,
-}
-
-/// Who was told, as far as it is known.
-pub enum About {
-    Nobody,
-    Device(apns::Target),
-    Object(google::SentObject),
-    Class(google::SentClass),
-}
-
 /// Rows of one claim at most, and calls that are under way: as many as are answered within a lease.
 const fn limits(channel: Channel) -> (i64, usize) {
     match channel {
         Channel::Apns => (200, 500),
         // Google takes some 20 calls a second.
-        Channel::Google | Channel::GoogleClass => (50, 100),
+        Channel::GoogleClass | Channel::Google => (50, 100),
     }
 }
 
@@ -81,60 +57,54 @@ pub async fn next_brand(app: &App, channel: Channel, after: Option<BrandId>) -> 
     Ok(outbox::next_due_brand(&mut app.db.read().await?.conn(), channel, after, now).await?)
 }
 
-/// Tells everything that a brand has due on a channel; for as long as its turn is, when others wait for theirs.
+/// Tells everything that a brand has due on a channel; for as long as its turn is, when others wait for theirs. How many
+/// rows were claimed.
 pub async fn take_turn(
     app: &App,
     channel: Channel,
     brand: BrandId,
     is_crowded: &AtomicBool,
     stop: &CancellationToken,
-) -> Result<Turn, Problem> {
-    let mut turn = Turn::default();
+) -> Result<u64, Problem> {
     let is_open = match channel {
         Channel::Apns => apns::is_open(app, brand).await?,
-        Channel::Google | Channel::GoogleClass => google::is_open(app, brand).await?,
+        Channel::GoogleClass | Channel::Google => google::is_open(app, brand).await?,
     };
     if !is_open {
-        return Ok(turn);
+        return Ok(0);
     }
     let (claim_max, in_flight_max) = limits(channel);
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let mut calls = JoinSet::new();
-    let (mut in_flight, mut is_more) = (0_usize, true);
+    let (mut calls, mut claimed, mut is_more) = (Calls::new(), 0, true);
     let (began, mut stopped) = (Instant::now(), None);
     loop {
         let is_over = began.elapsed() > TURN && is_crowded.load(Ordering::Relaxed);
         let may_claim = !stop.is_cancelled() && !is_over;
-        let room = in_flight_max.saturating_sub(in_flight);
+        let room = in_flight_max.saturating_sub(calls.in_flight());
         if is_more && may_claim && i64::try_from(room).is_ok_and(|room| room >= claim_max) {
             let claims = claim(app, channel, brand, claim_max).await?;
-            turn.claimed += claims.len() as u64;
+            claimed += claims.len() as u64;
             is_more = i64::try_from(claims.len()).is_ok_and(|count| count == claim_max);
-            in_flight += claims.len();
             match channel {
-                Channel::Apns => apns::tell_all(app, brand, claims, &mut calls, &tell).await?,
-                Channel::Google => google::tell_objects(app, brand, claims, &mut calls, &tell).await?,
-                Channel::GoogleClass => google::tell_classes(app, brand, claims, &mut calls, &tell).await?,
+                Channel::Apns => apns::tell(app, brand, claims, &mut calls).await?,
+                Channel::GoogleClass => google::tell_classes(app, brand, claims, &mut calls).await?,
+                Channel::Google => google::tell_objects(app, brand, claims, &mut calls).await?,
             }
         }
-        if in_flight == 0 {
-            return Ok(turn);
+        if calls.in_flight() == 0 {
+            return Ok(claimed);
         }
         if stop.is_cancelled() && stopped.get_or_insert_with(Instant::now).elapsed() > FINISH {
-            return Ok(turn);
+            return Ok(claimed);
         }
-        let mut batch = Vec::new();
-        tokio::select! {
-            _ = told.recv_many(&mut batch, SETTLE_MAX) => {}
-            () = tokio::time::sleep(LOOK) => is_more = true,
-        }
-        while calls.try_join_next().is_some() {}
-        in_flight = in_flight.saturating_sub(batch.len());
-        if calls.is_empty() && told.is_empty() {
-            // Whoever panicked told nothing: its rows go out again when their lease is over.
-            in_flight = 0;
-        }
-        settle(app, channel, brand, batch, &mut turn).await?;
+        let batch = tokio::select! {
+            batch = calls.ended(SETTLE_MAX) => batch,
+            () = tokio::time::sleep(LOOK) => {
+                is_more = true;
+                Vec::new()
+            }
+        };
+        calls.reap();
+        settle(app, channel, brand, batch).await?;
     }
 }
 
@@ -153,19 +123,13 @@ async fn claim(app: &App, channel: Channel, brand: BrandId, max: i64) -> Result<
 }
 
 /// Writes down what came of a batch.
-async fn settle(
-    app: &App,
-    channel: Channel,
-    brand: BrandId,
-    mut batch: Vec<Told>,
-    turn: &mut Turn,
-) -> Result<(), Problem> {
+async fn settle(app: &App, channel: Channel, brand: BrandId, mut batch: Vec<Told>) -> Result<(), Problem> {
     if batch.is_empty() {
         return Ok(());
     }
     let now = app.clock.now();
     let schedule = schedule(app, channel);
-    apns::remove_gone(app, brand, &mut batch).await?;
+    registrations::remove_gone(app, brand, &mut batch).await?;
     let mut settled: Vec<Settled> = Vec::with_capacity(batch.len());
     for one in &batch {
         count(channel, one, now);
@@ -175,8 +139,6 @@ async fn settle(
             None => next(&one.answer.outcome, one.claim.failures, schedule, chance(app), now),
         };
         let is_told = one.answer.outcome == Outcome::Delivered;
-        turn.told += u64::from(is_told);
-        turn.failed += u64::from(!is_told && one.answer.outcome != Outcome::Obsolete);
         settled.push(Settled {
             destination: one.claim.destination,
             claim_no: one.claim.claim_no,
@@ -192,13 +154,13 @@ async fn settle(
     // What was committed while we told goes out again, but not within the same moment.
     let rest = TimeDelta::milliseconds(i64::try_from(app.config.delivery.coalesce_millis).unwrap_or(1_000));
     let mut tx = app.db.begin().await?;
-    let renewed = apns::note(&mut tx.conn(), brand, &batch, now).await?;
+    let renewed = registrations::note(&mut tx.conn(), brand, &batch, now).await?;
     for one in settled.iter_mut().filter(|one| renewed.contains(&one.destination)) {
         (one.due_at, one.failures) = (now, 0);
     }
     google::note(&mut tx.conn(), brand, &batch, now).await?;
     outbox::settle(&mut tx.conn(), brand, channel, &settled, now + rest).await?;
-    apns::note_accepted(&mut tx.conn(), brand, &batch, now).await?;
+    registrations::note_accepted(&mut tx.conn(), brand, &batch, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -208,7 +170,7 @@ pub fn schedule(app: &App, channel: Channel) -> &[u64] {
     let delivery = &app.config.delivery;
     match channel {
         Channel::Apns => &delivery.apns.retry_schedule_secs,
-        Channel::Google | Channel::GoogleClass => &delivery.google.retry_schedule_secs,
+        Channel::GoogleClass | Channel::Google => &delivery.google.retry_schedule_secs,
     }
 }
 
@@ -221,16 +183,7 @@ fn chance(app: &App) -> f64 {
 
 fn count(channel: Channel, told: &Told, now: DateTime<Utc>) {
     let channel = channel.as_str();
-    let outcome = match told.answer.outcome {
-        Outcome::Delivered => "delivered",
-        Outcome::Obsolete => "obsolete",
-        Outcome::NotSent => "not_sent",
-        Outcome::Retry { .. } => "retry",
-        Outcome::Gone { .. } => "gone",
-        Outcome::Suspect => "suspect",
-        Outcome::Rejected => "rejected",
-        Outcome::Hold => "hold",
-    };
+    let outcome = told.answer.outcome.as_str();
     // A status and its reason; sentences of ours are the outcome's business.
     let answer = told.answer.text.split(' ').take(2).collect::<Vec<_>>().join(" ");
     let is_status = answer.starts_with(|c: char| c.is_ascii_digit()) && answer.len() <= 60;
@@ -242,7 +195,6 @@ fn count(channel: Channel, told: &Told, now: DateTime<Utc>) {
         let seconds = (now - told.claim.changed_at).as_seconds_f64().max(0.0);
         metrics::histogram!("passarela_delivery_seconds", "channel" => channel, "lane" => lane).record(seconds);
     } else {
-        let reason = told.answer.text.clone();
-        tracing::debug!(channel, outcome, "not told: {reason}");
+        tracing::debug!(channel, outcome, "not told: {}", told.answer.text);
     }
 }
