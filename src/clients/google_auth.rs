@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use reqwest::{RequestBuilder, Response, StatusCode};
 use tokio::sync::Mutex;
 use yup_oauth2::authenticator::DefaultAuthenticator;
 use yup_oauth2::{ServiceAccountAuthenticator, ServiceAccountKey};
 
+use crate::clients::http::unanswered;
+use crate::domain::delivery::{Answer, Outcome};
 use crate::domain::secret::Secret;
 
 /// How long asking for a token may take.
@@ -36,8 +39,29 @@ impl Tokens {
         Ok(Self { key: Secret::new(key), scope, authenticator: Mutex::default() })
     }
 
+    /// One call with an access token; with another one, if the first is not taken. `Err`: there was no answer.
+    pub async fn send(&self, request: &(dyn Fn() -> RequestBuilder + Sync)) -> Result<Response, Answer> {
+        let mut refused = None;
+        loop {
+            let token = match self.token(refused.as_ref()).await {
+                Ok(token) => token,
+                // The token service does not answer, or does not know us: not the fault of whom the call is about.
+                Err(error) => return Err(Answer { outcome: Outcome::NotSent, text: error.to_string() }),
+            };
+            if refused.as_ref().is_some_and(|refused| refused.matches(token.reveal().as_bytes())) {
+                let text = "401 the access token is refused".to_owned();
+                return Err(Answer { outcome: Outcome::Hold, text });
+            }
+            let response = request().bearer_auth(token.reveal()).send().await.map_err(|error| unanswered(&error))?;
+            if response.status() != StatusCode::UNAUTHORIZED || refused.is_some() {
+                return Ok(response);
+            }
+            refused = Some(token);
+        }
+    }
+
     /// The token in use. `refused`: one that was not taken; if it is still in use, another is asked for.
-    pub async fn token(&self, refused: Option<&Secret<String>>) -> Result<Secret<String>, NoToken> {
+    async fn token(&self, refused: Option<&Secret<String>>) -> Result<Secret<String>, NoToken> {
         tokio::time::timeout(TIMEOUT, self.ask(refused)).await.map_err(|_| NoToken::Timeout)?
     }
 

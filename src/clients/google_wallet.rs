@@ -160,32 +160,15 @@ impl GoogleWallet {
         answer_max: usize,
         now: DateTime<Utc>,
     ) -> (Sent, Vec<u8>) {
-        let mut refused = None;
-        loop {
-            let token = match self.tokens.token(refused.as_ref()).await {
-                Ok(token) => token,
-                // The token service does not answer, or does not know us: not this object's fault.
-                Err(error) => return (Sent::unsent(error.to_string()), Vec::new()),
-            };
-            if refused.as_ref().is_some_and(|refused| refused.matches(token.reveal().as_bytes())) {
-                return (Sent::hold("401 the access token is refused"), Vec::new());
-            }
-            let response = match request().bearer_auth(token.reveal()).send().await {
-                Ok(response) => response,
-                Err(error) => {
-                    return (Sent { answer: unanswered(&error), status: None, has_users: None }, Vec::new());
-                }
-            };
-            let (status, headers) = (response.status(), response.headers().clone());
-            if status == StatusCode::UNAUTHORIZED && refused.is_none() {
-                refused = Some(token);
-                continue;
-            }
-            return match http::read_answer(response, answer_max).await {
-                Ok(bytes) => (read(status, &headers, &bytes, now), bytes),
-                // It may have been done; doing it again is harmless.
-                Err(error) => (Sent { answer: unanswered(&error), status: Some(status), has_users: None }, Vec::new()),
-            };
+        let response = match self.tokens.send(request).await {
+            Ok(response) => response,
+            Err(answer) => return (Sent { answer, status: None, has_users: None }, Vec::new()),
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        match http::read_answer(response, answer_max).await {
+            Ok(bytes) => (read(status, &headers, &bytes, now), bytes),
+            // It may have been done; doing it again is harmless.
+            Err(error) => (Sent { answer: unanswered(&error), status: Some(status), has_users: None }, Vec::new()),
         }
     }
 }
@@ -194,16 +177,6 @@ struct Sent {
     answer: Answer,
     status: Option<StatusCode>,
     has_users: Option<bool>,
-}
-
-impl Sent {
-    fn unsent(text: String) -> Self {
-        Self { answer: Answer { outcome: Outcome::NotSent, text }, status: None, has_users: None }
-    }
-
-    fn hold(text: &str) -> Self {
-        Self { answer: Answer { outcome: Outcome::Hold, text: text.to_owned() }, status: None, has_users: None }
-    }
 }
 
 /// `{"error":{"code","message","errors":[{"reason"}]}}`.
