@@ -4,12 +4,14 @@
 use chrono::{DateTime, FixedOffset, Utc};
 use iso_currency::Currency;
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::domain::barcode::Symbology;
 use crate::domain::color::Color;
 use crate::domain::locale::Locale;
 use crate::domain::pass::{PassKind, PassStatus};
+use crate::domain::shown::shown;
 use crate::domain::text::text_enum;
 
 text_enum! {
@@ -73,11 +75,12 @@ text_enum! {
 }
 
 /// A text with its translations; none for what is said alike everywhere, such as a name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Text {
     /// In the template's default language.
     pub default: String,
     /// In the template's other languages, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub translations: Vec<(Locale, String)>,
 }
 
@@ -319,5 +322,16 @@ pub struct Content {
 impl Content {
     pub fn field(&self, role: FieldRole) -> Option<&Field> {
         self.fields.iter().find(|field| field.role == role)
+    }
+
+    /// A value as text in every language of the pass, for those who format nothing themselves.
+    pub fn spoken(&self, value: &Value) -> Text {
+        if let Value::Text(text) = value {
+            return text.clone();
+        }
+        let default = shown(value, self.default_locale);
+        let others = self.description.translations.iter().map(|(locale, _)| *locale);
+        let translations = others.map(|locale| (locale, shown(value, locale))).filter(|(_, text)| *text != default);
+        Text { translations: translations.collect(), default }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::domain::content::{Content, Field, FieldRole};
 use crate::wallet::google::Surroundings;
-use crate::wallet::google::parts::{self, class_id, image, localized, put, spoken};
+use crate::wallet::google::parts::{self, class_id, image, localized, put};
 
 pub fn class(content: &Content, place: Surroundings<'_>) -> Json {
     json!({
@@ -16,7 +16,7 @@ pub fn class(content: &Content, place: Surroundings<'_>) -> Json {
 pub fn object(content: &Content, place: Surroundings<'_>) -> Json {
     let locale = content.default_locale;
     let mut object = parts::object(content, place);
-    let said = |field: &Field| localized(&spoken(content, &field.value), locale);
+    let said = |field: &Field| localized(&content.spoken(&field.value), locale);
     let heading = content.field(FieldRole::Heading);
     put(&mut object, "cardTitle", localized(&content.program_name, locale));
     // Required: a pass without a heading is headed by what it is.

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::domain::content::{Content, Field, FieldRole, GoogleArea, Value};
 use crate::domain::shown::shown;
 use crate::wallet::google::Surroundings;
-use crate::wallet::google::parts::{self, class_id, field_in, image, localized, put, put_text, spoken};
+use crate::wallet::google::parts::{self, class_id, field_in, image, localized, put, put_text};
 
 /// Names of tiers live on classes (a class-wide `rewardsTier`), so each tier has its own class.
 pub fn class(content: &Content, place: Surroundings<'_>) -> Json {
@@ -24,7 +24,7 @@ pub fn class(content: &Content, place: Surroundings<'_>) -> Json {
     put_text(&mut class, "issuerName", Some(&content.organization), locale);
     put_text(&mut class, "programName", Some(&content.program_name), locale);
     if let Some(tier) = content.field(FieldRole::Tier) {
-        put_text(&mut class, "rewardsTier", Some(&spoken(content, &tier.value)), locale);
+        put_text(&mut class, "rewardsTier", Some(&content.spoken(&tier.value)), locale);
         put_text(&mut class, "rewardsTierLabel", tier.label.as_ref(), locale);
     }
     class

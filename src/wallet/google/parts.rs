@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::barcode::Symbology;
-use crate::domain::content::{Content, Field, FieldRole, GoogleArea, Text, Value};
+use crate::domain::content::{Content, Field, FieldRole, GoogleArea, Text};
 use crate::domain::locale::Locale;
 use crate::domain::pass::PassStatus;
 use crate::domain::shown::shown;
@@ -148,21 +148,10 @@ fn modules(content: &Content) -> Vec<Json> {
         .map(|field| {
             let mut module = json!({ "id": field.key });
             put_text(&mut module, "header", field.label.as_ref(), content.default_locale);
-            put_text(&mut module, "body", Some(&spoken(content, &field.value)), content.default_locale);
+            put_text(&mut module, "body", Some(&content.spoken(&field.value)), content.default_locale);
             module
         })
         .collect()
-}
-
-/// A value as text in every language of the pass: Google formats nothing in a text module.
-pub fn spoken(content: &Content, value: &Value) -> Text {
-    if let Value::Text(text) = value {
-        return text.clone();
-    }
-    let default = shown(value, content.default_locale);
-    let others = content.description.translations.iter().map(|(locale, _)| *locale);
-    let translations = others.map(|locale| (locale, shown(value, locale))).filter(|(_, text)| *text != default);
-    Text { translations: translations.collect(), default }
 }
 
 fn links(content: &Content) -> Vec<Json> {
