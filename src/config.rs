@@ -74,6 +74,7 @@ pub struct Apple {
     pub web_service_url: Option<String>,
     pub apns_url: String,
     pub apns_ca_file: Option<PathBuf>,
+    pub app_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -186,8 +187,15 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Brand {
+    pub apple: BrandApple,
     pub google: BrandGoogle,
     pub fcm: BrandFcm,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BrandApple {
+    pub app_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -305,6 +313,18 @@ impl Config {
                 return value("google.issuer_id", "must be the digits that Google's console shows");
             }
         }
+        let is_name = |text: &str, marks: &[u8]| {
+            let is_known = |byte: u8| byte.is_ascii_alphanumeric() || marks.contains(&byte);
+            (1..=128).contains(&text.len()) && text.bytes().all(is_known)
+        };
+        let projects = self.brands.values().map(|brand| &brand.fcm.project_id).chain([&self.fcm.project_id]);
+        if projects.flatten().any(|project| !is_name(project, b"-:.")) {
+            return value("fcm.project_id", "must be the project's id as Firebase's console shows it");
+        }
+        let apps = self.brands.values().map(|brand| &brand.apple.app_id).chain([&self.apple.app_id]);
+        if apps.flatten().any(|app| !is_name(app, b"-.") || app.starts_with("pass.")) {
+            return value("apple.app_id", "must be the bundle id of an app");
+        }
         Ok(())
     }
 
@@ -337,18 +357,35 @@ impl Config {
     }
 
     /// Each channel that settings alone switch on, and why it is off.
-    pub fn channels(&self) -> [(&'static str, &'static str); 2] {
-        let has_project = |brand: &Brand| brand.fcm.project_id.is_some();
-        let fcm = if self.fcm.project_id.is_some() || self.brands.values().any(has_project) {
-            "off: this version does not send to apps yet"
-        } else {
-            "off: fcm.project_id is not set"
-        };
+    pub fn channels(&self) -> [(&'static str, &'static str); 1] {
         let mqtt = match self.mqtt.url {
             None => "off: mqtt.url is not set",
             Some(_) => "off: this version does not listen to gateways yet",
         };
-        [("fcm", fcm), ("mqtt", mqtt)]
+        [("mqtt", mqtt)]
+    }
+
+    /// The id of the brand's own iOS app, or the installation's; `None`: there is none that Apple is to tell.
+    pub fn app_id(&self, brand_code: &str) -> Option<&str> {
+        let own = self.brands.get(brand_code).and_then(|brand| brand.apple.app_id.as_deref());
+        own.or(self.apple.app_id.as_deref())
+    }
+
+    /// The Firebase project of the brand's own app, or the installation's; `None`: Firebase is off.
+    pub fn fcm_project(&self, brand_code: &str) -> Option<&str> {
+        let own = self.brands.get(brand_code).and_then(|brand| brand.fcm.project_id.as_deref());
+        own.or(self.fcm.project_id.as_deref())
+    }
+
+    /// The service account that speaks for the brand's Firebase project.
+    pub fn fcm_account_file(&self, brand_code: &str) -> Option<&Path> {
+        let own = self.brands.get(brand_code).and_then(|brand| brand.fcm.service_account_file.as_deref());
+        own.or(self.fcm.service_account_file.as_deref())
+    }
+
+    /// Whether the brand has an app that is told.
+    pub fn has_app(&self, brand_code: &str) -> bool {
+        self.app_id(brand_code).is_some() || self.fcm_project(brand_code).is_some()
     }
 
     /// The service account that speaks for the brand's Google issuer.

@@ -166,6 +166,10 @@ const PERSONAL: &[&str] = &[
     "devices.push_token",
     "device_logs.message",
     "job_results.outcomes",
+    "app_devices.fid",
+    "app_devices.token",
+    "pass_notices.notice",
+    "app_passes.told",
 ];
 
 /// Columns that could hold text about a person and do not.
@@ -236,6 +240,10 @@ const NOT_PERSONAL: &[&str] = &[
     "google_classes.sent_hash",
     "google_objects.name",
     "google_objects.sent_hash",
+    "app_devices.service",
+    "app_devices.platform",
+    "app_devices.address_hash",
+    "app_devices.locale",
 ];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Apple's push service: "come and fetch", to a phone that holds a pass.
+//! Apple's push service: "come and fetch", to a phone that holds a pass, and messages to the brand's own app.
 //!
 //! One client for each credential, because the identity is the connection's; it keeps few connections and many calls on
 //! each. (Apple, "Sending notification requests to APNs".)
@@ -6,13 +6,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Identity, StatusCode};
 use serde::Deserialize;
+use serde_json::{Value as Json, json};
 
 use crate::clients::http::{self, BadClient, unanswered};
 use crate::domain::delivery::{Answer, Outcome, retry_after};
+use crate::domain::notice::AppMessage;
 use crate::domain::secret::Secret;
 
 const TOPIC: HeaderName = HeaderName::from_static("apns-topic");
@@ -24,6 +26,18 @@ pub enum Credential {
     /// A provider token, which each call carries.
     Token,
 }
+
+/// What is pushed.
+#[derive(Clone, Copy)]
+pub enum Push<'a> {
+    /// Something of this pass type changed: an empty payload, because the device asks what.
+    Fetch,
+    /// A message to the brand's own app.
+    App(&'a AppMessage),
+}
+
+/// How long Apple keeps a message for a phone that is off.
+const KEPT: TimeDelta = TimeDelta::days(7);
 
 pub struct Apns {
     client: Client,
@@ -42,20 +56,29 @@ impl Apns {
         Ok(Self { client: builder.build()?, url: url.trim_end_matches('/').to_owned() })
     }
 
-    /// Tells one device that something of this pass type changed: an empty payload, because the device asks what.
-    /// `token` is the provider token, where there is no certificate.
-    pub async fn tell(
+    /// Pushes to one device. `token` is the provider token, where there is no certificate.
+    pub async fn push(
         &self,
         push_token: &Secret<String>,
         topic: &HeaderValue,
         token: Option<&Secret<String>>,
+        push: Push<'_>,
         now: DateTime<Utc>,
     ) -> Answer {
-        let mut request = self
-            .client
-            .post(format!("{}/3/device/{}", self.url, push_token.reveal()))
-            .header(TOPIC, topic.clone())
-            .body("{}");
+        let mut request =
+            self.client.post(format!("{}/3/device/{}", self.url, push_token.reveal())).header(TOPIC, topic.clone());
+        request = match push {
+            Push::Fetch => request.body("{}"),
+            Push::App(message) => {
+                let (kind, priority) = if message.is_shown() { ("alert", "10") } else { ("background", "5") };
+                request
+                    .header("apns-push-type", kind)
+                    .header("apns-priority", priority)
+                    .header("apns-expiration", (now + KEPT).timestamp())
+                    .header("apns-collapse-id", &message.id)
+                    .body(payload(message).to_string())
+            }
+        };
         if let Some(token) = token {
             let Ok(mut bearer) = HeaderValue::from_str(&format!("bearer {}", token.reveal())) else {
                 return Answer { outcome: Outcome::Hold, text: "the provider token cannot be sent".to_owned() };
@@ -80,21 +103,36 @@ impl Apns {
     }
 }
 
+/// Apple's payload: `aps` is theirs, the rest is the app's. (Apple, "Generating a remote notification".)
+fn payload(message: &AppMessage) -> Json {
+    let mut aps = json!({ "content-available": 1 });
+    if let Some(aps) = aps.as_object_mut().filter(|_| message.is_shown()) {
+        aps.insert("alert".to_owned(), json!({ "title": message.title, "body": message.body }));
+        aps.insert("badge".to_owned(), json!(message.badge));
+        aps.insert("sound".to_owned(), json!("default"));
+        aps.extend(message.thread.as_ref().map(|thread| ("thread-id".to_owned(), json!(thread))));
+    }
+    let mut whole = json!(message.data);
+    if let Some(whole) = whole.as_object_mut() {
+        whole.insert("aps".to_owned(), aps);
+    }
+    whole
+}
+
 /// What APNs says of a refusal. Unknown members are for others.
 #[derive(Deserialize, Default)]
 struct Refusal {
     #[serde(default)]
     reason: String,
     /// Milliseconds since 1970: when APNs learnt that the token is dead.
-    timestamp: Option<serde_json::Value>,
+    timestamp: Option<Json>,
 }
 
 /// What a refusal means for us. Apple, "Handling notification responses from APNs".
 fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Answer {
     let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
     let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| retry_after(text, now));
-    let since =
-        refusal.timestamp.as_ref().and_then(serde_json::Value::as_i64).and_then(DateTime::from_timestamp_millis);
+    let since = refusal.timestamp.as_ref().and_then(Json::as_i64).and_then(DateTime::from_timestamp_millis);
     let outcome = match (status.as_u16(), refusal.reason.as_str()) {
         (200, _) => Outcome::Delivered,
         // The token can also be of the other environment, and then it is ours to mend: not deleted at once.

@@ -9,6 +9,9 @@ const FAILURES_MAX: u32 = 20;
 const REST: TimeDelta = TimeDelta::seconds(2);
 const REST_MAX: TimeDelta = TimeDelta::seconds(60);
 
+/// The longest that the other side may ask everybody to wait: a header of theirs is not to close us for ever.
+const PAUSE_MAX: TimeDelta = TimeDelta::hours(1);
+
 /// An answer that has not come by then was lost with whoever asked.
 const PROBE_MAX: TimeDelta = TimeDelta::seconds(60);
 
@@ -100,6 +103,14 @@ impl Breaker {
         was_closed
     }
 
+    /// The other side has too much to do, and said for how long. Whether it was closed before.
+    pub fn pause(&mut self, now: DateTime<Utc>, rest: TimeDelta) -> bool {
+        let was_closed = self.open.is_none();
+        self.probing = None;
+        self.rest(now, rest.clamp(REST, PAUSE_MAX));
+        was_closed
+    }
+
     pub const fn is_open(&self) -> bool {
         self.open.is_some()
     }
@@ -172,5 +183,16 @@ mod tests {
         breaker.probe(at(60));
         assert!(!breaker.hold(at(60)));
         assert_eq!(breaker.admit(at(61)), Admission::Nobody { until: at(120) });
+    }
+
+    #[test]
+    fn it_waits_as_long_as_it_is_asked_to_and_no_longer_than_an_hour() {
+        let mut breaker = Breaker::default();
+        assert!(breaker.pause(at(0), TimeDelta::seconds(90)));
+        assert!(!breaker.pause(at(0), TimeDelta::seconds(90)));
+        assert_eq!(breaker.admit(at(89)), Admission::Nobody { until: at(90) });
+        assert_eq!(breaker.admit(at(90)), Admission::One);
+        breaker.pause(at(90), TimeDelta::MAX);
+        assert_eq!(breaker.admit(at(91)), Admission::Nobody { until: at(3_690) });
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::domain::ids::{DeviceId, GoogleClassId, PassId, WrongId};
+use crate::domain::ids::{AppDeviceId, DeviceId, GoogleClassId, PassId, WrongId};
 use crate::domain::text::text_enum;
 
 text_enum! {
@@ -19,6 +19,10 @@ text_enum! {
         GoogleClass = "google_class",
         /// The whole of a pass's object, to Google Wallet.
         Google = "google",
+        /// A message to the brand's own app, through Firebase.
+        Fcm = "fcm",
+        /// A message to the brand's own iOS app, through Apple.
+        App = "app",
     }
 }
 
@@ -29,6 +33,9 @@ pub enum Destination {
     /// A pass's object at Google.
     Object(PassId),
     Class(GoogleClassId),
+    /// An installation that Firebase reaches, and one that Apple does: their ids read alike.
+    Fcm(AppDeviceId),
+    App(AppDeviceId),
 }
 
 impl Destination {
@@ -37,6 +44,8 @@ impl Destination {
             Channel::Apns => Self::Device(DeviceId::new(id)),
             Channel::Google => Self::Object(PassId::new(id)),
             Channel::GoogleClass => Self::Class(GoogleClassId::new(id)),
+            Channel::Fcm => Self::Fcm(AppDeviceId::new(id)),
+            Channel::App => Self::App(AppDeviceId::new(id)),
         }
     }
 
@@ -45,6 +54,18 @@ impl Destination {
             Self::Device(_) => Channel::Apns,
             Self::Object(_) => Channel::Google,
             Self::Class(_) => Channel::GoogleClass,
+            Self::Fcm(_) => Channel::Fcm,
+            Self::App(_) => Channel::App,
+        }
+    }
+
+    /// The channels that may mean somebody by this id.
+    pub const fn channels(self) -> &'static [Channel] {
+        match self {
+            Self::Device(_) => &[Channel::Apns],
+            Self::Object(_) => &[Channel::Google],
+            Self::Class(_) => &[Channel::GoogleClass],
+            Self::Fcm(_) | Self::App(_) => &[Channel::Fcm, Channel::App],
         }
     }
 
@@ -53,6 +74,7 @@ impl Destination {
             Self::Device(device) => device.uuid(),
             Self::Object(pass) => pass.uuid(),
             Self::Class(class) => class.uuid(),
+            Self::Fcm(device) | Self::App(device) => device.uuid(),
         }
     }
 }
@@ -63,6 +85,7 @@ impl fmt::Display for Destination {
             Self::Device(device) => device.fmt(f),
             Self::Object(pass) => pass.fmt(f),
             Self::Class(class) => class.fmt(f),
+            Self::Fcm(device) | Self::App(device) => device.fmt(f),
         }
     }
 }
@@ -74,6 +97,7 @@ impl FromStr for Destination {
         match text.split_once('_') {
             Some((PassId::PREFIX, _)) => text.parse().map(Self::Object),
             Some((GoogleClassId::PREFIX, _)) => text.parse().map(Self::Class),
+            Some((AppDeviceId::PREFIX, _)) => text.parse().map(Self::Fcm),
             _ => text.parse().map(Self::Device),
         }
     }
@@ -106,6 +130,8 @@ pub enum Outcome {
     Retry { after: Option<Duration> },
     /// Not now, because this destination had too many; others are not concerned.
     TooMany { after: Option<Duration> },
+    /// Not now, and nobody else either.
+    Busy { after: Duration },
     /// The destination is no more, since then if that is known.
     Gone { since: Option<DateTime<Utc>> },
     /// The destination is refused, which can be its own fault or ours.
@@ -127,6 +153,7 @@ impl Outcome {
             Self::NotSent => "not_sent",
             Self::Retry { .. } => "retry",
             Self::TooMany { .. } => "too_many",
+            Self::Busy { .. } => "busy",
             Self::Gone { .. } => "gone",
             Self::Suspect => "suspect",
             Self::Rejected => "rejected",
@@ -177,6 +204,10 @@ pub fn next(outcome: &Outcome, failures: i64, schedule: &[u64], chance: f64, now
             let secs = schedule.get(step).copied().unwrap_or(60);
             let wait = TimeDelta::seconds(i64::try_from(secs).unwrap_or(3_600));
             pending(wait, failures.saturating_add(1))
+        }
+        // Not this destination's fault: it is never given up for it.
+        Outcome::Busy { after } => {
+            pending(TimeDelta::from_std((*after).min(AFTER_MAX)).unwrap_or(NOT_SENT_REST), failures)
         }
         Outcome::Suspect => pending(SUSPECT_REST, failures.saturating_add(1)),
         Outcome::Rejected => Next { state: DeliveryState::Parked, due_at: now, failures: failures.saturating_add(1) },
@@ -244,6 +275,11 @@ mod tests {
             (DeliveryState::Pending, now() + TimeDelta::seconds(5))
         );
         assert_eq!(after(Outcome::Delivered), Next { state: DeliveryState::Done, due_at: now(), failures: 0 });
+        let busy = after(Outcome::Busy { after: Duration::from_secs(60) });
+        assert_eq!(
+            (busy.state, busy.due_at, busy.failures),
+            (DeliveryState::Pending, now() + TimeDelta::seconds(60), 2)
+        );
         assert_eq!(after(Outcome::Rejected).state, DeliveryState::Parked);
         assert_eq!(after(Outcome::Suspect).due_at, now() + TimeDelta::hours(6));
     }

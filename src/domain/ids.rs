@@ -80,6 +80,7 @@ id!(/** A phone or watch that registered for updates of a pass type. */ DeviceId
 id!(/** An API key (not its secret). */ KeyId, "key");
 id!(/** An entry of the timeline. */ EventId, "evt");
 id!(/** A class that objects at Google belong to. */ GoogleClassId, "gcl");
+id!(/** An installation of the brand's own app. */ AppDeviceId, "apd");
 id!(/** A new template version on its way to the passes of the template. */ RolloutId, "rol");
 id!(/** Long work that goes on by itself, such as an import. */ JobId, "job");
 id!(/** A shop of a brand. */ StoreId, "sto");

@@ -11,6 +11,7 @@ pub mod ids;
 pub mod job;
 pub mod json;
 pub mod locale;
+pub mod notice;
 pub mod pass;
 pub mod role;
 pub mod rollout;

@@ -3,6 +3,10 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::domain::delivery::DeliveryState;
+use crate::domain::pass::PassKind;
+
+/// Where a destination's row stands, when it is due, and what the last answer was.
+pub type RowFacts = (DeliveryState, DateTime<Utc>, Option<String>);
 
 /// What is known of one device and the newest content of one pass.
 #[derive(Debug, Clone, Default)]
@@ -14,8 +18,7 @@ pub struct Facts {
     /// Whether anything was published since the pass was made.
     pub has_changed: bool,
     pub refused_since: Option<DateTime<Utc>>,
-    /// Where its row stands, when it is due, and what the last answer was.
-    pub row: Option<(DeliveryState, DateTime<Utc>, Option<String>)>,
+    pub row: Option<RowFacts>,
     pub is_told: bool,
     pub told_at: Option<DateTime<Utc>>,
     pub asked_at: Option<DateTime<Utc>>,
@@ -27,9 +30,86 @@ fn at(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+fn answered(text: &Option<String>) -> String {
+    text.as_ref().map(|text| format!(" ({text})")).unwrap_or_default()
+}
+
+/// Why somebody was not told yet.
+fn why_untold(row: Option<&RowFacts>) -> String {
+    match row {
+        Some((DeliveryState::Parked, _, text)) => format!("it was given up{}", answered(text)),
+        Some((DeliveryState::Sending, ..)) => "it is being told at this moment".to_owned(),
+        Some((DeliveryState::Pending, due, text)) => format!("it is told from {} on{}", at(*due), answered(text)),
+        Some((DeliveryState::Done, ..)) | None => "it was not told yet; the sweep sees to it".to_owned(),
+    }
+}
+
+/// What is known of a pass's object at Google.
+#[derive(Debug, Clone)]
+pub struct ObjectFacts {
+    pub kind: PassKind,
+    /// Whether a change waits to be published.
+    pub is_waiting: bool,
+    /// Whether Google has it as it is published.
+    pub is_current: bool,
+    /// Whether somebody has it in their wallet.
+    pub has_users: bool,
+    pub row: Option<RowFacts>,
+}
+
+/// One sentence for Google's object.
+pub fn why_at_google(facts: &ObjectFacts) -> String {
+    if facts.is_waiting {
+        return "the last change is not published yet".to_owned();
+    }
+    if !facts.is_current {
+        return why_untold(facts.row.as_ref());
+    }
+    if !facts.has_users {
+        return "Google has it, and nobody has it in their wallet".to_owned();
+    }
+    if !matches!(facts.kind, PassKind::Loyalty | PassKind::Event) {
+        return format!("Google shows no alert when a {} changes", facts.kind);
+    }
+    match facts.row.as_ref().and_then(|(_, _, text)| text.as_ref()).and_then(|text| text.split_once("without an alert")) {
+        Some((_, why)) => format!("the last change went without an alert{why}"),
+        None => "Google has the newest version; it shows an alert where points, the tier, times or seats changed, the holder \
+                 allows it, and the change was no roll-out"
+            .to_owned(),
+    }
+}
+
+/// What is known of an installation of the brand's app and a pass.
+#[derive(Debug, Clone)]
+pub struct AppFacts {
+    pub is_waiting: bool,
+    pub refused_since: Option<DateTime<Utc>>,
+    pub is_told: bool,
+    pub told_at: Option<DateTime<Utc>>,
+    pub row: Option<RowFacts>,
+}
+
+/// One sentence for an installation.
+pub fn why_in_app(facts: &AppFacts) -> String {
+    if facts.is_waiting {
+        return "the last change is not published yet".to_owned();
+    }
+    match (facts.is_told, facts.told_at, facts.refused_since) {
+        (true, Some(told), _) => format!(
+            "a message was taken at {}; it shows a text only where the value of a field with a change message changed, and \
+             where the app and its holder allow it",
+            at(told)
+        ),
+        (_, _, Some(since)) => {
+            let why = facts.row.as_ref().map(|(_, _, text)| answered(text)).unwrap_or_default();
+            format!("its address is refused since {}{why}", at(since))
+        }
+        _ => why_untold(facts.row.as_ref()),
+    }
+}
+
 /// One sentence: the first reason on the way from the change to the screen.
 pub fn why(facts: &Facts) -> String {
-    let answer = |answer: &Option<String>| answer.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
     if facts.is_waiting {
         return "the last change is not published yet".to_owned();
     }
@@ -47,14 +127,12 @@ pub fn why(facts: &Facts) -> String {
         );
     }
     if let Some(since) = facts.refused_since {
-        let why = facts.row.as_ref().map(|(_, _, text)| answer(text)).unwrap_or_default();
+        let why = facts.row.as_ref().map(|(_, _, text)| answered(text)).unwrap_or_default();
         return format!("its push token is refused since {}{why}", at(since));
     }
-    match (&facts.row, facts.told_at) {
-        (Some((DeliveryState::Parked, _, text)), _) => format!("it was given up{}", answer(text)),
-        (Some((DeliveryState::Sending, ..)), _) => "it is being told at this moment".to_owned(),
-        (Some((DeliveryState::Pending, due, text)), _) => format!("it is told from {} on{}", at(*due), answer(text)),
-        (_, Some(told)) if facts.is_told => match facts.asked_at.filter(|asked| *asked >= told) {
+    let is_open = facts.row.as_ref().is_some_and(|(state, ..)| *state != DeliveryState::Done);
+    match facts.told_at {
+        Some(told) if facts.is_told && !is_open => match facts.asked_at.filter(|asked| *asked >= told) {
             None => format!(
                 "Apple took the push at {}, and the phone has not asked since: it is off, offline, slowed down by iOS, or has \
                  automatic updates switched off for this pass",
@@ -62,13 +140,59 @@ pub fn why(facts: &Facts) -> String {
             ),
             Some(asked) => format!("it asked what changed at {} and did not fetch the pass", at(asked)),
         },
-        _ => "it was not told yet; the sweep sees to it".to_owned(),
+        _ => why_untold(facts.row.as_ref()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn google_and_apps_have_their_reasons() {
+        let moment = |secs: i64| DateTime::from_timestamp(1_800_000_000 + secs, 0).unwrap();
+        let row = |state, text: &str| Some((state, moment(60), Some(text.to_owned())));
+        let good =
+            ObjectFacts { kind: PassKind::Loyalty, is_waiting: false, is_current: true, has_users: true, row: None };
+        let spent = "200 without an alert: the pass had three within a day";
+        let cases = [
+            (ObjectFacts { is_waiting: true, ..good.clone() }, "not published yet"),
+            (
+                ObjectFacts { is_current: false, row: row(DeliveryState::Parked, "403"), ..good.clone() },
+                "given up (403)",
+            ),
+            (ObjectFacts { is_current: false, ..good.clone() }, "the sweep"),
+            (ObjectFacts { has_users: false, ..good.clone() }, "nobody has it"),
+            (ObjectFacts { kind: PassKind::Coupon, ..good.clone() }, "a coupon changes"),
+            (
+                ObjectFacts { row: row(DeliveryState::Done, spent), ..good.clone() },
+                "without an alert: the pass had three",
+            ),
+            (good, "newest version"),
+        ];
+        for (facts, part) in cases {
+            assert!(why_at_google(&facts).contains(part), "{part}: {}", why_at_google(&facts));
+        }
+        let told =
+            AppFacts { is_waiting: false, refused_since: None, is_told: true, told_at: Some(moment(0)), row: None };
+        let cases = [
+            (AppFacts { is_waiting: true, ..told.clone() }, "not published yet"),
+            (
+                AppFacts {
+                    is_told: false,
+                    refused_since: Some(moment(0)),
+                    row: row(DeliveryState::Pending, "403 X"),
+                    ..told.clone()
+                },
+                "refused since 2027-01-15T08:00:00Z (403 X)",
+            ),
+            (AppFacts { is_told: false, row: row(DeliveryState::Pending, "503"), ..told.clone() }, "(503)"),
+            (told, "taken at"),
+        ];
+        for (facts, part) in cases {
+            assert!(why_in_app(&facts).contains(part), "{part}: {}", why_in_app(&facts));
+        }
+    }
 
     #[test]
     fn the_first_reason_on_the_way_is_told() {

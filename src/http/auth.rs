@@ -14,6 +14,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
+use crate::service::app_devices::{self, Holder};
 use crate::service::keys::{self, Caller};
 use crate::service::{App, Problem};
 
@@ -23,6 +24,8 @@ pub mod role {
     pub struct Issuer;
     pub struct Reader;
     pub struct Marketing;
+    /// The server of the brand's own app.
+    pub struct App;
 }
 
 /// One or several role types.
@@ -41,6 +44,8 @@ roles! {
     (Admin,) => [Admin];
     (Issuer, Admin) => [Issuer, Admin];
     (Marketing, Admin) => [Marketing, Admin];
+    (role::App, Admin) => [App, Admin];
+    (Reader, Issuer, role::App, Admin) => [Reader, Issuer, App, Admin];
     (Reader, Issuer, Admin) => [Reader, Issuer, Admin];
     (Reader, Issuer, Marketing, Admin) => [Reader, Issuer, Marketing, Admin];
 }
@@ -74,6 +79,34 @@ impl<R: Roles> FromRequest for Allow<R> {
         let caller = request.extensions_mut().remove::<Caller>();
         let caller = caller.ok_or_else(|| Problem::internal("a route of the API that admits without asking"));
         ready(caller.map(|caller| Self { caller, roles: PhantomData }))
+    }
+}
+
+/// A customer's phone. Every handler that serves phones of the brand's own app has one as its first argument.
+pub struct Phone {
+    pub holder: Holder,
+}
+
+/// Lets a request in that has a customer's token; its holder is then known to [`Phone`].
+pub async fn admit_phone(request: &HttpRequest) -> Result<(), Problem> {
+    let app = app(request)?;
+    let token = bearer(request).ok_or(Problem::KeyMissing)?;
+    let holder = match app.run(async move |app| app_devices::authenticate(&app, &token).await).await {
+        Err(Problem::KeyUnknown) => return Err(Failures::count(request, Problem::KeyUnknown)),
+        outcome => outcome?,
+    };
+    request.extensions_mut().insert(holder);
+    Ok(())
+}
+
+impl FromRequest for Phone {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let holder = request.extensions_mut().remove::<Holder>();
+        let holder = holder.ok_or_else(|| Problem::internal("a route for phones that admits without asking"));
+        ready(holder.map(|holder| Self { holder }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The doors: translate requests into use cases and their outcomes into answers. No rules here.
 
 pub mod add_page;
+pub mod app_devices;
 pub mod apple_web_service;
 pub mod auth;
 pub mod badges;

@@ -12,7 +12,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
 use crate::http::{
-    customers, deliveries, devices, events, exports, imports, jobs, keys, passes, programs, rollouts, templates,
+    app_devices, customers, deliveries, devices, events, exports, imports, jobs, keys, passes, programs, rollouts,
+    templates,
 };
 use crate::service::Problem;
 
@@ -33,6 +34,7 @@ use crate::service::Problem;
         devices::list, passes::preview,
         imports::passes, imports::customers, exports::passes,
         jobs::list, jobs::read, jobs::results, jobs::cancel,
+        app_devices::token, app_devices::register, app_devices::list, app_devices::unregister,
         deliveries::list, deliveries::retry,
         events::list,
         keys::create, keys::list, keys::revoke,
@@ -52,6 +54,10 @@ impl utoipa::Modify for Bearer {
             .build();
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A customer's token: pct_<brand>_<token>, made by POST /api/v1/app-devices/tokens."));
+        components.add_security_scheme("customer", SecurityScheme::Http(scheme.build()));
     }
 }
 

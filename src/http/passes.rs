@@ -91,6 +91,14 @@ pub fn known_by(
 }
 
 impl CustomerRef {
+    /// Somebody who is known, of whom nothing is to be kept here.
+    pub fn parse_known(self) -> Result<Selector, Problem> {
+        if self.name.is_some() || self.locale.is_some() || self.time_zone.is_some() || self.attributes.is_some() {
+            return Err(Problem::invalid("/customer", "only what identifies the customer belongs here"));
+        }
+        self.parse().map(|(selector, _)| selector)
+    }
+
     pub fn parse(self) -> Result<(Selector, Details), Problem> {
         let named = known_by(self.external_id, self.card_number, self.cpf, self.phone, self.email);
         let own = self.identifier.map(IdentifierInput::parse).transpose()?;

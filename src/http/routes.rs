@@ -1,13 +1,13 @@
 //! Every address, in one table: path, method, roles. The server is built from it, the tests walk it.
 
 use actix_web::http::Method;
-use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, guard, web};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web};
 
 use crate::domain::role::Role;
-use crate::http::auth::{Allow, Roles, admit};
+use crate::http::auth::{Allow, Phone, Roles, admit, admit_phone};
 use crate::http::{
-    add_page, apple_web_service, badges, customers, deliveries, devices, events, exports, health, images, imports,
-    jobs, keys, openapi, passes, programs, rollouts, templates,
+    add_page, app_devices, apple_web_service, badges, customers, deliveries, devices, events, exports, health, images,
+    imports, jobs, keys, openapi, passes, programs, rollouts, templates,
 };
 use crate::service::Problem;
 
@@ -17,6 +17,8 @@ pub struct Door {
     pub path: &'static str,
     /// The roles that may use it; empty for doors that know their visitor otherwise or serve everybody.
     pub roles: &'static [Role],
+    /// Whether it serves customers' phones, by their tokens.
+    pub is_for_phones: bool,
     route: Box<dyn Fn() -> Route>,
 }
 
@@ -43,13 +45,44 @@ where
             // First who it is, then what they say: extractors of one handler race each other, and a stranger's body
             // is not to be read, let alone answered.
             admit::<R>(&request).await?;
-            let mut payload = payload.into_inner();
-            let args = Args::from_request(&request, &mut payload).await.map_err(Into::into)?;
-            let response = handler.call(args).await.respond_to(&request);
-            Ok::<_, actix_web::Error>(response.map_into_boxed_body())
+            answer(handler, &request, payload).await
         })
     };
-    Door { method, path, roles: R::ROLES, route: Box::new(route) }
+    Door { method, path, roles: R::ROLES, is_for_phones: false, route: Box::new(route) }
+}
+
+/// The arguments of a handler whose first is [`Phone`].
+pub trait ForPhones {}
+impl<A> ForPhones for (Phone, A) {}
+impl<A, B> ForPhones for (Phone, A, B) {}
+
+fn phone<F, Args>(method: Method, path: &'static str, handler: F) -> Door
+where
+    F: Handler<Args> + Copy,
+    Args: FromRequest + ForPhones + 'static,
+    F::Output: Responder + 'static,
+{
+    let route = move || {
+        web::to(move |request: HttpRequest, payload: web::Payload| async move {
+            admit_phone(&request).await?;
+            answer(handler, &request, payload).await
+        })
+    };
+    Door { method, path, roles: &[], is_for_phones: true, route: Box::new(route) }
+}
+
+async fn answer<F, Args>(
+    handler: F,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, actix_web::Error>
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let args = Args::from_request(request, &mut payload.into_inner()).await.map_err(Into::into)?;
+    Ok(handler.call(args).await.respond_to(request).map_into_boxed_body())
 }
 
 fn open<F, Args>(method: Method, path: &'static str, handler: F) -> Door
@@ -58,7 +91,7 @@ where
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    Door { method, path, roles: &[], route: Box::new(move || web::to(handler)) }
+    Door { method, path, roles: &[], is_for_phones: false, route: Box::new(move || web::to(handler)) }
 }
 
 /// The table.
@@ -113,6 +146,10 @@ pub fn doors() -> Vec<Door> {
         api(GET, "/api/v1/jobs/{id}", jobs::read),
         api(GET, "/api/v1/jobs/{id}/results", jobs::results),
         api(POST, "/api/v1/jobs/{id}/cancel", jobs::cancel),
+        api(POST, "/api/v1/app-devices/tokens", app_devices::token),
+        phone(POST, "/api/v1/app-devices", app_devices::register),
+        api(GET, "/api/v1/app-devices", app_devices::list),
+        phone(DELETE, "/api/v1/app-devices/{id}", app_devices::unregister),
         api(GET, "/api/v1/deliveries", deliveries::list),
         api(POST, "/api/v1/deliveries/{id}/retry", deliveries::retry),
         api(GET, "/api/v1/events", events::list),

@@ -13,6 +13,7 @@ use crate::domain::ids::BrandId;
 use crate::service::Problem;
 use crate::service::bundles::Bundles;
 use crate::service::deliver::apns::Pushes;
+use crate::service::deliver::apps::Projects;
 use crate::service::deliver::google::Issuers;
 use crate::service::preview::Previews;
 use crate::service::reads::Reads;
@@ -59,6 +60,8 @@ pub struct Parts {
     pub(super) pushes: Pushes,
     /// The ways to Google Wallet.
     pub(super) issuers: Issuers,
+    /// The ways to Firebase.
+    pub(super) projects: Projects,
     /// Wakes what makes the steps of roll-outs, likewise.
     pub rolled: Notify,
     /// Wakes what works on imported files, likewise.
@@ -105,6 +108,7 @@ impl App {
             sightings: Sightings::default(),
             pushes: Pushes::default(),
             issuers: Issuers::default(),
+            projects: Projects::default(),
             rolled: Notify::new(),
             imported: Notify::new(),
             runtime,

@@ -36,14 +36,17 @@ pub async fn count_waiting(app: &App, channel: Channel) -> Result<Waiting, Probl
 
 /// Makes a delivery due now that waits or was given up; one with nothing to tell stays as it is.
 pub async fn retry(app: &App, brand: BrandId, destination: Destination) -> Result<Delivery, Problem> {
-    let (channel, id) = (destination.channel(), destination.uuid());
+    let id = destination.uuid();
     let mut tx = app.db.begin().await?;
-    outbox::retry(&mut tx.conn(), brand, channel, id, app.clock.now()).await?;
-    let row = outbox::find(&mut tx.conn(), brand, channel, id).await?;
-    let row = row.ok_or(Problem::NotFound { what: "delivery" })?;
-    tx.commit().await?;
-    app.wake_dispatchers();
-    Ok(row)
+    for channel in destination.channels() {
+        outbox::retry(&mut tx.conn(), brand, *channel, id, app.clock.now()).await?;
+        if let Some(row) = outbox::find(&mut tx.conn(), brand, *channel, id).await? {
+            tx.commit().await?;
+            app.wake_dispatchers();
+            return Ok(row);
+        }
+    }
+    Err(Problem::NotFound { what: "delivery" })
 }
 
 /// The same for every delivery of a channel that was given up; how many.

@@ -8,7 +8,7 @@ use crate::clock::random_alphanumeric;
 use crate::domain::code::CODE_ID_LEN;
 use crate::domain::ids::{CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::json::merge;
-use crate::domain::pass::{PassStatus, next_last_modified};
+use crate::domain::pass::{Lane, PassStatus, next_last_modified};
 use crate::domain::secret::{Personal, Secret};
 use crate::domain::text;
 use crate::service::customers::{self, Details, Named, Selector, check_size};
@@ -16,7 +16,7 @@ use crate::service::once::{self, Once, Reply};
 use crate::service::publish::{Rendered, render};
 use crate::service::read_pass::{Wallets, wallets};
 use crate::service::timeline::{self, About};
-use crate::service::{App, Problem, templates as ready_templates};
+use crate::service::{App, Problem, notices, templates as ready_templates};
 use crate::store::brands::{self, Brand};
 use crate::store::customers::Customer;
 use crate::store::passes::{self, FirstContent, Pass};
@@ -117,7 +117,9 @@ async fn try_issue(
     let made_with = MadeWith::live(&template);
     let behind =
         Behind { template: &template, program: &program, customer: &customer, card_number, member_since, made_with };
-    let rendered = render(app, brand, &behind.source(&pass), &version)?;
+    let mut rendered = render(app, brand, &behind.source(&pass), &version)?;
+    let told = rendered.notice.take().map(|notice| notices::Change::of_new(&pass, notice, Lane::Interactive));
+    notices::queue(app, &mut tx.conn(), brand.id, told.into_iter().collect()).await?;
     record(app, &mut tx.conn(), brand, "pass.issued", &pass).await?;
     // Kept is the id alone: the answer carries the link, and whoever has the link has the pass.
     once::end(&mut tx.conn(), brand.id, once, 201, pass.id.to_string().into_bytes()).await?;
@@ -128,6 +130,9 @@ async fn try_issue(
         return first.map(|(_, reply)| reply).ok_or(Problem::ExternalIdTaken);
     }
     tx.commit().await?;
+    if app.config.has_app(&brand.code) {
+        app.wake_dispatchers();
+    }
     Ok(Reply { status: 201, body: body(app, &pass, Wallets::default()), is_replayed: false })
 }
 
@@ -276,6 +281,7 @@ impl Behind<'_> {
             template_version: self.made_with.template_version,
             is_live: true,
             program_id: self.program.id,
+            customer_id: pass.customer_id,
             status: pass.status,
             data: Json(pass.data.reveal().clone()),
             created_at: pass.created_at,

@@ -1,6 +1,7 @@
 //! Use cases: each one function and one transaction. Nothing here knows HTTP.
 
 pub mod app;
+pub mod app_devices;
 pub mod apple_devices;
 pub mod brands;
 pub mod bundles;
@@ -12,6 +13,7 @@ pub mod gather;
 pub mod imports;
 pub mod issue_pass;
 pub mod keys;
+pub mod notices;
 pub mod once;
 pub mod preview;
 pub mod problem;

@@ -11,9 +11,10 @@ use crate::domain::code::CODE_ID_LEN;
 use crate::domain::content::Content;
 use crate::domain::delivery::Channel;
 use crate::domain::ids::{BrandId, DeviceId, GoogleClassId, PassId};
+use crate::domain::notice::Notice;
 use crate::domain::pass::{Lane, PassKind, next_last_modified};
 use crate::service::templates::{self, TemplateVersion};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, notices};
 use crate::store::brands::{self, Brand};
 use crate::store::google::{self as google_store, NewClass};
 use crate::store::publication::{self, Claim, Published, Source};
@@ -42,6 +43,8 @@ pub struct Rendered {
     pub google_hash: Vec<u8>,
     /// The class of the object.
     pub google_class: Option<NewClass>,
+    /// What the brand's app shows of it; `None`: there is no such app.
+    pub notice: Option<Notice>,
     pub render_at: Option<DateTime<Utc>>,
 }
 
@@ -105,6 +108,7 @@ pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVers
         apple,
         google,
         google_class,
+        notice: app.config.has_app(&brand.code).then(|| Notice::of(&content)),
         render_at,
     })
 }
@@ -235,7 +239,7 @@ async fn store(
     let held = publication::lock(&mut tx.conn(), brand, &ids).await?;
     let held: HashMap<PassId, _> = held.into_iter().map(|row| (row.pass_id, row)).collect();
     let (mut changed, mut unchanged, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
-    let mut objects = Vec::new();
+    let (mut objects, mut told) = (Vec::new(), Vec::new());
     let mut visible: Vec<(PassId, Lane)> = Vec::new();
     for (source, rendered) in passes {
         let pass = source.pass_id;
@@ -262,6 +266,14 @@ async fn store(
         if is_visible {
             visible.push((pass, lane));
         }
+        told.extend(rendered.notice.map(|notice| notices::Change {
+            pass,
+            customer: source.customer_id,
+            change_no: source.change_no,
+            is_new: false,
+            notice,
+            lane,
+        }));
         changed.push(Published {
             pass,
             published_no: source.change_no,
@@ -281,6 +293,7 @@ async fn store(
     }
     let queued = queue_holders(app, &mut tx.conn(), brand, &visible, None).await?;
     let has_objects = queue_objects(&mut tx.conn(), brand, &objects, now).await?;
+    let installations = notices::queue(app, &mut tx.conn(), brand, told).await?;
     batch.devices_queued += queued.rows;
     publication::settle_unchanged(&mut tx.conn(), brand, &unchanged, now).await?;
     if !visible.is_empty() {
@@ -295,7 +308,7 @@ async fn store(
     let rest = TimeDelta::milliseconds(i64::try_from(app.config.delivery.coalesce_millis).unwrap_or(1_000));
     publication::publish(&mut tx.conn(), brand, &changed, now + rest, now).await?;
     tx.commit().await?;
-    if queued.rows > 0 || has_objects {
+    if queued.rows > 0 || has_objects || installations > 0 {
         app.wake_dispatchers();
     }
     batch.published.extend(changed.iter().map(|published| published.pass));

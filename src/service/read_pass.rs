@@ -6,13 +6,16 @@ use uuid::Uuid;
 use crate::domain::delivery::Channel;
 use crate::domain::ids::{BrandId, DeviceId, PassId};
 use crate::service::brands::{CODE_LEN, find_by_code};
+use crate::service::notices::channel;
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::devices::{self, Holder};
+use crate::store::google::ObjectState;
 use crate::store::logs::Message;
+use crate::store::notices::Told;
 use crate::store::outbox::{self, Delivery};
 use crate::store::passes::{self, Filter, Pass};
-use crate::store::{Conn, events, google, logs, publication};
+use crate::store::{Conn, events, google, logs, notices, publication};
 
 /// Holders and messages shown at most.
 const SHOWN_MAX: i64 = 200;
@@ -111,11 +114,15 @@ pub async fn list_changed(
     Ok((ids, next))
 }
 
-/// The phones that hold a pass, what there is to tell them, and what they last complained of.
+/// Who holds a pass, what there is to tell them, and what they last complained of.
 pub struct Held {
     pub pass: Pass,
     pub published_at: Option<DateTime<Utc>>,
     pub holders: Vec<(Holder, Option<Delivery>)>,
+    /// The pass's object at Google, if its holder asked for one.
+    pub object: Option<(ObjectState, Option<Delivery>)>,
+    /// Installations of the brand's app that were or are to be told of it.
+    pub apps: Vec<(Told, Option<Delivery>)>,
     pub messages: Vec<Message>,
 }
 
@@ -131,7 +138,19 @@ pub async fn list_devices(app: &App, brand: BrandId, pass: PassId) -> Result<Hel
         let row = outbox::find(&mut reader.conn(), brand, Channel::Apns, holder.device_id.uuid()).await?;
         with_rows.push((holder, row));
     }
-    Ok(Held { pass: found, published_at, holders: with_rows, messages })
+    let object = match google::find_object(&mut reader.conn(), brand, pass).await? {
+        Some(object) => {
+            let row = outbox::find(&mut reader.conn(), brand, Channel::Google, pass.uuid()).await?;
+            Some((object, row))
+        }
+        None => None,
+    };
+    let mut apps = Vec::new();
+    for told in notices::list_told(&mut reader.conn(), brand, pass, SHOWN_MAX).await? {
+        let row = outbox::find(&mut reader.conn(), brand, channel(told.service), told.device.uuid()).await?;
+        apps.push((told, row));
+    }
+    Ok(Held { pass: found, published_at, holders: with_rows, object, apps, messages })
 }
 
 /// The pass behind an add link. The link begins with the brand's code, so the brand is known before anything is

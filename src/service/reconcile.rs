@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use crate::domain::delivery::{Answer, Channel};
 use crate::domain::ids::{BrandId, PassId};
 use crate::domain::pass::{Lane, PassKind};
-use crate::service::deliver::google::Issuer;
+use crate::service::deliver::google::{Issuer, note_users};
 use crate::service::{App, Problem, deliver};
 use crate::store::brands;
 use crate::store::google::{self, Listed};
@@ -124,7 +124,7 @@ async fn compare(
     let ours = google::load_objects(&mut reader.conn(), brand, &passes).await?;
     drop(reader);
     let ours: HashMap<PassId, google::Object> = ours.into_iter().map(|object| (object.pass_id, object)).collect();
-    let mut listed = Vec::new();
+    let (mut listed, mut users) = (Vec::new(), Vec::new());
     for object in objects {
         found.objects += 1;
         let pass = word(object).and_then(|name| known.get(&name).copied());
@@ -143,12 +143,17 @@ async fn compare(
         } else {
             found.equal += 1;
         }
-        listed.push(Listed { pass, has_users, is_other });
+        listed.push(Listed { pass, is_other });
+        users.push((pass, has_users));
     }
     listed.sort_by_key(|object| object.pass);
+    users.sort_by_key(|(pass, _)| *pass);
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     google::note_listed(&mut tx.conn(), brand, &listed, mends, now).await?;
+    for (pass, has_users) in users {
+        note_users(app, &mut tx.conn(), brand, pass, has_users).await?;
+    }
     if mends {
         let rows: Vec<_> =
             listed.iter().filter(|object| object.is_other).map(|object| (object.pass.uuid(), Lane::Bulk)).collect();

@@ -1,9 +1,10 @@
 //! Reissuing: a new serial, token and links for what a pass says, and the old one voided.
 
 use crate::domain::ids::PassId;
+use crate::domain::pass::Lane;
 use crate::service::issue_pass::{Behind, FreshPass, MadeWith, card_number, insert, record};
 use crate::service::publish::render;
-use crate::service::{App, Problem, templates as ready_templates};
+use crate::service::{App, Problem, notices, templates as ready_templates};
 use crate::store::brands::Brand;
 use crate::store::passes::{self, Pass};
 use crate::store::{customers, members, programs, publication, templates};
@@ -53,7 +54,11 @@ pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Prob
     let member_since = ensured.1;
     let behind =
         Behind { template: &template, program: &program, customer: &customer, card_number, member_since, made_with };
-    let rendered = render(app, brand, &behind.source(&pass), &version)?;
+    let mut rendered = render(app, brand, &behind.source(&pass), &version)?;
+    // The same card under another number: nobody is greeted again.
+    let told = rendered.notice.take().map(|notice| notices::Change::of_new(&pass, notice, Lane::Interactive));
+    let told = told.map(|change| notices::Change { is_new: false, ..change });
+    notices::queue(app, &mut tx.conn(), brand.id, told.into_iter().collect()).await?;
     passes::release_external_id(&mut tx.conn(), brand.id, old.id).await?;
     record(app, &mut tx.conn(), brand, "pass.voided", &old).await?;
     record(app, &mut tx.conn(), brand, "pass.reissued", &pass).await?;

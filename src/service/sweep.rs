@@ -6,9 +6,11 @@ use uuid::Uuid;
 
 use crate::domain::delivery::Channel;
 use crate::domain::ids::BrandId;
+use crate::domain::notice::AppService;
 use crate::domain::pass::Lane;
+use crate::service::notices::channel;
 use crate::service::{App, Problem};
-use crate::store::{brands, google, idempotency, logs, outbox, publication};
+use crate::store::{brands, google, idempotency, logs, notices, outbox, publication};
 
 /// Rows of one transaction at most.
 const BATCH: i64 = 500;
@@ -25,6 +27,7 @@ pub struct Swept {
     pub devices_queued: u64,
     /// Objects and classes at Google.
     pub objects_queued: u64,
+    pub installations_queued: u64,
     pub keys_forgotten: u64,
 }
 
@@ -37,6 +40,7 @@ pub async fn list_brands(app: &App) -> Result<Vec<BrandId>, Problem> {
 pub async fn sweep(app: &App, brand: BrandId) -> Result<Swept, Problem> {
     let mut swept = Swept { devices_queued: queue_forgotten(app, brand).await?, ..Swept::default() };
     swept.objects_queued = queue_forgotten_objects(app, brand).await?;
+    swept.installations_queued = queue_forgotten_installations(app, brand).await?;
     loop {
         let mut tx = app.db.begin().await?;
         let forgotten = idempotency::forget(&mut tx.conn(), brand, app.clock.now() - KEYS_KEPT, BATCH).await?;
@@ -84,6 +88,28 @@ async fn queue_forgotten_objects(app: &App, brand: BrandId) -> Result<u64, Probl
         let rows: Vec<_> = passes.iter().map(|pass| (pass.uuid(), Lane::Bulk)).collect();
         queued += enqueue(app, brand, Channel::Google, &rows).await?;
         after = Some(last);
+    }
+}
+
+async fn queue_forgotten_installations(app: &App, brand: BrandId) -> Result<u64, Problem> {
+    let now = app.clock.now();
+    let delivery = &app.config.delivery;
+    let last_waits = [&delivery.apns, &delivery.fcm].map(|retries| retries.retry_schedule_secs.last().copied());
+    let last_wait = last_waits.into_iter().flatten().max().unwrap_or_default();
+    let parked_before = now - TimeDelta::seconds(i64::try_from(last_wait).unwrap_or(3_600));
+    let (mut queued, mut after) = (0, None);
+    loop {
+        let found = {
+            let mut reader = app.db.read().await?;
+            notices::list_forgotten(&mut reader.conn(), brand, after, parked_before, BATCH).await?
+        };
+        let Some(last) = found.last() else { return Ok(queued) };
+        after = Some(last.device);
+        for service in AppService::ALL {
+            let rows = found.iter().filter(|watcher| watcher.service == *service);
+            let rows: Vec<_> = rows.map(|watcher| (watcher.device.uuid(), Lane::Bulk)).collect();
+            queued += enqueue(app, brand, channel(*service), &rows).await?;
+        }
     }
 }
 

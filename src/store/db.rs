@@ -192,6 +192,7 @@ const MIGRATIONS: &[MigrationFile] = &[
     migration!(4, "0004_jobs"),
     migration!(5, "0005_outbox"),
     migration!(6, "0006_google"),
+    migration!(7, "0007_apps"),
 ];
 
 /// The newest schema this program knows.

@@ -160,13 +160,50 @@ pub async fn load_objects(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]
     })
 }
 
+/// Where the pass's object stands.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct ObjectState {
+    #[sqlx(try_from = "String")]
+    pub kind: PassKind,
+    /// Whether Google has it as it is published.
+    pub is_current: bool,
+    pub has_users: bool,
+    /// When Google took it last.
+    pub sent_at: Option<DateTime<Utc>>,
+    /// When the holder asked for it.
+    pub created_at: DateTime<Utc>,
+    /// The last three changes that asked for an alert, oldest first.
+    pub notified_1: Option<DateTime<Utc>>,
+    pub notified_2: Option<DateTime<Utc>>,
+    pub notified_3: Option<DateTime<Utc>>,
+}
+
+pub async fn find_object(conn: &mut Conn<'_>, brand: BrandId, pass: PassId) -> sqlx::Result<Option<ObjectState>> {
+    const SQL: &str = "
+        SELECT t.kind, COALESCE(o.sent_hash = p.google_hash, $3) AS is_current, o.has_users, o.sent_at, o.created_at,
+               o.notified_1, o.notified_2, o.notified_3
+        FROM google_objects o
+        JOIN passes p ON p.brand_id = o.brand_id AND p.pass_id = o.pass_id
+        JOIN templates t ON t.brand_id = p.brand_id AND t.template_id = p.template_id
+        WHERE o.brand_id = $1 AND o.pass_id = $2";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass).bind(false).fetch_optional(c).await)
+}
+
+/// Notes whether somebody has the object in their wallet; whether that is new.
+pub async fn note_users(conn: &mut Conn<'_>, brand: BrandId, pass: PassId, has_users: bool) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE google_objects SET has_users = $3 WHERE brand_id = $1 AND pass_id = $2 AND has_users <> $3";
+    on!(conn, |c| {
+        let done = sqlx::query(SQL).bind(brand).bind(pass).bind(has_users).execute(c).await?;
+        Ok(done.rows_affected() == 1)
+    })
+}
+
 /// What an answer says of an object.
 #[derive(Debug, Clone)]
 pub struct SentObject {
     pub pass: PassId,
     pub hash: Vec<u8>,
-    /// Whether somebody has it in their wallet; `None`: the answer does not say.
-    pub has_users: Option<bool>,
 }
 
 /// Notes what Google has of objects.
@@ -177,9 +214,7 @@ pub async fn note_objects(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     const SQL: &str = "
-        UPDATE google_objects SET sent_hash = $3, sent_at = $4,
-            has_users = CASE WHEN $5 IS NULL THEN has_users ELSE $5 END
-        WHERE brand_id = $1 AND pass_id = $2";
+        UPDATE google_objects SET sent_hash = $3, sent_at = $4 WHERE brand_id = $1 AND pass_id = $2";
     on!(conn, |c| {
         for object in sent {
             sqlx::query(SQL)
@@ -187,7 +222,6 @@ pub async fn note_objects(
                 .bind(object.pass)
                 .bind(object.hash.as_slice())
                 .bind(now)
-                .bind(object.has_users)
                 .execute(&mut *c)
                 .await?;
         }
@@ -303,7 +337,6 @@ pub async fn find_by_names(
 #[derive(Debug, Clone)]
 pub struct Listed {
     pub pass: PassId,
-    pub has_users: bool,
     /// Whether it is not the one that we sent.
     pub is_other: bool,
 }
@@ -317,12 +350,12 @@ pub async fn note_listed(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     const SEEN: &str = "
-        UPDATE google_objects SET seen_at = $3, has_users = $4 WHERE brand_id = $1 AND pass_id = $2";
+        UPDATE google_objects SET seen_at = $3 WHERE brand_id = $1 AND pass_id = $2";
     // No hash is so short: it is there, and not what we think.
     const OTHER: &str = "UPDATE google_objects SET sent_hash = $3 WHERE brand_id = $1 AND pass_id = $2";
     on!(conn, |c| {
         for object in listed {
-            let seen = sqlx::query(SEEN).bind(brand).bind(object.pass).bind(now).bind(object.has_users);
+            let seen = sqlx::query(SEEN).bind(brand).bind(object.pass).bind(now);
             seen.execute(&mut *c).await?;
             if mends && object.is_other {
                 let other = sqlx::query(OTHER).bind(brand).bind(object.pass).bind([0_u8].as_slice());

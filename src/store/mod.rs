@@ -1,6 +1,7 @@
 //! All SQL. A function here is one statement (or a few that belong together) on a connection that the caller owns;
 //! it takes `brand_id` first, because every table leads with it.
 
+pub mod app_devices;
 pub mod backup;
 pub mod brands;
 pub mod customers;
@@ -15,6 +16,7 @@ pub mod jobs;
 pub mod keys;
 pub mod logs;
 pub mod members;
+pub mod notices;
 pub mod outbox;
 pub mod passes;
 pub mod programs;

@@ -97,6 +97,7 @@ pub struct Source {
     /// Whether that is the version that all passes have which no roll-out is ahead with.
     pub is_live: bool,
     pub program_id: ProgramId,
+    pub customer_id: CustomerId,
     #[sqlx(try_from = "String")]
     pub status: PassStatus,
     pub data: Json<Map<String, Value>>,
@@ -126,7 +127,7 @@ pub async fn load_sources(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]
     const SQL: &str = "
         SELECT p.pass_id, p.pass_type, p.serial, p.code_id, p.template_id, 
                CASE WHEN p.wanted_version > 0 THEN p.wanted_version ELSE t.live_version END AS template_version,
-               p.wanted_version = 0 OR p.wanted_version = t.live_version AS is_live, p.program_id,
+               p.wanted_version = 0 OR p.wanted_version = t.live_version AS is_live, p.program_id, p.customer_id,
                p.status, p.data, p.created_at, p.signed_up_at, p.change_no, p.bulk_no, p.forced_no, p.published_no, p.apple_hash, p.google_hash,
                c.name AS customer_name, c.locale AS customer_locale, c.time_zone AS customer_time_zone,
                c.attributes AS customer_attributes,

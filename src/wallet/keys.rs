@@ -7,11 +7,14 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 use crate::domain::code::{CODE_ID_LEN, pass_code, read_pass_code};
-use crate::domain::ids::BrandId;
+use crate::domain::ids::{BrandId, CustomerId};
 use crate::domain::secret::Secret;
 
 /// The version of the token key that new passes name.
 pub const TOKEN_KEY_VERSION: i64 = 1;
+
+/// Bytes of a customer token's MAC.
+const CUSTOMER_MAC_LEN: usize = 16;
 
 /// The id of the key that new codes are made with.
 const CODE_KEY_ID: u8 = 1;
@@ -65,6 +68,25 @@ impl MasterKey {
         bool::from(is_ours).then_some(code.code_id)
     }
 
+    /// What lets a phone act for one customer until a time (Unix seconds): 48 characters.
+    pub fn customer_token(&self, brand: BrandId, customer: CustomerId, until: u32) -> String {
+        let (customer, until) = (customer.uuid(), until.to_be_bytes());
+        let mac = self.digest("customer-token", &[brand.uuid().as_bytes(), customer.as_bytes(), &until]);
+        let token = [customer.as_bytes().as_slice(), &until, mac.get(..CUSTOMER_MAC_LEN).unwrap_or(&mac)].concat();
+        URL_SAFE_NO_PAD.encode(token)
+    }
+
+    /// Whom a token that [`MasterKey::customer_token`] made for this brand speaks for, and until when.
+    pub fn read_customer_token(&self, brand: BrandId, token: &str) -> Option<(CustomerId, u32)> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok().filter(|bytes| bytes.len() == 20 + CUSTOMER_MAC_LEN)?;
+        let (customer, rest) = bytes.split_first_chunk::<16>()?;
+        let (until, mac) = rest.split_first_chunk::<4>()?;
+        let ours = self.digest("customer-token", &[brand.uuid().as_bytes(), customer, until]);
+        let is_ours = ours.get(..CUSTOMER_MAC_LEN)?.ct_eq(mac);
+        let customer = CustomerId::new(uuid::Uuid::from_bytes(*customer));
+        bool::from(is_ours).then_some((customer, u32::from_be_bytes(*until)))
+    }
+
     /// HMAC-SHA256 over the purpose and the parts, each with its length before it, so that no two lists of parts read
     /// the same.
     fn digest(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
@@ -99,6 +121,24 @@ mod tests {
             assert!(!tokens[index + 1..].contains(token));
         }
         assert_eq!(tokens[0], key.apple_token(1, brand, "pass.a", "bc"));
+    }
+
+    #[test]
+    fn a_customer_token_is_read_by_its_own_brand_and_says_until_when() {
+        let key = MasterKey::from_file_content(&[7; 32]).unwrap();
+        let (brand, brand2) = (BrandId::new(Uuid::from_u128(1)), BrandId::new(Uuid::from_u128(2)));
+        let customer = CustomerId::new(Uuid::from_u128(3));
+        let token = key.customer_token(brand, customer, 1_800_000_000);
+        assert_eq!(token.len(), 48);
+        assert_eq!(key.read_customer_token(brand, &token), Some((customer, 1_800_000_000)));
+        assert_eq!(key.read_customer_token(brand2, &token), None);
+        for index in 0..token.len() {
+            let mut forged: Vec<char> = token.chars().collect();
+            forged[index] = if forged[index] == 'A' { 'B' } else { 'A' };
+            let forged: String = forged.into_iter().collect();
+            assert_eq!(key.read_customer_token(brand, &forged), None, "{index}");
+        }
+        assert_eq!(key.read_customer_token(brand, ""), None);
     }
 
     #[test]

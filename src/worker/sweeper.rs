@@ -48,8 +48,10 @@ pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
         };
         metrics::counter!("passarela_sweep_devices_queued_total").increment(swept.devices_queued);
         metrics::counter!("passarela_sweep_objects_queued_total").increment(swept.objects_queued);
-        if swept.devices_queued > 0 {
-            tracing::info!(devices = swept.devices_queued, "the sweep queued devices that were not told");
+        metrics::counter!("passarela_sweep_installations_queued_total").increment(swept.installations_queued);
+        if swept.devices_queued + swept.installations_queued > 0 {
+            let (devices, installations) = (swept.devices_queued, swept.installations_queued);
+            tracing::info!(devices, installations, "the sweep queued who was not told");
         }
         if stop.is_cancelled() {
             break;

@@ -9,6 +9,8 @@ mod apple;
 mod bundle;
 #[path = "../helpers/engine.rs"]
 mod engine;
+#[path = "../helpers/firebase.rs"]
+mod firebase;
 #[path = "../helpers/google.rs"]
 mod google;
 #[path = "../formats/schema.rs"]
@@ -18,6 +20,7 @@ mod server;
 
 mod add_page;
 mod apple_web_service;
+mod apps;
 mod bodies;
 mod certificates;
 mod customers;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use passarela::domain::locale::Locale;
 use serde_json::{Value, json};
 
 use crate::app::{PASS_TYPE, TestApp, TestPass};
@@ -18,13 +19,15 @@ use crate::apple::{FakeApple, Reply};
 use crate::apple_web_service::Phone;
 use crate::bundle::pass_json;
 use crate::engine::Engine;
+use crate::firebase::FakeFirebase;
 use crate::google::{FakeGoogle, without_nulls};
 use crate::server::Server;
 
 const PASSES: usize = 40;
 const WRITERS: usize = 8;
-/// Of the passes, those that are at Google too.
+/// Of the passes, those that are at Google too, and whose customers have the brand's app.
 const AT_GOOGLE: usize = 10;
+const IN_APP: usize = 10;
 
 struct Shared {
     http: reqwest::Client,
@@ -34,6 +37,8 @@ struct Shared {
     /// The number that the next writer of each pass sets.
     next: Vec<AtomicI64>,
     written: AtomicUsize,
+    /// Times that a phone came and nothing had changed.
+    in_vain: AtomicUsize,
 }
 
 fn number(name: &str, default: usize) -> usize {
@@ -84,7 +89,10 @@ impl Shared {
         let url = format!("{base}/{path}/v1/devices/phone{phone}/registrations/{PASS_TYPE}{query}");
         let response = self.http.get(url).send().await.ok()?;
         match response.status().as_u16() {
-            204 => return Some(()),
+            204 => {
+                self.in_vain.fetch_add(1, Ordering::Relaxed);
+                return Some(());
+            }
             200 => {}
             _ => return None,
         }
@@ -108,11 +116,14 @@ impl Shared {
 async fn storm(engine: Engine, servers: usize, changes: usize, kills: usize, failing: usize, pushes_max: f64) {
     let apple = FakeApple::start().await;
     apple.fail(failing);
-    let google = FakeGoogle::calm().await;
+    let (google, firebase) = (FakeGoogle::calm().await, FakeFirebase::start().await);
+    firebase.fail(failing);
     let configure = |config: &mut passarela::config::Config| {
         apple.configure(config);
         google.configure(config);
+        firebase.configure(config);
         config.delivery.google.retry_schedule_secs = vec![1, 1, 2, 2, 3];
+        config.delivery.fcm.retry_schedule_secs = vec![1, 1, 2, 2, 3];
         config.database.connections = 6;
         config.delivery.apns.retry_schedule_secs = vec![1, 1, 2, 2, 3];
     };
@@ -123,6 +134,9 @@ async fn storm(engine: Engine, servers: usize, changes: usize, kills: usize, fai
         assert_eq!(Phone::new(&app, &format!("phone{index}")).register(&pass, &format!("{index:04x}")).await, 201);
         if index < AT_GOOGLE {
             assert_eq!(crate::google_wallet::click(&app, &pass).await.status(), 303);
+        }
+        if index < IN_APP {
+            crate::apps::register(&app, &format!("pass{index}"), &format!("app{index}")).await;
         }
         passes.push(pass);
     }
@@ -138,6 +152,7 @@ async fn storm(engine: Engine, servers: usize, changes: usize, kills: usize, fai
         next: (0..PASSES).map(|_| AtomicI64::new(2)).collect(),
         passes,
         written: AtomicUsize::new(0),
+        in_vain: AtomicUsize::new(0),
     });
     let first_tag = newest_tag(&app).await;
     // One task a phone: pushes that arrive while it is under way are one more reason to come, not several.
@@ -208,19 +223,40 @@ async fn storm(engine: Engine, servers: usize, changes: usize, kills: usize, fai
         "one each, and well made"
     );
     let at_google = begun.elapsed();
+    for (index, pass) in shared.passes.iter().take(IN_APP).enumerate() {
+        let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
+        let last = passarela::domain::shown::number(view["data"]["points"].as_i64().unwrap().into(), Locale::PtBr);
+        loop {
+            let shown = firebase.shown(&format!("app{index}")).pop().unwrap_or_default();
+            if shown["data"]["balance"] == last.as_str() {
+                break;
+            }
+            if begun.elapsed() > Duration::from_secs(60) {
+                let (_, held) = app.get(&format!("/api/v1/passes/{}/devices", pass.id), &app.one.key).await;
+                panic!("{engine:?}: an app shows {shown}, not {last}: {}; {:?}", held["apps"], firebase.faults());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert_eq!(firebase.faults(), Vec::<String>::new());
+    let in_app = begun.elapsed();
     let accepted: usize = apple.accepted().values().sum();
     let published = newest_tag(&app).await - first_tag;
-    let ratio = accepted as f64 / published as f64;
+    let (ratio, in_vain) = (accepted as f64 / published as f64, shared.in_vain.load(Ordering::Relaxed));
     println!(
         "{engine:?}: {servers} servers, {changes} changes, {published} published, {kills} kills, {failing} % failing: {} calls, \
-         {accepted} pushes went out, {ratio:.3} for each version; all phones right {:.1} s after the last change, \
-         Google after {:.1} s and {} calls",
+         {accepted} pushes went out, {ratio:.3} for each version, {in_vain} of them in vain; all phones right {:.1} s after the last change, \
+         Google after {:.1} s and {} calls, all apps after {:.1} s and {} calls",
         apple.calls().len(),
         healed.as_secs_f64(),
         at_google.as_secs_f64(),
         google.calls().len(),
+        in_app.as_secs_f64(),
+        firebase.sent().len(),
     );
     assert!(ratio <= pushes_max, "{ratio} pushes for each version");
+    // Because changes are told together, the ratio alone could hide that phones are pushed to for nothing.
+    assert!(in_vain as f64 <= (pushes_max - 1.0) * published as f64, "{in_vain} came in vain");
     nobody_was_asked_before_his_time(&apple);
 }
 

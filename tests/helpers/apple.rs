@@ -50,6 +50,13 @@ pub fn refuse(status: u16, reason: &'static str) -> Reply {
     Reply::Refuse { status, reason, retry_after: None, timestamp: None }
 }
 
+/// What the brand's own app was sent: headers and payload.
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub headers: http::HeaderMap,
+    pub payload: Value,
+}
+
 /// A call as it arrived.
 #[derive(Debug, Clone)]
 pub struct Push {
@@ -65,6 +72,7 @@ struct State {
     /// What every token is answered that has no script.
     all: Mutex<Option<Reply>>,
     calls: Mutex<Vec<Push>>,
+    messages: Mutex<Vec<Message>>,
     /// Provider tokens that were seen.
     bearers: Mutex<BTreeSet<String>>,
     /// Calls of a hundred that go wrong by themselves.
@@ -170,6 +178,10 @@ impl FakeApple {
 
     pub fn calls(&self) -> Vec<Push> {
         self.state.calls.lock().unwrap().clone()
+    }
+
+    pub fn messages(&self) -> Vec<Message> {
+        self.state.messages.lock().unwrap().clone()
     }
 
     /// Pushes that went out, by token.
@@ -289,7 +301,7 @@ async fn serve(state: Arc<State>, tls: tokio_rustls::TlsAcceptor, socket: TcpStr
             connection.graceful_shutdown();
             continue;
         }
-        tokio::spawn(answer(request, respond, reply));
+        tokio::spawn(answer(Arc::clone(&state), request, respond, reply));
     }
 }
 
@@ -346,13 +358,46 @@ fn judge<B>(state: &State, request: &http::Request<B>, token: &str, uid: Option<
     }
 }
 
-async fn answer(mut request: http::Request<h2::RecvStream>, mut respond: SendResponse<Bytes>, reply: Reply) {
+/// What is wrong with a message to an app.
+fn check(headers: &http::HeaderMap, body: &[u8]) -> Result<Message, Reply> {
+    let payload: Value = serde_json::from_slice(body).map_err(|_| refuse(400, "PayloadEmpty"))?;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let aps = &payload["aps"];
+    let is_plain = ["alert", "badge", "sound"].iter().all(|name| aps[*name].is_null());
+    match (header("apns-push-type").as_str(), header("apns-priority").as_str()) {
+        _ if body.len() > 4_096 => Err(refuse(413, "PayloadTooLarge")),
+        _ if header("apns-collapse-id").len() > 64 => Err(refuse(400, "BadCollapseId")),
+        ("alert", "5" | "10") if aps["alert"].is_object() => Ok(Message { headers: headers.clone(), payload }),
+        ("background", "5") if is_plain && aps["content-available"] == 1 => {
+            Ok(Message { headers: headers.clone(), payload })
+        }
+        ("alert" | "background", _) => Err(refuse(400, "BadPriority")),
+        _ => Err(refuse(400, "InvalidPushType")),
+    }
+}
+
+async fn answer(
+    state: Arc<State>,
+    mut request: http::Request<h2::RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    reply: Reply,
+) {
     let mut body = Vec::new();
     while let Some(Ok(part)) = request.body_mut().data().await {
         drop(request.body_mut().flow_control().release_capacity(part.len()));
         body.extend(part);
     }
-    let reply = if body == b"{}" { reply } else { refuse(400, "PayloadEmpty") };
+    let reply = if header(&request, "apns-topic").starts_with("pass.") {
+        if body == b"{}" { reply } else { refuse(400, "PayloadEmpty") }
+    } else {
+        match check(request.headers(), &body) {
+            Ok(message) => {
+                state.messages.lock().unwrap().push(message);
+                reply
+            }
+            Err(refusal) => refusal,
+        }
+    };
     let response = |status: u16| http::Response::builder().status(status).header("apns-id", "0");
     match reply {
         Reply::Accept => drop(respond.send_response(response(200).body(()).unwrap(), true)),

@@ -89,6 +89,26 @@ pub fn claims(token: &str) -> Option<Value> {
     serde_json::from_slice(&bytes(signed.split('.').nth(1)?)?).ok()
 }
 
+/// A service account whose tokens are asked for at `url`.
+pub fn account_file(folder: &TempDir, url: &str) -> PathBuf {
+    let path = folder.path().join("account.json");
+    let pem = String::from_utf8(key().private_key_to_pem_pkcs8().unwrap()).unwrap();
+    let account = json!({ "type": "service_account", "client_email": EMAIL, "private_key_id": "k1",
+        "private_key": pem, "token_uri": format!("{url}/token") });
+    std::fs::write(&path, account.to_string()).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
+/// Whether somebody asks for a token of this scope as our service account.
+pub fn is_ours(form: &str, scope: &str) -> bool {
+    let form: HashMap<String, String> = serde_urlencoded::from_str(form).unwrap_or_default();
+    let claims = form.get("assertion").and_then(|assertion| claims(assertion));
+    claims.is_some_and(|claims| {
+        claims["iss"] == EMAIL && claims["scope"].as_str().unwrap_or_default().split(' ').any(|known| known == scope)
+    })
+}
+
 impl FakeGoogle {
     pub async fn start() -> Self {
         let state = Arc::new(State { failing: AtomicUsize::new(10), ..State::default() });
@@ -131,19 +151,9 @@ impl FakeGoogle {
         self.state.failing.store(percent, Ordering::SeqCst);
     }
 
-    fn account_file(&self) -> PathBuf {
-        let path = self.folder.path().join("account.json");
-        let pem = String::from_utf8(key().private_key_to_pem_pkcs8().unwrap()).unwrap();
-        let account = json!({ "type": "service_account", "client_email": EMAIL, "private_key_id": "k1",
-            "private_key": pem, "token_uri": format!("{}/token", self.url) });
-        std::fs::write(&path, account.to_string()).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        path
-    }
-
     pub fn configure(&self, config: &mut Config) {
         config.google.issuer_id = Some(ISSUER.to_owned());
-        config.google.service_account_file = Some(self.account_file());
+        config.google.service_account_file = Some(account_file(&self.folder, &self.url));
         config.google.wallet_url = self.url.clone();
     }
 
@@ -206,11 +216,7 @@ impl Drop for FakeGoogle {
 }
 
 async fn token(state: Data<Arc<State>>, body: String) -> HttpResponse {
-    let form: HashMap<String, String> = serde_urlencoded::from_str(&body).unwrap_or_default();
-    let claims = form.get("assertion").and_then(|assertion| claims(assertion));
-    if claims.is_none_or(|claims| {
-        claims["iss"] != EMAIL || !claims["scope"].as_str().unwrap_or_default().contains("wallet_object")
-    }) {
+    if !is_ours(&body, "https://www.googleapis.com/auth/wallet_object.issuer") {
         return HttpResponse::BadRequest().json(json!({ "error": "invalid_grant", "error_description": "no" }));
     }
     let token = format!("ya29.{}", state.minted.fetch_add(1, Ordering::SeqCst));

@@ -41,6 +41,15 @@ impl Server {
             ];
             environment.extend(google.map(|(key, value)| (format!("PASSARELA_{key}"), value)));
         }
+        if let (Some(project), Some(account)) = (&config.fcm.project_id, &config.fcm.service_account_file) {
+            let firebase = [
+                ("FCM__PROJECT_ID", project.clone()),
+                ("FCM__SERVICE_ACCOUNT_FILE", file(account)),
+                ("FCM__URL", config.fcm.url.clone()),
+                ("DELIVERY__FCM__RETRY_SCHEDULE_SECS", format!("{:?}", config.delivery.fcm.retry_schedule_secs)),
+            ];
+            environment.extend(firebase.map(|(key, value)| (format!("PASSARELA_{key}"), value)));
+        }
         if let Some(root) = &config.apple.apns_ca_file {
             environment.push(("PASSARELA_APPLE__APNS_CA_FILE".to_owned(), file(root)));
         }

@@ -55,18 +55,18 @@ on_both_engines! {
         assert_eq!((forgotten(None).await, forgotten(Some(a)).await), (vec![a], vec![]));
         let is_sent = async || w.read(async |c| google::load_objects(c, one, &[a]).await).await[0].sent_hash.is_some();
         assert!(!is_sent().await);
-        let note = async |has_users| {
-            let sent = SentObject { pass: a, hash: objects[0].body_hash.clone(), has_users };
-            w.write(async |c| google::note_objects(c, one, &[sent], w.now).await).await;
-        };
+        let state = async || w.read(async |c| google::find_object(c, one, a).await).await.unwrap();
+        assert!(!state().await.is_current);
+        assert!(w.read(async |c| google::find_object(c, w.two.brand, a).await).await.is_none());
         let held = async || w.read(async |c| google::list_held(c, one, &[a, b]).await).await;
-        note(None).await;
+        let sent = SentObject { pass: a, hash: objects[0].body_hash.clone() };
+        w.write(async |c| google::note_objects(c, one, &[sent], w.now).await).await;
         assert!(is_sent().await && held().await.is_empty() && forgotten(None).await.is_empty());
-        note(Some(true)).await;
-        note(None).await;
-        assert_eq!(held().await, [a], "what is not said stays");
-        note(Some(false)).await;
-        assert!(held().await.is_empty());
+        let has_users = async |brand, has| w.write(async |c| google::note_users(c, brand, a, has).await).await;
+        assert_eq!([has_users(w.two.brand, true).await, has_users(one, true).await, has_users(one, true).await], [false, true, false]);
+        assert_eq!(held().await, [a]);
+        assert!(state().await.is_current && state().await.has_users && state().await.sent_at == Some(w.now));
+        assert!(has_users(one, false).await && held().await.is_empty());
         let spend = async |brand, at: i64| {
             w.write(async |c| google::spend_alert(c, brand, a, w.after(at - 100), w.after(at)).await).await
         };
@@ -81,7 +81,7 @@ on_both_engines! {
         let (a, b) = (w.pass(&w.one, None).await.id, w.pass(&w.one, None).await.id);
         for (pass, name) in [(a, "i.p.a"), (b, "i.p.b")] {
             w.write(async |c| google::link(c, one, pass, name, w.now).await).await;
-            let sent = SentObject { pass, hash: vec![3; 32], has_users: None };
+            let sent = SentObject { pass, hash: vec![3; 32] };
             w.write(async |c| google::note_objects(c, one, &[sent], w.now).await).await;
         }
         let names = ["i.p.b".to_owned(), "i.p.x".to_owned()];
@@ -90,10 +90,10 @@ on_both_engines! {
         w.write(async |c| google::put_class(c, one, &class("i.t", "1"), true, w.now).await).await;
         let classes = async |after: &str| w.read(async |c| google::list_classes(c, one, after, 9).await).await;
         assert_eq!((classes("").await, classes("i.t").await), (vec![("i.t".to_owned(), PassKind::Loyalty)], vec![]));
-        let listed = |is_other| [Listed { pass: b, has_users: true, is_other }];
+        let listed = |is_other| [Listed { pass: b, is_other }];
         let hash = async || w.read(async |c| google::load_objects(c, one, &[b]).await).await.remove(0).sent_hash;
         w.write(async |c| google::note_listed(c, one, &listed(true), false, w.after(9)).await).await;
-        assert_eq!((hash().await, w.read(async |c| google::list_held(c, one, &[a, b]).await).await), (Some(vec![3; 32]), vec![b]));
+        assert_eq!(hash().await, Some(vec![3; 32]));
         w.write(async |c| google::note_listed(c, one, &listed(true), true, w.after(9)).await).await;
         assert_eq!(hash().await, Some(vec![0]), "there, and not what we think");
         let missing = async |since| w.read(async |c| google::list_missing(c, one, w.after(since), PassId::FIRST, 9).await).await;

@@ -1,6 +1,7 @@
 //! The store by itself: what each function does, on both engines, and what it leaves alone in another brand. Part of
 //! the binary of `tests/api`, which links once.
 
+mod apps;
 mod brands;
 mod costs;
 mod customers;

@@ -18,7 +18,7 @@ use super::installation::{Installation, PASS_TYPE};
 use super::publish::touch;
 use super::serve::rss_kib;
 use crate::app::{self, Role};
-use crate::clients::apns::{Apns, Credential};
+use crate::clients::apns::{Apns, Credential, Push};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::delivery::{Channel, Outcome};
 use crate::domain::ids::PassId;
@@ -145,7 +145,7 @@ async fn tell_for(apns: &Arc<Apns>, length: Duration) -> f64 {
             let token = Secret::new(format!("{caller:064x}"));
             let mut count = 0_u64;
             while begun.elapsed() < length {
-                let answer = apns.tell(&token, &topic, None, SystemClock.now()).await;
+                let answer = apns.push(&token, &topic, None, Push::Fetch, SystemClock.now()).await;
                 count += u64::from(answer.outcome == Outcome::Delivered);
             }
             count

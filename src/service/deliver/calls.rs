@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
-use super::{apns, google};
+use super::{apns, apps, google};
 use crate::domain::delivery::{Answer, Outcome};
 use crate::store::outbox::Claim;
 
@@ -23,6 +23,7 @@ pub enum About {
     Device(apns::Target),
     Object(google::SentObject),
     Class(google::SentClass),
+    App(apps::SentMessage),
 }
 
 pub struct Calls {

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::breaker::{Admission, Breaker};
 use crate::domain::delivery::{Answer, Outcome};
@@ -63,6 +63,12 @@ impl Gate {
             Outcome::Hold | Outcome::TokenRefused => {
                 if breaker.hold(now) {
                     tracing::error!("{name} refuses us, and everybody waits: {text}");
+                }
+            }
+            Outcome::Busy { after } => {
+                let rest = TimeDelta::from_std(after).unwrap_or(TimeDelta::MAX);
+                if breaker.pause(now, rest) {
+                    tracing::warn!("{name} has too much to do, and everybody waits: {text}");
                 }
             }
             Outcome::Obsolete => breaker.forget(),

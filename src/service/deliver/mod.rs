@@ -2,6 +2,7 @@
 //! what came of it in batches.
 
 pub mod apns;
+pub mod apps;
 mod calls;
 mod gate;
 pub mod google;
@@ -36,16 +37,21 @@ const LOOK: Duration = Duration::from_millis(50);
 const FINISH: Duration = Duration::from_secs(4);
 
 /// What stands between the service and the world beside HTTP: each channel, and whether it is on or why it is off.
-pub fn channels(config: &Config, certificates: &Certificates, now: DateTime<Utc>) -> [(&'static str, String); 4] {
-    let apns = ("apns", apns::state(&config.apple.apns_url, certificates, now));
-    let [fcm, mqtt] = config.channels().map(|(name, state)| (name, state.to_owned()));
-    [apns, ("google", google::state(config)), fcm, mqtt]
+pub fn channels(config: &Config, certificates: &Certificates, now: DateTime<Utc>) -> [(&'static str, String); 5] {
+    let [mqtt] = config.channels().map(|(name, state)| (name, state.to_owned()));
+    [
+        ("apns", apns::state(&config.apple.apns_url, certificates, now)),
+        ("google", google::state(config)),
+        ("fcm", apps::firebase_state(config)),
+        ("app", apps::apple_state(config, certificates, now)),
+        mqtt,
+    ]
 }
 
 /// Rows of one claim at most, and calls that are under way: as many as are answered within a lease.
 const fn limits(channel: Channel) -> (i64, usize) {
     match channel {
-        Channel::Apns => (200, 500),
+        Channel::Apns | Channel::Fcm | Channel::App => (200, 500),
         // Google takes some 20 calls a second.
         Channel::GoogleClass | Channel::Google => (50, 100),
     }
@@ -69,6 +75,7 @@ pub async fn take_turn(
     let is_open = match channel {
         Channel::Apns => apns::is_open(app, brand).await?,
         Channel::GoogleClass | Channel::Google => google::is_open(app, brand).await?,
+        Channel::Fcm | Channel::App => apps::is_open(app, brand, channel).await?,
     };
     if !is_open {
         return Ok(0);
@@ -88,6 +95,7 @@ pub async fn take_turn(
                 Channel::Apns => apns::tell(app, brand, claims, &mut calls).await?,
                 Channel::GoogleClass => google::tell_classes(app, brand, claims, &mut calls).await?,
                 Channel::Google => google::tell_objects(app, brand, claims, &mut calls).await?,
+                Channel::Fcm | Channel::App => apps::tell(app, brand, channel, claims, &mut calls).await?,
             }
         }
         if calls.in_flight() == 0 {
@@ -130,6 +138,7 @@ async fn settle(app: &App, channel: Channel, brand: BrandId, mut batch: Vec<Told
     let now = app.clock.now();
     let schedule = schedule(app, channel);
     registrations::remove_gone(app, brand, &mut batch).await?;
+    apps::remove_gone(app, brand, &mut batch).await?;
     let mut settled: Vec<Settled> = Vec::with_capacity(batch.len());
     for one in &batch {
         count(channel, one, now);
@@ -158,7 +167,8 @@ async fn settle(app: &App, channel: Channel, brand: BrandId, mut batch: Vec<Told
     for one in settled.iter_mut().filter(|one| renewed.contains(&one.destination)) {
         (one.due_at, one.failures) = (now, 0);
     }
-    google::note(&mut tx.conn(), brand, &batch, now).await?;
+    google::note(app, &mut tx.conn(), brand, &batch, now).await?;
+    apps::note(&mut tx.conn(), brand, &batch, now).await?;
     outbox::settle(&mut tx.conn(), brand, channel, &settled, now + rest).await?;
     registrations::note_accepted(&mut tx.conn(), brand, &batch, now).await?;
     tx.commit().await?;
@@ -169,7 +179,8 @@ async fn settle(app: &App, channel: Channel, brand: BrandId, mut batch: Vec<Told
 pub fn schedule(app: &App, channel: Channel) -> &[u64] {
     let delivery = &app.config.delivery;
     match channel {
-        Channel::Apns => &delivery.apns.retry_schedule_secs,
+        Channel::Apns | Channel::App => &delivery.apns.retry_schedule_secs,
+        Channel::Fcm => &delivery.fcm.retry_schedule_secs,
         Channel::GoogleClass | Channel::Google => &delivery.google.retry_schedule_secs,
     }
 }

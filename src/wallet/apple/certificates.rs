@@ -63,13 +63,18 @@ pub fn read(folder: &Path, now: DateTime<Utc>) -> Result<Certificates, BadCertif
     let mut certificates = Certificates::default();
     for path in entries(folder)? {
         let Some(pass_type) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { continue };
-        if !path.is_dir() || !pass_type.starts_with("pass.") {
+        // Another folder may have the key by which the brand's own app is told, under the app's id.
+        let is_apps = path.join("apns.p8").exists();
+        if !path.is_dir() || !(pass_type.starts_with("pass.") || is_apps) {
             continue;
         }
         match read_push_key(&path) {
             Ok(None) => {}
             Ok(Some(key)) => drop(certificates.push_keys.insert(pass_type.clone(), key)),
             Err(fault) => certificates.push_faults.push((pass_type.clone(), fault)),
+        }
+        if !pass_type.starts_with("pass.") {
+            continue;
         }
         // A request that waits for Apple's answer, and nothing else yet.
         let has_certificate = path.join("pass.pem").exists() || path.join("pass.p12").exists();

@@ -6,6 +6,7 @@ mod topics;
 
 use std::collections::HashMap;
 
+use crate::clients::apns::Push;
 use crate::domain::delivery::{Answer, Outcome};
 use crate::domain::ids::{BrandId, DeviceId};
 use crate::domain::secret::Secret;
@@ -16,8 +17,8 @@ use crate::store::pushes;
 pub use crate::store::pushes::Target;
 
 use self::tokens::{Tokens, provider_token};
-use self::topics::{Barred, Topic, Topics, admit};
-pub use self::topics::{is_open, state};
+use self::topics::Topics;
+pub use self::topics::{Barred, Topic, admit, is_open, is_open_for, state, why_closed};
 
 /// The scheme word of phones that Apple pushes to.
 const APPLE: &str = "ApplePass";
@@ -62,7 +63,7 @@ pub async fn tell(app: &App, brand: BrandId, claims: Vec<Claim>, calls: &mut Cal
             Ok(topic) => {
                 let (app, token) = (app.clone(), Secret::new(token));
                 calls.start(group.len(), async move {
-                    let answer = push(&app, brand, &topic, &token).await;
+                    let answer = push(&app, brand, &topic, &token, Push::Fetch).await;
                     topic.gate.heed(&answer, app.clock.now());
                     let told = |(claim, target)| Told {
                         claim,
@@ -84,26 +85,26 @@ pub async fn tell(app: &App, brand: BrandId, claims: Vec<Claim>, calls: &mut Cal
 }
 
 /// Apple's are hexadecimal. What a stranger registered goes into no address.
-fn is_push_token(token: &str) -> bool {
+pub fn is_push_token(token: &str) -> bool {
     (2..=200).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// One push; with another provider token, if the first was refused and another may be made.
-async fn push(app: &App, brand: BrandId, topic: &Topic, push_token: &Secret<String>) -> Answer {
+pub async fn push(app: &App, brand: BrandId, topic: &Topic, push_token: &Secret<String>, what: Push<'_>) -> Answer {
     let now = app.clock.now();
-    let Some(key) = &topic.key else { return topic.client.tell(push_token, &topic.name, None, now).await };
+    let Some(key) = &topic.key else { return topic.client.push(push_token, &topic.name, None, what, now).await };
     let unsent = |problem: Problem| Answer { outcome: Outcome::NotSent, text: problem.to_string() };
     let (issued_at, token) = match provider_token(app, brand, key, tokens::FRESH).await {
         Ok(issued) => issued,
         Err(problem) => return unsent(problem),
     };
-    let answer = topic.client.tell(push_token, &topic.name, Some(&token), now).await;
+    let answer = topic.client.push(push_token, &topic.name, Some(&token), what, now).await;
     if answer.outcome != Outcome::TokenRefused {
         return answer;
     }
     match provider_token(app, brand, key, tokens::AGE_MIN).await {
         Ok((again_at, _)) if again_at == issued_at => answer,
-        Ok((_, token)) => topic.client.tell(push_token, &topic.name, Some(&token), now).await,
+        Ok((_, token)) => topic.client.push(push_token, &topic.name, Some(&token), what, now).await,
         Err(problem) => unsent(problem),
     }
 }

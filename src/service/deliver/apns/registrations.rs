@@ -64,7 +64,7 @@ pub async fn note(
     let of = |is_meant: fn(&Told, &Target) -> bool| {
         let targets = batch.iter().filter_map(|told| match &told.about {
             About::Device(target) => Some((told, target)),
-            About::Nobody | About::Object(_) | About::Class(_) => None,
+            About::Nobody | About::Object(_) | About::Class(_) | About::App(_) => None,
         });
         let mut targets: Vec<&Target> =
             targets.filter(|(told, target)| is_meant(told, target)).map(|(_, target)| target).collect();
@@ -102,7 +102,7 @@ pub async fn note_accepted(
     let told = batch.iter().filter(|told| told.answer.outcome == Outcome::Delivered);
     let topic = |told: &'_ Told| match &told.about {
         About::Device(target) => Some(target.pass_type.clone()),
-        About::Nobody | About::Object(_) | About::Class(_) => None,
+        About::Nobody | About::Object(_) | About::Class(_) | About::App(_) => None,
     };
     let topics: BTreeSet<String> = told.filter_map(topic).collect();
     for topic in topics {

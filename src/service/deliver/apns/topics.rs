@@ -8,6 +8,7 @@ use reqwest::header::HeaderValue;
 
 use crate::clients::apns::{Apns, Credential};
 use crate::domain::ids::BrandId;
+use crate::domain::pass::is_pass_type;
 use crate::service::deliver::gate::Gate;
 use crate::service::{App, Problem};
 use crate::store::brands;
@@ -35,8 +36,8 @@ pub struct Topic {
     pub gate: Gate,
 }
 
-/// Why a pass type's phones cannot be told; `None`: they can.
-fn closed(apns_url: &str, certificates: &Certificates, pass_type: &str, now: DateTime<Utc>) -> Option<String> {
+/// Why a topic's phones cannot be told; `None`: they can.
+pub fn why_closed(apns_url: &str, certificates: &Certificates, pass_type: &str, now: DateTime<Utc>) -> Option<String> {
     if let Some((_, fault)) = certificates.push_faults.iter().find(|(of, _)| of == pass_type) {
         return Some(fault.to_string());
     }
@@ -52,9 +53,10 @@ fn closed(apns_url: &str, certificates: &Certificates, pass_type: &str, now: Dat
 
 /// Whether phones are told, and of which passes they are not, and why: a sentence for the operator.
 pub fn state(apns_url: &str, certificates: &Certificates, now: DateTime<Utc>) -> String {
-    let known: BTreeSet<&String> = certificates.signers.keys().chain(certificates.push_keys.keys()).collect();
+    let known = certificates.signers.keys().chain(certificates.push_keys.keys());
+    let known: BTreeSet<&String> = known.filter(|topic| is_pass_type(topic)).collect();
     let is_known = !known.is_empty();
-    let closed = known.into_iter().map(|pass_type| (pass_type, closed(apns_url, certificates, pass_type, now)));
+    let closed = known.into_iter().map(|pass_type| (pass_type, why_closed(apns_url, certificates, pass_type, now)));
     let (open, closed): (Vec<_>, Vec<_>) = closed.partition(|(_, why)| why.is_none());
     let reasons = closed.iter().map(|(pass_type, why)| format!("{pass_type}: {}", why.as_deref().unwrap_or_default()));
     let reasons = reasons.collect::<Vec<_>>().join("; ");
@@ -69,12 +71,15 @@ pub fn state(apns_url: &str, certificates: &Certificates, now: DateTime<Utc>) ->
 /// Whether any pass type of the brand may be pushed to now.
 pub async fn is_open(app: &App, brand: BrandId) -> Result<bool, Problem> {
     let pass_types = brands::list_pass_types(&mut app.db.read().await?.conn(), brand).await?;
+    Ok(pass_types.iter().any(|pass_type| is_open_for(app, pass_type)))
+}
+
+/// Whether phones may be pushed to on a topic now.
+pub fn is_open_for(app: &App, topic: &str) -> bool {
     let (certificates, now) = (app.certificates(), app.clock.now());
     let topics = app.pushes.topics.0.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(pass_types.iter().any(|pass_type| {
-        let is_barred = topics.get(pass_type).is_some_and(|topic| topic.gate.is_barred(now));
-        !is_barred && closed(&app.config.apple.apns_url, &certificates, pass_type, now).is_none()
-    }))
+    let is_barred = topics.get(topic).is_some_and(|topic| topic.gate.is_barred(now));
+    !is_barred && why_closed(&app.config.apple.apns_url, &certificates, topic, now).is_none()
 }
 
 /// Nobody may be asked for a while.
@@ -95,7 +100,7 @@ pub fn admit(app: &App, pass_type: &str) -> Result<Arc<Topic>, Barred> {
 /// The pass type's way, made anew when its credential is another one; `Err`: why there is none.
 fn find(app: &App, pass_type: &str, now: DateTime<Utc>) -> Result<Arc<Topic>, String> {
     let (certificates, apple) = (app.certificates(), &app.config.apple);
-    if let Some(why) = closed(&apple.apns_url, &certificates, pass_type, now) {
+    if let Some(why) = why_closed(&apple.apns_url, &certificates, pass_type, now) {
         return Err(why);
     }
     let (key, signer) = (certificates.push_keys.get(pass_type), certificates.signer(pass_type));

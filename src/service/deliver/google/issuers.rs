@@ -87,7 +87,8 @@ pub fn state(config: &Config) -> String {
     if faults.is_empty() { "on".to_owned() } else { format!("off: {}", faults.join("; ")) }
 }
 
-fn read_account(file: &Path) -> Result<Account, String> {
+/// A service account's JSON key, which nobody else may read.
+pub fn read_account(file: &Path) -> Result<Account, String> {
     let bytes = secret_file::read(file).map_err(|error| error.to_string())?;
     Account::read(&bytes).map_err(|error| format!("{} {error}", file.display()))
 }

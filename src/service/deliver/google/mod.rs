@@ -11,13 +11,13 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use self::issuers::issuer_of;
-pub use self::issuers::{Issuer, Issuers, is_open, issuer, state};
+pub use self::issuers::{Issuer, Issuers, is_open, issuer, read_account, state};
 use super::calls::{About, Calls, Told};
 use crate::clients::google_wallet::{AtGoogle, Resource};
 use crate::domain::delivery::{Answer, Channel, Outcome};
 use crate::domain::ids::{BrandId, GoogleClassId, PassId};
 use crate::domain::pass::{Lane, PassKind};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, timeline};
 use crate::store::Conn;
 use crate::store::google::{self as stored, Class, Object};
 use crate::store::outbox::{self, Claim};
@@ -244,25 +244,41 @@ async fn spend_alert(app: &App, brand: BrandId, pass: PassId) -> bool {
     spent.await.unwrap_or(false)
 }
 
+/// Notes whether somebody has a pass in Google Wallet; that it is new is an event of the pass.
+pub async fn note_users(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass: PassId,
+    has_users: bool,
+) -> Result<(), Problem> {
+    if !stored::note_users(conn, brand, pass, has_users).await? {
+        return Ok(());
+    }
+    let kind = if has_users { "pass.added" } else { "pass.removed" };
+    let about = timeline::About { customer: None, pass: Some(pass), subject: pass.uuid() };
+    timeline::record(app, conn, brand, kind, about, json!({ "pass_id": pass, "wallet": "google" })).await
+}
+
 /// Notes what Google has: classes first, then objects, each in order, as publishers do. A class that it has not is sent again.
 pub(super) async fn note(
+    app: &App,
     conn: &mut Conn<'_>,
     brand: BrandId,
     batch: &[Told],
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
-    let (mut classes, mut objects) = (std::collections::BTreeMap::new(), Vec::new());
+    let (mut classes, mut objects, mut users) = (std::collections::BTreeMap::new(), Vec::new(), Vec::new());
     for told in batch {
         let is_delivered = told.answer.outcome == Outcome::Delivered;
         match &told.about {
             About::Class(class) if is_delivered => drop(classes.insert(&class.name, Some(class.hash.as_slice()))),
             About::Object(SentObject { missing_class: Some(name), .. }) => drop(classes.insert(name, None)),
-            About::Object(object) if is_delivered => objects.push(stored::SentObject {
-                pass: object.pass,
-                hash: object.hash.clone(),
-                has_users: object.has_users,
-            }),
-            About::Nobody | About::Device(_) | About::Object(_) | About::Class(_) => {}
+            About::Object(object) if is_delivered => {
+                objects.push(stored::SentObject { pass: object.pass, hash: object.hash.clone() });
+                users.extend(object.has_users.map(|has_users| (object.pass, has_users)));
+            }
+            About::Nobody | About::Device(_) | About::Object(_) | About::Class(_) | About::App(_) => {}
         }
     }
     let mut missing = Vec::new();
@@ -272,6 +288,10 @@ pub(super) async fn note(
     }
     objects.sort_by_key(|object| object.pass);
     stored::note_objects(conn, brand, &objects, now).await?;
+    users.sort_by_key(|(pass, _)| *pass);
+    for (pass, has_users) in users {
+        note_users(app, conn, brand, pass, has_users).await?;
+    }
     missing.sort_by_key(|(class, _)| *class);
     outbox::enqueue(conn, brand, Channel::GoogleClass, &missing, now, now).await?;
     Ok(())

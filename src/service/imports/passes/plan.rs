@@ -9,12 +9,13 @@ use sqlx::types::Json;
 use crate::domain::ids::{CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::job::LineOutcome;
 use crate::domain::json::merge;
+use crate::domain::pass::Lane;
 use crate::service::customers::check_size;
 use crate::service::imports::passes::read::{Asked, Stored, Versions, Wanted};
 use crate::service::imports::people::Person;
 use crate::service::issue_pass::{Behind, DATA_MAX, FreshPass, MadeWith, first_content};
 use crate::service::publish::render;
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, notices};
 use crate::store::brands::Brand;
 use crate::store::imports::Member;
 use crate::store::passes::{FirstContent, Pass};
@@ -25,6 +26,8 @@ pub struct Plan {
     pub(super) people: Vec<Person>,
     pub(super) members: Vec<Member>,
     pub(super) created: Vec<(Pass, FirstContent)>,
+    /// What the brand's app is to be told of them.
+    pub(super) notices: Vec<notices::Change>,
     pub(super) changed: Vec<Change>,
     /// The versions that passes were rendered with: they must be the live ones when these are stored.
     pub(super) templates: Vec<(TemplateId, i64)>,
@@ -182,7 +185,9 @@ impl Planner {
             member_since: member.since,
             made_with,
         };
-        let rendered = render(&self.app, &self.brand, &behind.source(&pass), version)?;
+        let mut rendered = render(&self.app, &self.brand, &behind.source(&pass), version)?;
+        let told = rendered.notice.take().map(|notice| notices::Change::of_new(&pass, notice, Lane::Bulk));
+        self.plan.notices.extend(told);
         let first = first_content(&self.app, &pass, made_with, rendered, 0);
         let id = pass.id;
         self.plan.created.push((pass, first));

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::service::imports::passes::plan::{Change, Plan};
 use crate::service::imports::people::{self, Person};
 use crate::service::timeline::{self, About};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, notices};
 use crate::store::brands::{self, Brand};
 use crate::store::events::NewEvent;
 use crate::store::imports::{self, ChangedPass, NewPass};
@@ -42,6 +42,7 @@ pub async fn write(app: &App, conn: &mut Conn<'_>, brand: &Brand, plan: &mut Pla
         return Ok(false);
     }
     people::touch(conn, brand.id, &people, now).await?;
+    notices::queue(app, conn, brand.id, std::mem::take(&mut plan.notices)).await?;
     // The counter after every row that somebody else may hold.
     let mut of_type: HashMap<String, i64> = HashMap::new();
     for (pass, _) in &plan.created {

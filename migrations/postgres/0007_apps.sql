@@ -1,0 +1,50 @@
+-- The brand's own app: where it is installed, and what each installation was told of its customer's passes.
+
+-- An installation, under what Firebase or Apple reaches it by; address_hash is that of the fid, or of the token where there
+-- is none. told_at: when a message to it was last taken; refused_since: since when its address is refused.
+CREATE TABLE app_devices (
+    brand_id UUID NOT NULL,
+    device_id UUID NOT NULL,
+    customer_id UUID NOT NULL,
+    service TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    address_hash BYTEA NOT NULL,
+    fid TEXT,                                  -- personal
+    token TEXT,                                -- personal
+    locale TEXT,
+    told_at TIMESTAMPTZ,
+    refused_since TIMESTAMPTZ,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (brand_id, device_id),
+    UNIQUE (brand_id, service, address_hash),
+    FOREIGN KEY (brand_id, customer_id) REFERENCES customers (brand_id, customer_id)
+);
+CREATE INDEX app_devices_customer ON app_devices (brand_id, customer_id, device_id);
+CREATE INDEX app_devices_told ON app_devices (brand_id, service, told_at) WHERE told_at IS NOT NULL;
+
+-- What apps show of a pass, as it was last published; written before the pass itself is.
+CREATE TABLE pass_notices (
+    brand_id UUID NOT NULL REFERENCES brands (brand_id),
+    pass_id UUID NOT NULL,
+    notice JSONB NOT NULL,                     -- personal
+    PRIMARY KEY (brand_id, pass_id)
+);
+
+-- The change that an installation is to know of, the one it was told of, and what it was told then; told null: nothing, and
+-- is_new tells whether it never heard of the pass, or what it knew of it was not kept.
+CREATE TABLE app_passes (
+    brand_id UUID NOT NULL,
+    device_id UUID NOT NULL,
+    pass_id UUID NOT NULL,
+    is_new BOOLEAN NOT NULL,
+    told JSONB,                                -- personal
+    told_no BIGINT NOT NULL,
+    wanted_no BIGINT NOT NULL,
+    changed_at TIMESTAMPTZ NOT NULL,
+    told_at TIMESTAMPTZ,
+    PRIMARY KEY (brand_id, device_id, pass_id),
+    FOREIGN KEY (brand_id, device_id) REFERENCES app_devices (brand_id, device_id)
+);
+CREATE INDEX app_passes_untold ON app_passes (brand_id, device_id) WHERE told_no < wanted_no;
+CREATE INDEX app_passes_pass ON app_passes (brand_id, pass_id);

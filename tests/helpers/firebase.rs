@@ -1,0 +1,259 @@
+//! Firebase Cloud Messaging as a test has it: the token service and HTTP v1, a real server that checks every message against
+//! Google's own schema, refuses what Firebase refuses, and misbehaves a little unless it is told not to.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use actix_web::web::{Bytes, Data};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use passarela::config::Config;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::google::{account_file, is_ours};
+
+pub const PROJECT: &str = "aurora-app";
+
+/// What a message is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    Accept,
+    /// A row of Firebase's table: status, canonical status, error code (empty: none of Firebase's own).
+    Refuse {
+        status: u16,
+        canonical: &'static str,
+        code: &'static str,
+        /// The member that is wrong, if the refusal names one.
+        field: Option<&'static str>,
+        retry_after: Option<&'static str>,
+    },
+    /// It goes out, and the answer says that it did not.
+    AcceptAndFail,
+    Hang,
+    /// What a proxy in front of it says when it is down.
+    Html,
+}
+
+pub fn refuse(status: u16, canonical: &'static str, code: &'static str) -> Reply {
+    Reply::Refuse { status, canonical, code, field: None, retry_after: None }
+}
+
+/// A message as it arrived.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// The fid, or the token.
+    pub to: String,
+    pub message: Value,
+    pub reply: Reply,
+}
+
+#[derive(Default)]
+struct State {
+    sent: Mutex<Vec<Sent>>,
+    scripts: Mutex<HashMap<String, VecDeque<Reply>>>,
+    all: Mutex<Option<Reply>>,
+    faults: Mutex<Vec<String>>,
+    tokens: Mutex<HashSet<String>>,
+    minted: AtomicUsize,
+    failing: AtomicUsize,
+    count: AtomicUsize,
+}
+
+pub struct FakeFirebase {
+    pub url: String,
+    state: Arc<State>,
+    server: actix_web::dev::ServerHandle,
+    folder: TempDir,
+}
+
+impl FakeFirebase {
+    pub async fn start() -> Self {
+        let state = Arc::new(State { failing: AtomicUsize::new(10), ..State::default() });
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let served = Arc::clone(&state);
+        std::thread::spawn(move || {
+            let serve = async move {
+                let server = HttpServer::new(move || {
+                    App::new()
+                        .app_data(Data::new(Arc::clone(&served)))
+                        .route("/token", web::post().to(token))
+                        .route(&format!("/v1/projects/{PROJECT}/messages:send"), web::post().to(send))
+                        .default_service(web::to(async || problem(404, "NOT_FOUND", "", None, None)))
+                })
+                .workers(1)
+                .disable_signals()
+                .bind("127.0.0.1:0")
+                .unwrap();
+                let address = server.addrs()[0];
+                let running = server.run();
+                tell.send((address, running.handle())).ok().unwrap();
+                running.await.unwrap();
+            };
+            #[expect(clippy::disallowed_methods, reason = "a server of another process, as it were")]
+            actix_web::rt::System::new().block_on(serve);
+        });
+        let (address, server) = told.await.unwrap();
+        Self { url: format!("http://{address}"), state, server, folder: TempDir::new().unwrap() }
+    }
+
+    /// One that only does what it is told.
+    pub async fn calm() -> Self {
+        let firebase = Self::start().await;
+        firebase.fail(0);
+        firebase
+    }
+
+    /// How many calls of a hundred go wrong from now on.
+    pub fn fail(&self, percent: usize) {
+        self.state.failing.store(percent, Ordering::SeqCst);
+    }
+
+    pub fn configure(&self, config: &mut Config) {
+        config.fcm.project_id = Some(PROJECT.to_owned());
+        config.fcm.service_account_file = Some(account_file(&self.folder, &self.url));
+        config.fcm.url = self.url.clone();
+    }
+
+    /// The next answers to messages to somebody; then everything is good again.
+    pub fn script(&self, to: &str, replies: impl IntoIterator<Item = Reply>) {
+        self.state.scripts.lock().unwrap().entry(to.to_owned()).or_default().extend(replies);
+    }
+
+    pub fn answer_all(&self, reply: Option<Reply>) {
+        *self.state.all.lock().unwrap() = reply;
+    }
+
+    /// No access token is good any more.
+    pub fn revoke_tokens(&self) {
+        self.state.tokens.lock().unwrap().clear();
+    }
+
+    pub fn minted(&self) -> usize {
+        self.state.minted.load(Ordering::SeqCst)
+    }
+
+    pub fn sent(&self) -> Vec<Sent> {
+        self.state.sent.lock().unwrap().clone()
+    }
+
+    /// Messages that somebody got, each id once, as a phone shows them.
+    pub fn shown(&self, to: &str) -> Vec<Value> {
+        let mut ids = BTreeSet::new();
+        let got = self.sent().into_iter().filter(|sent| sent.to == to);
+        let got = got.filter(|sent| matches!(sent.reply, Reply::Accept | Reply::AcceptAndFail));
+        got.map(|sent| sent.message)
+            .filter(|message| ids.insert(message["android"]["collapseKey"].to_string()))
+            .collect()
+    }
+
+    /// What was wrong with the messages that were sent.
+    pub fn faults(&self) -> Vec<String> {
+        self.state.faults.lock().unwrap().clone()
+    }
+}
+
+impl Drop for FakeFirebase {
+    fn drop(&mut self) {
+        // Whoever waits for an answer that never comes is not waited for.
+        drop(self.server.stop(false));
+    }
+}
+
+async fn token(state: Data<Arc<State>>, body: String) -> HttpResponse {
+    if !is_ours(&body, "https://www.googleapis.com/auth/firebase.messaging") {
+        return HttpResponse::BadRequest().json(json!({ "error": "invalid_grant", "error_description": "no" }));
+    }
+    let token = format!("ya29.{}", state.minted.fetch_add(1, Ordering::SeqCst));
+    state.tokens.lock().unwrap().insert(token.clone());
+    HttpResponse::Ok().json(json!({ "access_token": token, "expires_in": 3600, "token_type": "Bearer" }))
+}
+
+fn problem(status: u16, canonical: &str, code: &str, field: Option<&str>, retry_after: Option<&str>) -> HttpResponse {
+    let mut details = Vec::new();
+    if let Some(field) = field {
+        details.push(json!({ "@type": "type.googleapis.com/google.rpc.BadRequest",
+            "fieldViolations": [{ "field": field, "description": "wrong" }] }));
+    }
+    if !code.is_empty() {
+        details.push(json!({ "@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code }));
+    }
+    let mut response = HttpResponse::build(actix_web::http::StatusCode::from_u16(status).unwrap());
+    if let Some(after) = retry_after {
+        response.insert_header(("retry-after", after));
+    }
+    // Members that nobody has heard of are no reason to stumble.
+    let error = json!({ "code": status, "message": "it is so", "status": canonical, "details": details, "more": [1] });
+    response.json(json!({ "error": error }))
+}
+
+async fn send(state: Data<Arc<State>>, request: HttpRequest, body: Bytes) -> HttpResponse {
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let message = body["message"].clone();
+    let to = message["fid"].as_str().or(message["token"].as_str()).unwrap_or_default().to_owned();
+    let reply = judge(&state, &request, &to, &body);
+    state.sent.lock().unwrap().push(Sent { to, message, reply: reply.clone() });
+    match reply {
+        Reply::Accept => HttpResponse::Ok().json(json!({ "name": format!("projects/{PROJECT}/messages/1") })),
+        Reply::AcceptAndFail => problem(500, "INTERNAL", "INTERNAL", None, None),
+        Reply::Refuse { status, canonical, code, field, retry_after } => {
+            problem(status, canonical, code, field, retry_after)
+        }
+        Reply::Hang => std::future::pending().await,
+        Reply::Html => HttpResponse::BadGateway().content_type("text/html").body("<html>sorry</html>"),
+    }
+}
+
+/// What Firebase would say.
+fn judge(state: &State, request: &HttpRequest, to: &str, body: &Value) -> Reply {
+    let bearer = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !state.tokens.lock().unwrap().contains(bearer.trim_start_matches("Bearer ")) {
+        return refuse(401, "UNAUTHENTICATED", "");
+    }
+    let mut faults = crate::schema::message_faults(body);
+    let message = &body["message"];
+    if message["fid"].is_string() == message["token"].is_string() {
+        faults.push("not one target".to_owned());
+    }
+    let reserved = |name: &String| {
+        name == "from" || name == "message_type" || name.starts_with("google.") || name.starts_with("gcm")
+    };
+    if message["data"].as_object().is_some_and(|data| data.keys().any(reserved)) {
+        faults.push(format!("reserved words in {}", message["data"]));
+    }
+    if body.to_string().len() > 4_096 {
+        faults.push(format!("{} bytes", body.to_string().len()));
+    }
+    if !faults.is_empty() {
+        state.faults.lock().unwrap().extend(faults);
+        return Reply::Refuse {
+            status: 400,
+            canonical: "INVALID_ARGUMENT",
+            code: "INVALID_ARGUMENT",
+            field: Some("message.data"),
+            retry_after: None,
+        };
+    }
+    if let Some(reply) = state.scripts.lock().unwrap().get_mut(to).and_then(VecDeque::pop_front) {
+        return reply;
+    }
+    if let Some(reply) = state.all.lock().unwrap().clone() {
+        return reply;
+    }
+    let count = state.count.fetch_add(1, Ordering::SeqCst);
+    let failing = state.failing.load(Ordering::SeqCst);
+    if count * 37 % 100 >= failing {
+        return Reply::Accept;
+    }
+    let retry =
+        |status, canonical, code| Reply::Refuse { status, canonical, code, field: None, retry_after: Some("1") };
+    match count * failing / 100 % 10 {
+        0 | 1 => retry(503, "UNAVAILABLE", "UNAVAILABLE"),
+        2 | 3 => refuse(500, "INTERNAL", "INTERNAL"),
+        4 => retry(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"),
+        5 => refuse(500, "UNKNOWN", "UNSPECIFIED_ERROR"),
+        6 | 7 => Reply::AcceptAndFail,
+        8 => Reply::Hang,
+        _ => Reply::Html,
+    }
+}
