@@ -68,8 +68,10 @@ text_enum! {
         SecondaryPoints = "secondary_points",
         AccountName = "account_name",
         AccountId = "account_id",
-        /// A text module, in the details or in a row of the card.
+        /// A text module in the details.
         Text = "text",
+        /// A text module in a row of the card's face, in place of what Google shows there by itself.
+        Card = "card",
         Hidden = "hidden",
     }
 }

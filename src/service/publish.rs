@@ -90,8 +90,13 @@ pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVers
     let google = app.config.google_issuer(&brand.code).map(|issuer_id| {
         let images_url = images_url(app, brand, source);
         let images: Vec<&str> = template.renderer.design().images.keys().map(String::as_str).collect();
-        let place =
-            google::Surroundings { issuer_id, template: source.template_id, images_url: &images_url, images: &images };
+        let place = google::Surroundings {
+            issuer_id,
+            template: source.template_id,
+            images_url: &images_url,
+            images: &images,
+            card: &template.renderer.design().google_card(),
+        };
         let class = google::class(&content, place);
         (google::object(&content, place).to_string().into_bytes(), new_class(app, content.kind, &class))
     });

@@ -131,6 +131,7 @@ fn google_faults(design: &Design, content: &Content) -> Vec<Fault> {
         template: TemplateId::new(Uuid::nil()),
         images_url: "https://passes.example.com/i/",
         images: &images,
+        card: &design.google_card(),
     };
     let (class_keys, object_keys) = match content.kind {
         PassKind::Loyalty => (keys::LOYALTY_CLASS, keys::LOYALTY_OBJECT),

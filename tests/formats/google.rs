@@ -1,5 +1,6 @@
 //! Designs as Google's classes and objects.
 
+use passarela::domain::content::Content;
 use passarela::domain::ids::TemplateId;
 use passarela::domain::pass::PassStatus;
 use passarela::wallet::check::render_sample;
@@ -15,6 +16,7 @@ const PLACE: Surroundings<'_> = Surroundings {
     template: TemplateId::new(Uuid::from_u128(7)),
     images_url: "https://passes.example.com/i/k7w2m9xa/tpl_7/1/",
     images: &["logo.png", "logo@2x.png", "strip.png"],
+    card: &[],
 };
 
 fn made(data: &Value, status: PassStatus) -> (Value, Value) {
@@ -113,6 +115,65 @@ fn what_a_template_says_in_googles_words_goes_on_top() {
     assert_eq!(faults("LoyaltyObject", &object), Vec::<String>::new());
     let id = class["id"].as_str().unwrap();
     assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)), "{id}");
+}
+
+#[test]
+fn each_offer_and_each_event_has_a_class_of_its_own() {
+    let id = |design: &str, change: &dyn Fn(&mut Content)| {
+        let renderer = renderer(&crate::sample::named(design));
+        let mut content = render_sample(&renderer, renderer.design().sample.today).unwrap();
+        content.extras.google_class_key = None;
+        change(&mut content);
+        let (class, object) = (class(&content, PLACE), object(&content, PLACE));
+        assert_eq!(class["id"], object["classId"]);
+        class["id"].as_str().unwrap().to_owned()
+    };
+    let same = |_: &mut Content| {};
+    assert_eq!(id("cafe-da-tarde", &same), id("cafe-da-tarde", &same));
+    let title = |content: &mut Content| content.offer.as_mut().unwrap().title.default.push('!');
+    let details = |content: &mut Content| content.offer.as_mut().unwrap().details = None;
+    assert_ne!(id("cafe-da-tarde", &title), id("cafe-da-tarde", &same));
+    assert_ne!(id("cafe-da-tarde", &details), id("cafe-da-tarde", &same));
+    let later = |content: &mut Content| content.event.as_mut().unwrap().starts_at = None;
+    let seat = |content: &mut Content| content.event.as_mut().unwrap().seat.number = Some("7".to_owned());
+    assert_ne!(id("noite-aurora", &later), id("noite-aurora", &same));
+    assert_eq!(id("noite-aurora", &seat), id("noite-aurora", &same), "a seat is the ticket's");
+}
+
+#[test]
+fn a_field_on_the_card_has_its_place_in_a_row() {
+    let mut files = crate::sample::named("generic");
+    let template = String::from_utf8(files["template.toml"].clone()).unwrap();
+    let template = template.replace("google_area = \"text\"", "google_area = \"card\"");
+    let template = template.replace("apple_area = \"secondary\"", "apple_area = \"secondary\"\ngoogle_area = \"card\"");
+    files.insert("template.toml".to_owned(), template.into_bytes());
+    let renderer = renderer(&files);
+    let content = render_sample(&renderer, renderer.design().sample.today).unwrap();
+    let card = renderer.design().google_card();
+    let place = Surroundings { card: &card, ..PLACE };
+    let (class, object) = (class(&content, place), object(&content, place));
+    let path = |key: &str| json!({ "firstValue": { "fields": [{ "fieldPath": format!("object.textModulesData['{key}']") }] } });
+    assert_eq!(
+        class["classTemplateInfo"]["cardTemplateOverride"]["cardRowTemplateInfos"],
+        json!([{ "twoItems": { "startItem": path("credit"), "endItem": path("share") } }])
+    );
+    assert_eq!((faults("GenericClass", &class), faults("GenericObject", &object)), (vec![], vec![]));
+    let modules = object["textModulesData"].as_array().unwrap();
+    assert!(["credit", "share"].iter().all(|key| modules.iter().any(|module| module["id"] == *key)));
+}
+
+#[test]
+fn googles_own_words_reach_links_groups_and_apps() {
+    let lines = "[google.object.groupingInfo]\ngroupingId = \"{{ program.name }}\"\nsortIndex = 1\n\
+        [google.class.appLinkData.androidAppLinkInfo.appTarget]\npackageName = \"br.com.aurora\"\n";
+    let linked = "[google.object]\nlinkedObjectIds = [\"3388000000000000000.p.other\"]\n";
+    let renderer = renderer(&crate::sample::plus(&format!("{linked}{lines}")));
+    let content = content(&renderer, "Ana", &json!({}), PassStatus::Active);
+    let (class, object) = (class(&content, PLACE), object(&content, PLACE));
+    assert_eq!((faults("LoyaltyClass", &class), faults("LoyaltyObject", &object)), (vec![], vec![]));
+    assert_eq!(object["linkedObjectIds"], json!(["3388000000000000000.p.other"]));
+    assert_eq!(object["groupingInfo"]["sortIndex"], 1);
+    assert_eq!(class["appLinkData"]["androidAppLinkInfo"]["appTarget"]["packageName"], "br.com.aurora");
 }
 
 /// The dictionary in the crate is the schema of the tests, made from the same document.

@@ -224,6 +224,12 @@ pub struct Design {
 }
 
 impl Design {
+    /// The keys of the fields that Google shows on the card's face, in order.
+    pub fn google_card(&self) -> Vec<&str> {
+        let fields = self.fields.iter().filter(|field| field.google_area == Some(GoogleArea::Card));
+        fields.map(|field| field.key.as_str()).collect()
+    }
+
     /// Reads the files of a folder, and of the folders in it that are named after a language.
     pub fn read_folder(folder: &Path) -> std::io::Result<Files> {
         let mut files = Files::new();

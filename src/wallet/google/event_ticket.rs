@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::domain::content::{Content, Event, Text};
 use crate::wallet::google::Surroundings;
-use crate::wallet::google::parts::{self, class_id, image, localized, moment, put, put_text};
+use crate::wallet::google::parts::{self, class_id, image, localized, moment, own_key, put, put_text};
 
 pub fn class(content: &Content, place: Surroundings<'_>) -> Json {
     let locale = content.default_locale;
@@ -19,9 +19,9 @@ pub fn class(content: &Content, place: Surroundings<'_>) -> Json {
     put_text(&mut class, "issuerName", Some(&content.organization), locale);
     let Some(event) = &content.event else { return class };
     put(&mut class, "eventName", localized(&event.name, locale));
-    if let Some(key) = content.extras.google_class_key.as_ref().filter(|key| key.len() <= 64) {
-        put(&mut class, "eventId", json!(key)); // groups the tickets of one event
-    }
+    // Groups the tickets of one event.
+    let key = content.extras.google_class_key.clone().filter(|key| key.len() <= 64).or_else(|| own_key(content));
+    put(&mut class, "eventId", json!(key));
     // A venue has both or is refused.
     if let (Some(name), Some(address)) = (&event.venue.name, &event.venue.address) {
         let said = |text: &String| localized(&Text::literal(text.clone()), locale);

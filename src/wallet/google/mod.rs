@@ -26,17 +26,22 @@ pub struct Surroundings<'a> {
     pub images_url: &'a str,
     /// The names of the design's images.
     pub images: &'a [&'a str],
+    /// The keys of the fields that the design shows on the card, whether a pass has them or not: a class is many passes'.
+    pub card: &'a [&'a str],
 }
 
 /// The class that the pass's object belongs to. Texts that Google keeps on classes come from the pass at hand: passes whose
-/// texts differ there need classes of their own (`google.class_key` in the template).
+/// offer, event or tier differ have classes of their own.
 pub fn class(content: &Content, place: Surroundings<'_>) -> Json {
-    let class = match content.kind {
+    let mut class = match content.kind {
         PassKind::Loyalty => loyalty::class(content, place),
         PassKind::Coupon => offer::class(content, place),
         PassKind::Event => event_ticket::class(content, place),
         PassKind::Generic => generic::class(content, place),
     };
+    if let Some(rows) = parts::card_rows(place.card) {
+        parts::put(&mut class, "classTemplateInfo", rows);
+    }
     merge(class, &content.extras.google_class)
 }
 

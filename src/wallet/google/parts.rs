@@ -5,9 +5,9 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::barcode::Symbology;
-use crate::domain::content::{Content, Field, FieldRole, GoogleArea, Text};
+use crate::domain::content::{Content, Field, FieldRole, GoogleArea, Offer, Text};
 use crate::domain::locale::Locale;
-use crate::domain::pass::PassStatus;
+use crate::domain::pass::{PassKind, PassStatus};
 use crate::domain::shown::shown;
 use crate::wallet::google::Surroundings;
 
@@ -32,6 +32,44 @@ pub fn object_id(issuer_id: &str, serial: &str) -> String {
     if is_plain { format!("{issuer_id}.p.{serial}") } else { format!("{issuer_id}.p._{}", digest(serial, 16)) }
 }
 
+/// What tells an offer from others by its texts, and an event by its name, its place and its begin.
+pub fn own_key(content: &Content) -> Option<String> {
+    let identity = match content.kind {
+        PassKind::Coupon => {
+            let Offer { title, provider, details, fine_print, redemption } = content.offer.as_ref()?;
+            json!([title, provider, details, fine_print, redemption])
+        }
+        PassKind::Event => {
+            let event = content.event.as_ref()?;
+            json!([event.name, event.starts_at, event.venue.name])
+        }
+        PassKind::Loyalty | PassKind::Generic => return None,
+    };
+    Some(format!("_{}", digest(&identity.to_string(), 8)))
+}
+
+/// Items of a row, and rows of a card. (Google Wallet API, `CardTemplateOverride`.)
+const ITEMS: usize = 3;
+const ROWS: usize = 3;
+
+/// The rows of the card's face; `None`: as Google has them by itself.
+pub fn card_rows(keys: &[&str]) -> Option<Json> {
+    let item = |key: &&str| {
+        let path = format!("object.textModulesData['{key}']");
+        json!({ "firstValue": { "fields": [{ "fieldPath": path }] } })
+    };
+    let row = |keys: &[&str]| match keys {
+        [one] => json!({ "oneItem": { "item": item(one) } }),
+        [start, end] => json!({ "twoItems": { "startItem": item(start), "endItem": item(end) } }),
+        [start, middle, end, ..] => {
+            json!({ "threeItems": { "startItem": item(start), "middleItem": item(middle), "endItem": item(end) } })
+        }
+        [] => Json::Null,
+    };
+    let rows: Vec<Json> = keys.chunks(ITEMS).take(ROWS).map(row).collect();
+    (!rows.is_empty()).then(|| json!({ "cardTemplateOverride": { "cardRowTemplateInfos": rows } }))
+}
+
 /// All that Google takes in an id beside the dot.
 const fn is_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
@@ -41,15 +79,17 @@ fn digest(text: &str, bytes: usize) -> String {
     hex::encode(Sha256::digest(text).get(..bytes).unwrap_or_default())
 }
 
-/// `<issuer>.t.<template>`, with the template's own key for passes that need classes of their own, and the tier, which
-/// Google keeps on the class.
+/// `<issuer>.t.<template>`, with what tells the offer or event apart, by the template's own key or by itself, and with the
+/// tier: Google keeps them on the class.
 pub fn class_id(content: &Content, place: Surroundings<'_>) -> String {
     let mut id = format!("{}.t.{}", place.issuer_id, place.template.uuid().simple());
     if let Some(key) = &content.extras.google_class_key {
         let is_plain = key.len() <= 18 && key.bytes().all(is_id_byte);
         id.push_str(&if is_plain { format!(".{key}") } else { format!("._{}", digest(key, 8)) });
+    } else if let Some(key) = own_key(content) {
+        id.push_str(&format!(".{key}"));
     }
-    if let (crate::domain::pass::PassKind::Loyalty, Some(tier)) = (content.kind, content.field(FieldRole::Tier)) {
+    if let (PassKind::Loyalty, Some(tier)) = (content.kind, content.field(FieldRole::Tier)) {
         id.push_str(&format!(".{}", digest(&shown(&tier.value, content.default_locale), 4)));
     }
     id
@@ -101,7 +141,7 @@ fn code_type(symbology: Symbology, message: &str) -> Option<&'static str> {
 
 /// Where Google shows a field.
 pub fn area(content: &Content, field: &Field) -> GoogleArea {
-    use crate::domain::pass::PassKind::{Coupon, Event, Generic, Loyalty};
+    use PassKind::{Coupon, Event, Generic, Loyalty};
     if let Some(area) = field.google_area {
         return area;
     }
@@ -143,7 +183,8 @@ pub fn field_in(content: &Content, wanted: GoogleArea) -> Option<&Field> {
 }
 
 fn modules(content: &Content) -> Vec<Json> {
-    let texts = content.fields.iter().filter(|field| area(content, field) == GoogleArea::Text);
+    let texts =
+        content.fields.iter().filter(|field| matches!(area(content, field), GoogleArea::Text | GoogleArea::Card));
     texts
         .map(|field| {
             let mut module = json!({ "id": field.key });

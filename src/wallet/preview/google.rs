@@ -1,7 +1,7 @@
 //! The card in Google Wallet.
 
 use crate::domain::color::Color;
-use crate::domain::content::{FieldRole, GoogleArea, Moment, MomentStyle};
+use crate::domain::content::{Field, FieldRole, GoogleArea, Moment, MomentStyle};
 use crate::domain::pass::PassKind;
 use crate::domain::shown::{moment, shown};
 use crate::wallet::google::field_in;
@@ -115,6 +115,14 @@ fn title(scene: Scene<'_>) -> String {
 fn rows(scene: Scene<'_>) -> Vec<Vec<Cell>> {
     let content = scene.content;
     let mut cells = Vec::new();
+    let on_card: Vec<_> = content.fields.iter().filter(|field| field.google_area == Some(GoogleArea::Card)).collect();
+    if !on_card.is_empty() {
+        let cell = |field: &Field| {
+            let label = field.label.as_ref().map(|label| scene.text(label).to_owned()).unwrap_or_default();
+            Cell { label, value: shown(&field.value, scene.locale) }
+        };
+        return on_card.chunks(3).map(|row| row.iter().map(|field| cell(field)).collect()).collect();
+    }
     match content.kind {
         PassKind::Loyalty => {
             let points = [GoogleArea::Points, GoogleArea::SecondaryPoints].map(|area| field_in(content, area));
