@@ -300,6 +300,7 @@ impl Behind<'_> {
             program_time_zone: self.program.time_zone.clone(),
             member_since: self.member_since,
             signed_up_at: self.made_with.signed_up_at,
+            has_object: false,
         }
     }
 }

@@ -41,7 +41,7 @@ pub struct Rendered {
     /// Google's object; empty where Google is off.
     pub google: Vec<u8>,
     pub google_hash: Vec<u8>,
-    /// The class of the object.
+    /// The class of the object; `None` where Google is off, or is not to hold the pass.
     pub google_class: Option<NewClass>,
     /// What the brand's app shows of it; `None`: there is no such app.
     pub notice: Option<Notice>,
@@ -97,8 +97,9 @@ pub fn render(app: &App, brand: &Brand, source: &Source, template: &TemplateVers
             images: &images,
             card: &template.renderer.design().google_card(),
         };
-        let class = google::class(&content, place);
-        (google::object(&content, place).to_string().into_bytes(), new_class(app, content.kind, &class))
+        let class = source.has_object.then(|| google::class(&content, place));
+        let class = class.and_then(|class| new_class(app, content.kind, &class));
+        (google::object(&content, place).to_string().into_bytes(), class)
     });
     let (google, google_class) = google.unwrap_or_default();
     Ok(Rendered {
@@ -243,6 +244,8 @@ async fn store(
     let mut tx = app.db.begin().await?;
     let held = publication::lock(&mut tx.conn(), brand, &ids).await?;
     let held: HashMap<PassId, _> = held.into_iter().map(|row| (row.pass_id, row)).collect();
+    let linked = google_store::list_linked(&mut tx.conn(), brand, &ids).await?;
+    let linked: HashSet<PassId> = linked.into_iter().collect();
     let (mut changed, mut unchanged, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     let (mut objects, mut told) = (Vec::new(), Vec::new());
     let mut visible: Vec<(PassId, Lane)> = Vec::new();
@@ -255,12 +258,17 @@ async fn store(
         if claims.get(&pass).is_none_or(|claim| claim.lease_no != row.lease_no) {
             continue; // the lease ran out and another publisher has it
         }
+        if linked.contains(&pass) && rendered.google_class.is_none() {
+            // Somebody asked for it at Google since it was read.
+            skipped.extend(claims.get(&pass).copied());
+            continue;
+        }
         // One that is to be signed again looks the same, but phones must come for it.
         let is_forced = source.forced_no > source.published_no;
         let is_visible = is_forced || rendered.apple_hash != source.apple_hash;
         let is_bulk = source.change_no == source.bulk_no;
         let lane = if is_bulk { Lane::Bulk } else { Lane::Interactive };
-        if let Some(class) = rendered.google_class {
+        if let Some(class) = rendered.google_class.filter(|_| linked.contains(&pass)) {
             let is_new = rendered.google_hash != source.google_hash;
             objects.push(ObjectChange { pass, class, is_live: source.is_live, lane: is_new.then_some(lane) });
         }
@@ -333,7 +341,7 @@ async fn store(
     Ok(())
 }
 
-/// What a publication means for Google.
+/// What the publication of a pass that Google is to hold means for Google.
 struct ObjectChange {
     pass: PassId,
     class: NewClass,
@@ -342,18 +350,15 @@ struct ObjectChange {
     lane: Option<Lane>,
 }
 
-/// Stores the classes of those passes that Google has an object of, and queues what is new of both; whether anything is.
+/// Stores the classes of passes that Google is to hold, and queues what is new of both; whether anything is.
 async fn queue_objects(
     conn: &mut Conn<'_>,
     brand: BrandId,
     changes: &[ObjectChange],
     now: DateTime<Utc>,
 ) -> Result<bool, Problem> {
-    let passes: Vec<PassId> = changes.iter().map(|change| change.pass).collect();
-    let linked: HashSet<PassId> = google_store::list_linked(conn, brand, &passes).await?.into_iter().collect();
-    let linked = || changes.iter().filter(|change| linked.contains(&change.pass));
     let mut classes: BTreeMap<&str, &ObjectChange> = BTreeMap::new();
-    for change in linked() {
+    for change in changes {
         // Of several versions the one that all will have.
         let place = classes.entry(&change.class.name).or_insert(change);
         if change.is_live {
@@ -366,7 +371,7 @@ async fn queue_objects(
         new_classes.extend(put.map(|class| (class.uuid(), Lane::Interactive)));
     }
     new_classes.sort_by_key(|(class, _)| *class);
-    let mut rows: Vec<_> = linked().filter_map(|change| Some((change.pass.uuid(), change.lane?))).collect();
+    let mut rows: Vec<_> = changes.iter().filter_map(|change| Some((change.pass.uuid(), change.lane?))).collect();
     rows.sort_by_key(|(pass, _)| *pass);
     outbox::enqueue(conn, brand, Channel::GoogleClass, &new_classes, now, now).await?;
     outbox::enqueue(conn, brand, Channel::Google, &rows, now, now).await?;

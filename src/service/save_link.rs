@@ -13,6 +13,7 @@ use crate::service::deliver::google as ways;
 use crate::service::publish::render;
 use crate::service::{App, Problem, read_pass, templates};
 use crate::store::brands::Brand;
+use crate::store::publication::Source;
 use crate::store::{google, outbox, publication};
 use crate::wallet::google::save_link;
 
@@ -77,6 +78,7 @@ async fn keep_at_google(app: &App, brand: &Brand, pass: PassId) -> Result<(), Pr
     let missing = || Problem::NotFound { what: "pass" };
     let sources = publication::load_sources(&mut app.db.read().await?.conn(), brand.id, &[pass]).await?;
     let source = sources.into_iter().next().ok_or_else(missing)?;
+    let source = Source { has_object: true, ..source };
     let template = templates::load(app, brand.id, source.template_id, source.template_version).await?;
     let rendered = render(app, brand, &source, &template)?;
     let class = rendered.google_class.ok_or(Problem::NoGoogle)?;

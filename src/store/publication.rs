@@ -120,6 +120,8 @@ pub struct Source {
     pub member_since: DateTime<Utc>,
     /// When the holder answered the phone's sign-up form.
     pub signed_up_at: Option<DateTime<Utc>>,
+    /// Whether Google is to hold it: then its class is rendered too.
+    pub has_object: bool,
 }
 
 /// The sources of `passes`, in no particular order.
@@ -133,6 +135,8 @@ pub async fn load_sources(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]
                c.attributes AS customer_attributes,
                (SELECT MIN(i.value) FROM customer_identifiers i
                 WHERE i.brand_id = p.brand_id AND i.customer_id = p.customer_id AND i.kind = 'card_number') AS card_number,
+               EXISTS (SELECT 1 FROM google_objects o
+                       WHERE o.brand_id = p.brand_id AND o.pass_id = p.pass_id) AS has_object,
                g.name AS program_name, g.time_zone AS program_time_zone, m.created_at AS member_since
         FROM passes p
         JOIN customers c ON c.brand_id = p.brand_id AND c.customer_id = p.customer_id
