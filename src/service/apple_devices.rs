@@ -107,11 +107,13 @@ pub async fn list_updated(
     library_id: String,
     asked: Option<&str>,
 ) -> Result<Option<(Vec<String>, Tag)>, Problem> {
-    app.saw(brand.id, Sight::Asked { pass_type: pass_type.clone(), library_id: Secret::new(library_id.clone()) });
+    let seen = Sight::Asked { pass_type: pass_type.clone(), library_id: Secret::new(library_id.clone()) };
     let asked = AskedSince { pass_type, library_id: Secret::new(library_id), tag: Tag::asked(asked) };
     let rows = app.reads.updated.read(app, brand.id, asked).await?;
     // The newest tag among the passes listed, not "now": a change committed meanwhile must be ahead of it.
     let Some(newest) = rows.last().map(|row| Tag { epoch: row.tag_epoch, n: row.tag_n }) else { return Ok(None) };
+    // Of those who have everything, or were made up, nothing is written down.
+    app.saw(brand.id, seen);
     Ok(Some((rows.into_iter().map(|row| row.serial).collect(), newest)))
 }
 
