@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{TestApp, TestClock, TestPass};
 use crate::engine::Engine;
 use crate::google::{FakeGoogle, ISSUER, Reply, claims, refuse, without_nulls};
+use crate::lifecycle::passarela;
 use crate::on_both_engines;
 
 async fn start(engine: Engine, google: &FakeGoogle) -> TestApp {
@@ -304,6 +305,27 @@ on_both_engines! {
         assert_eq!(look(false).await, Found { objects: 4, equal: 3, different: 0, missing: 0, ..expected });
         let (_, view) = app.get(&format!("/api/v1/passes/{}", passes[0].id), &app.one.key).await;
         assert_eq!(view["held_on"]["google"], true, "as the list said");
+    }
+
+    async fn reconcile_is_a_command_that_says_no_until_it_mended(engine) {
+        let google = FakeGoogle::calm().await;
+        let app = start(engine, &google).await;
+        let pass = app.issue("ana").await;
+        assert_eq!(click(&app, &pass).await.status(), 303);
+        app.clock.advance(TimeDelta::seconds(2));
+        google.change("loyaltyObject", &object_id(&pass), &json!({ "state": "EXPIRED" }));
+        let (url, code) = (app.app().config.database.url.clone(), app.one.brand.code.clone());
+        let run = |arguments: &[&str]| {
+            let all = [&["--json", "google", "reconcile", "--brand", &code], arguments].concat();
+            let output = tokio::task::block_in_place(|| passarela(&app, &url, &all));
+            let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+            (output.status.code(), found["different"].clone())
+        };
+        assert_eq!(run(&[]), (Some(1), json!(1)));
+        assert_eq!(run(&["--apply"]), (Some(0), json!(1)));
+        app.deliver().await;
+        assert_eq!(run(&[]), (Some(0), json!(0)));
+        assert_eq!(google.held("loyaltyObject")[&object_id(&pass)]["state"], "ACTIVE");
     }
 
     async fn a_pass_of_before_its_brand_was_at_google_is_published_for_it(engine) {

@@ -15,11 +15,17 @@ use crate::apple_web_service::Phone;
 use crate::on_both_engines;
 
 /// Runs the program beside the service, on the same database.
-fn passarela(app: &TestApp, database_url: &str, arguments: &[&str]) -> Output {
+pub fn passarela(app: &TestApp, database_url: &str, arguments: &[&str]) -> Output {
     let config = &app.app().config;
     #[expect(clippy::disallowed_methods, reason = "pg_dump is where scripts/test found the server")]
     let path = format!("{}:{}", std::env::var("TEST_POSTGRES_BIN").unwrap_or_default(), std::env::var("PATH").unwrap());
-    Command::new(env!("CARGO_BIN_EXE_passarela"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_passarela"));
+    if let (Some(issuer), Some(account)) = (&config.google.issuer_id, &config.google.service_account_file) {
+        command.env("PASSARELA_GOOGLE__ISSUER_ID", issuer);
+        command.env("PASSARELA_GOOGLE__SERVICE_ACCOUNT_FILE", account);
+        command.env("PASSARELA_GOOGLE__WALLET_URL", &config.google.wallet_url);
+    }
+    command
         .args(arguments)
         .env("PATH", path)
         .env("PASSARELA_DATABASE__URL", database_url)
@@ -30,7 +36,7 @@ fn passarela(app: &TestApp, database_url: &str, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(output: &Output) -> String {
+pub fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

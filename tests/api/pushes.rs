@@ -14,6 +14,7 @@ use crate::app::{PASS_TYPE, TestApp, TestPass};
 use crate::apple::{FakeApple, Reply, refuse};
 use crate::apple_web_service::Phone;
 use crate::engine::Engine;
+use crate::lifecycle::{passarela, text};
 use crate::on_both_engines;
 
 async fn start(engine: Engine, apple: &FakeApple) -> TestApp {
@@ -246,6 +247,32 @@ on_both_engines! {
         change(&app, &pass, 3).await;
         app.deliver().await;
         assert_eq!(states(&app).await[0].0, DeliveryState::Done, "another change is another try");
+    }
+
+    async fn whoever_was_given_up_is_listed_and_told_again_from_the_command_line(engine) {
+        let apple = FakeApple::calm().await;
+        let app = start(engine, &apple).await;
+        let pass = held_by(&app, "a", &["aa01"]).await;
+        apple.script("aa01", [refuse(400, "BadMessageId")]);
+        change(&app, &pass, 2).await;
+        app.deliver().await;
+        let (url, code) = (app.app().config.database.url.clone(), app.one.brand.code.clone());
+        let run = |arguments: &[&str]| {
+            let all = [&["--json", "deliveries"], arguments, &["--brand", &code]].concat();
+            let output = tokio::task::block_in_place(|| passarela(&app, &url, &all));
+            assert!(output.status.success(), "{}", text(&output));
+            serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+        };
+        let listed = run(&["list", "--state", "parked"]);
+        assert_eq!(listed["deliveries"][0]["answer"], "400 BadMessageId", "{listed}");
+        let id = listed["deliveries"][0]["id"].as_str().unwrap();
+        assert_eq!(run(&["list", "--channel", "google"])["deliveries"], serde_json::json!([]));
+        assert_eq!(run(&["retry", id])["due"], 1);
+        app.deliver().await;
+        assert_eq!(apple.accepted().len(), 1);
+        assert_eq!(run(&["retry", "--parked"])["due"], 0);
+        let wrong = ["deliveries", "retry", "dev_x", "--brand", &code];
+        assert_eq!(tokio::task::block_in_place(|| passarela(&app, &url, &wrong)).status.code(), Some(2));
     }
 
     async fn streams_and_connections_that_end_lose_nothing(engine) {
