@@ -1,5 +1,7 @@
 //! The brand's own app: phones register with their customers' tokens, and are told of balances, tiers and coupons.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use passarela::app::Role;
 use passarela::config::Config;
@@ -18,6 +20,23 @@ use crate::firebase::{FakeFirebase, Reply, refuse};
 use crate::on_both_engines;
 
 const APP_ID: &str = "br.com.aurora.app";
+
+/// Firebase's table: status, canonical status, code, the member that is wrong; and what becomes of an installation.
+const TABLE: &[(u16, &str, &str, Option<&str>, &str)] = &[
+    (404, "NOT_FOUND", "UNREGISTERED", None, "gone"),
+    (404, "NOT_FOUND", "", None, "told"),
+    (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", None, "suspected"),
+    (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", Some("message.token"), "suspected"),
+    (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", Some("message.data"), "parked"),
+    (403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH", None, "suspected"),
+    (403, "PERMISSION_DENIED", "", None, "told"),
+    (429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", None, "told"),
+    (503, "UNAVAILABLE", "UNAVAILABLE", None, "told"),
+    (500, "INTERNAL", "INTERNAL", None, "told"),
+    (500, "UNKNOWN", "UNSPECIFIED_ERROR", None, "told"),
+    (418, "SOMETHING_NEW", "SOMETHING_NEW", None, "parked"),
+    (401, "UNAUTHENTICATED", "", None, "told"),
+];
 
 async fn start(engine: Engine, firebase: &FakeFirebase) -> TestApp {
     TestApp::start_with(engine, Role::Api, |config| firebase.configure(config)).await
@@ -238,6 +257,35 @@ on_both_engines! {
         register(&app, "b", "b2").await;
         change(&app, &passes[1].0, 6).await;
         assert_eq!(firebase.shown("b2").len(), 1);
+    }
+
+    async fn every_row_of_firebases_table_has_its_consequence(engine) {
+        let firebase = FakeFirebase::calm().await;
+        let app = start(engine, &firebase).await;
+        let mut wanted = BTreeSet::new();
+        for (status, canonical, code, field, after) in TABLE {
+            let name = format!("phone{}", wanted.len());
+            let pass = app.issue(&name).await;
+            register(&app, &name, &name).await;
+            firebase.script(&name, [Reply::Refuse { status: *status, canonical, code, field: *field, retry_after: None }]);
+            wanted.insert(format!("{status} {code} {}", field.unwrap_or_default()).trim().to_owned());
+            change(&app, &pass, 5).await;
+            for _ in 0..2 {
+                app.clock.advance(TimeDelta::seconds(62));
+                app.deliver().await;
+            }
+            let (_, held) = app.get(&format!("/api/v1/passes/{}/devices", pass.id), &app.one.key).await;
+            let one = &held["apps"][0];
+            let is = match (one["delivery"]["state"].as_str(), one["refused_since"].is_string()) {
+                (Some("done"), false) => "told",
+                (Some("parked"), false) => "parked",
+                (Some("pending"), true) => "suspected",
+                (None, false) if held["apps"] == json!([]) => "gone",
+                _ => panic!("{status} {code}: {held}"),
+            };
+            assert_eq!(is, *after, "{status} {code}: {held}");
+        }
+        assert_eq!((firebase.refusals(), firebase.faults()), (wanted, vec![]));
     }
 
     async fn the_quota_is_everybodys_and_a_wrong_project_holds_them_all(engine) {

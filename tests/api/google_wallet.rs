@@ -1,5 +1,6 @@
 //! Google Wallet: a link is clicked, and from then on Google holds what the pass says.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -17,6 +18,19 @@ use crate::engine::Engine;
 use crate::google::{FakeGoogle, ISSUER, Reply, claims, refuse, without_nulls};
 use crate::lifecycle::passarela;
 use crate::on_both_engines;
+
+/// Google's table, as far as it can be said to a change of an object that is there.
+const TABLE: &[(u16, &str, &str)] = &[
+    (400, "invalid", "parked"),
+    (401, "authError", "told"),
+    (403, "permissionDenied", "told"),
+    (403, "quotaExceeded", "told"),
+    (429, "rateLimitExceeded", "told"),
+    (500, "backendError", "told"),
+    (502, "somethingNew", "told"),
+    (503, "unavailable", "told"),
+    (418, "somethingNew", "parked"),
+];
 
 async fn start(engine: Engine, google: &FakeGoogle) -> TestApp {
     TestApp::start_with(engine, Role::Api, |config| google.configure(config)).await
@@ -305,6 +319,50 @@ on_both_engines! {
         assert_eq!(look(false).await, Found { objects: 4, equal: 3, different: 0, missing: 0, ..expected });
         let (_, view) = app.get(&format!("/api/v1/passes/{}", passes[0].id), &app.one.key).await;
         assert_eq!(view["held_on"]["google"], true, "as the list said");
+    }
+
+    async fn every_row_of_googles_table_has_its_consequence(engine) {
+        let google = FakeGoogle::calm().await;
+        let app = start(engine, &google).await;
+        let mut wanted = BTreeSet::new();
+        let pass = app.issue("ana").await;
+        assert_eq!(click(&app, &pass).await.status(), 303);
+        let mut value = 100;
+        for (status, reason, after) in TABLE {
+            google.script(&object_id(&pass), [refuse(*status, reason)]);
+            wanted.insert(format!("{status} {reason}"));
+            value += 1;
+            change(&app, &pass, value).await;
+            let is = state(&app, Channel::Google).await.remove(0);
+            if *after == "parked" {
+                assert_eq!(is, (DeliveryState::Parked, Some(format!("{status} {reason}"))));
+            }
+            for _ in 0..2 {
+                app.clock.advance(TimeDelta::seconds(62));
+                app.deliver().await;
+            }
+            let is_there = points(&google, &pass) == value;
+            assert_eq!(is_there, *after == "told", "{status} {reason}: {:?}", state(&app, Channel::Google).await);
+        }
+        // What Google says of what it has and has not: to an insert of what is there, to a patch of what is not, and to an
+        // object whose class is not.
+        let other = app.issue("rui").await;
+        google.change("loyaltyObject", &object_id(&other), &json!({ "state": "EXPIRED" }));
+        assert_eq!(click(&app, &other).await.status(), 303);
+        google.forget("loyaltyObject", &object_id(&other));
+        change(&app, &other, 2).await;
+        google.forget("loyaltyObject", &object_id(&other));
+        for class in google.held("loyaltyClass").into_keys() {
+            google.forget("loyaltyClass", &class);
+        }
+        change(&app, &other, 3).await;
+        for _ in 0..3 {
+            app.clock.advance(TimeDelta::seconds(7));
+            app.deliver().await;
+        }
+        assert_eq!(points(&google, &other), 3);
+        wanted.extend(["409 alreadyExists", "404 notFound", "404 classNotFound"].map(str::to_owned));
+        assert_eq!((google.refusals(), google.faults()), (wanted, vec![]));
     }
 
     async fn reconcile_is_a_command_that_says_no_until_it_mended(engine) {

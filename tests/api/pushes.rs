@@ -1,7 +1,10 @@
 //! From the outbox to a phone: the push service's answers and what becomes of rows and registrations.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use passarela::app::Role;
+use passarela::config::Config;
 use passarela::domain::delivery::{Channel, DeliveryState};
 use passarela::service::deliveries;
 use passarela::store::outbox::{self, Delivery};
@@ -18,8 +21,43 @@ use crate::lifecycle::{passarela, text};
 use crate::on_both_engines;
 
 async fn start(engine: Engine, apple: &FakeApple) -> TestApp {
-    TestApp::start_with(engine, Role::Api, |config| apple.configure(config)).await
+    let configure = |config: &mut Config| {
+        apple.configure(config);
+        // A call takes at most half of it.
+        config.delivery.lease_secs = 5;
+    };
+    TestApp::start_with(engine, Role::Api, configure).await
 }
+
+/// What becomes of a phone after a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// It is told when it is asked again.
+    Told,
+    /// Nobody asks again by himself.
+    Parked,
+    /// Not asked for hours.
+    Suspected,
+    Gone,
+}
+
+/// Apple's table, and some that nobody has heard of.
+const TABLE: &[(u16, &[&str], After)] = &[
+    (400, &["BadDeviceToken", "DeviceTokenNotForTopic"], After::Suspected),
+    (400, &["BadTopic", "MissingTopic", "TopicDisallowed"], After::Told),
+    (400, &["BadCollapseId", "BadExpirationDate", "BadMessageId", "BadPriority", "InvalidPushType"], After::Parked),
+    (400, &["DuplicateHeaders", "PayloadEmpty", "MissingDeviceToken", "SomethingNew"], After::Parked),
+    (400, &["IdleTimeout"], After::Told),
+    (403, &["BadCertificate", "BadCertificateEnvironment", "Forbidden", "SomethingNew"], After::Told),
+    (403, &["ExpiredProviderToken", "InvalidProviderToken", "MissingProviderToken"], After::Told),
+    (404, &["BadPath"], After::Parked),
+    (405, &["MethodNotAllowed"], After::Parked),
+    (410, &["Unregistered", "ExpiredToken"], After::Gone),
+    (413, &["PayloadTooLarge"], After::Parked),
+    (429, &["TooManyRequests", "TooManyProviderTokenUpdates"], After::Told),
+    (500, &["InternalServerError"], After::Told),
+    (503, &["ServiceUnavailable", "Shutdown", "SomethingNew"], After::Told),
+];
 
 /// Every row of the first brand, in order of the device.
 async fn rows(app: &TestApp) -> Vec<Delivery> {
@@ -249,6 +287,66 @@ on_both_engines! {
         assert_eq!(states(&app).await[0].0, DeliveryState::Done, "another change is another try");
     }
 
+    async fn a_phone_that_registers_after_the_change_is_pushed_to_and_fetches_it(engine) {
+        let apple = FakeApple::calm().await;
+        let app = start(engine, &apple).await;
+        let (other, late) = (held_by(&app, "a", &["aa01"]).await, app.issue("b").await);
+        let mut phone = Phone::new(&app, "device-aa01");
+        // It has the pass as it was made. Then that changes, and then another: the phone's tag is ahead of the change.
+        change(&app, &late, 7).await;
+        change(&app, &other, 2).await;
+        app.deliver().await;
+        assert_eq!(phone.list(&other).await, std::slice::from_ref(&other.serial));
+        assert_eq!(phone.register(&late, "aa01").await, 201);
+        app.deliver().await;
+        assert_eq!(apple.calls().len(), 1, "the phone may be on its way to ask");
+        app.clock.advance(TimeDelta::seconds(5));
+        app.deliver().await;
+        assert_eq!(apple.calls().len(), 2);
+        assert_eq!(phone.list(&late).await, std::slice::from_ref(&late.serial));
+        let (status, _, pass) = phone.fetch(&late, None).await;
+        assert_eq!((status, &pass.unwrap()["storeCard"]["headerFields"][0]["value"]), (200, &json!(7)));
+        assert!(phone.list(&late).await.is_empty());
+        app.sweep().await;
+        app.deliver().await;
+        assert_eq!(apple.calls().len(), 2, "it knows it all");
+    }
+
+    async fn every_row_of_apples_table_has_its_consequence(engine) {
+        let apple = FakeApple::calm().await;
+        let app = start(engine, &apple).await;
+        let mut wanted = BTreeSet::new();
+        for (status, reasons, after) in TABLE {
+            for reason in *reasons {
+                let token = format!("{:04x}", wanted.len() + 1);
+                let pass = held_by(&app, &token, &[&token]).await;
+                apple.script(&token, [refuse(*status, reason)]);
+                wanted.insert(format!("{status} {reason}"));
+                change(&app, &pass, 2).await;
+                app.deliver().await;
+                // A credential that is refused holds the way for a minute.
+                for _ in 0..2 {
+                    app.clock.advance(TimeDelta::seconds(62));
+                    app.deliver().await;
+                }
+                let (_, held) = app.get(&format!("/api/v1/passes/{}/devices", pass.id), &app.one.key).await;
+                let row = &held["data"][0]["delivery"];
+                let is = match (row["state"].as_str(), held["data"][0]["push_token_refused_since"].is_string()) {
+                    (Some("done"), false) => After::Told,
+                    (Some("parked"), false) => After::Parked,
+                    (Some("pending"), true) => After::Suspected,
+                    (None, false) if held["data"] == serde_json::json!([]) => After::Gone,
+                    _ => panic!("{status} {reason}: {held}"),
+                };
+                assert_eq!(is, *after, "{status} {reason}: {row}");
+                if *after != After::Told && *after != After::Gone {
+                    assert_eq!(row["answer"], format!("{status} {reason}"));
+                }
+            }
+        }
+        assert_eq!(apple.refusals(), wanted);
+    }
+
     async fn whoever_was_given_up_is_listed_and_told_again_from_the_command_line(engine) {
         let apple = FakeApple::calm().await;
         let app = start(engine, &apple).await;
@@ -280,7 +378,9 @@ on_both_engines! {
         let app = start(engine, &apple).await;
         let tokens: Vec<String> = (0..40).map(|n| format!("aa{n:02}")).collect();
         let pass = held_by(&app, "a", &tokens.iter().map(String::as_str).collect::<Vec<_>>()).await;
-        for (token, reply) in tokens.iter().zip([Reply::Reset, Reply::RefuseStream, Reply::GoAway, Reply::AcceptAndFail, Reply::Trickle]) {
+        for (token, reply) in tokens.iter().zip([
+            Reply::Reset, Reply::RefuseStream, Reply::GoAway, Reply::AcceptAndFail, Reply::Trickle, Reply::Late,
+        ]) {
             apple.script(token, [reply]);
         }
         change(&app, &pass, 2).await;

@@ -36,8 +36,12 @@ pub enum Reply {
     AcceptAndFail,
     /// No answer, ever.
     Hang,
-    /// A refusal of which a byte comes now and then.
+    /// A refusal of which a byte comes every second.
     Trickle,
+    /// The push goes out, and the answer comes when others have been answered.
+    Late,
+    /// The connection ends, without a word and with everything on it.
+    Close,
     /// The stream ends with an error; it was looked at.
     Reset,
     /// The stream was not looked at.
@@ -188,11 +192,21 @@ impl FakeApple {
     pub fn accepted(&self) -> BTreeMap<String, usize> {
         let mut accepted = BTreeMap::new();
         for call in self.state.calls.lock().unwrap().iter() {
-            if matches!(call.reply, Reply::Accept | Reply::AcceptAndFail) {
+            if matches!(call.reply, Reply::Accept | Reply::AcceptAndFail | Reply::Late) {
                 *accepted.entry(call.token.clone()).or_default() += 1;
             }
         }
         accepted
+    }
+
+    /// Every refusal that was given so far: `400 BadDeviceToken`.
+    pub fn refusals(&self) -> BTreeSet<String> {
+        let calls = self.state.calls.lock().unwrap();
+        let refusals = calls.iter().filter_map(|call| match call.reply {
+            Reply::Refuse { status, reason, .. } => Some(format!("{status} {reason}")),
+            _ => None,
+        });
+        refusals.collect()
     }
 
     pub fn bearers(&self) -> BTreeSet<String> {
@@ -291,7 +305,9 @@ async fn serve(state: Arc<State>, tls: tokio_rustls::TlsAcceptor, socket: TcpStr
         let reply = judge(&state, &request, &token, uid.as_deref());
         let topic = header(&request, "apns-topic").to_owned();
         let push = Push { token, topic, at: Instant::now(), reply: reply.clone() };
-        if let (Reply::Accept | Reply::AcceptAndFail, Some(phones)) = (&reply, &*state.phones.lock().unwrap()) {
+        if let (Reply::Accept | Reply::AcceptAndFail | Reply::Late, Some(phones)) =
+            (&reply, &*state.phones.lock().unwrap())
+        {
             drop(phones.send(push.token.clone()));
         }
         state.calls.lock().unwrap().push(push);
@@ -300,6 +316,9 @@ async fn serve(state: Arc<State>, tls: tokio_rustls::TlsAcceptor, socket: TcpStr
             drop(respond);
             connection.graceful_shutdown();
             continue;
+        }
+        if reply == Reply::Close {
+            return;
         }
         tokio::spawn(answer(Arc::clone(&state), request, respond, reply));
     }
@@ -344,7 +363,7 @@ fn judge<B>(state: &State, request: &http::Request<B>, token: &str, uid: Option<
         return Reply::Accept;
     }
     let retry = |status, reason| Reply::Refuse { status, reason, retry_after: Some("1"), timestamp: None };
-    match count * failing / 100 % 30 {
+    match count * failing / 100 % 31 {
         0..=4 => refuse(500, "InternalServerError"),
         5..=8 => retry(503, "ServiceUnavailable"),
         9..=12 => retry(429, "TooManyRequests"),
@@ -352,8 +371,10 @@ fn judge<B>(state: &State, request: &http::Request<B>, token: &str, uid: Option<
         17..=20 => Reply::RefuseStream,
         21..=23 => refuse(503, "SomethingNew"),
         24 => Reply::Hang,
-        25 | 26 => Reply::Trickle,
+        25 => Reply::Trickle,
+        26 => Reply::Late,
         27 | 28 => Reply::AcceptAndFail,
+        29 => Reply::Close,
         _ => Reply::GoAway,
     }
 }
@@ -401,6 +422,10 @@ async fn answer(
     let response = |status: u16| http::Response::builder().status(status).header("apns-id", "0");
     match reply {
         Reply::Accept => drop(respond.send_response(response(200).body(()).unwrap(), true)),
+        Reply::Late => {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            drop(respond.send_response(response(200).body(()).unwrap(), true));
+        }
         Reply::AcceptAndFail => {
             send(&mut respond, response(500).body(()).unwrap(), &json!({ "reason": "InternalServerError" }))
         }
@@ -420,14 +445,14 @@ async fn answer(
         Reply::Trickle => {
             let Ok(mut stream) = respond.send_response(response(503).body(()).unwrap(), false) else { return };
             for byte in b"{\"reason\":\"ServiceUnavailable\"}" {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
                 drop(stream.send_data(Bytes::copy_from_slice(&[*byte]), false));
             }
             drop(stream.send_data(Bytes::new(), true));
         }
         Reply::Reset => respond.send_reset(h2::Reason::INTERNAL_ERROR),
         Reply::RefuseStream => respond.send_reset(h2::Reason::REFUSED_STREAM),
-        Reply::GoAway => {}
+        Reply::GoAway | Reply::Close => {}
     }
 }
 

@@ -10,8 +10,9 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use passarela::config::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
-use crate::google::{account_file, is_ours};
+use crate::google::{account_file, cut, is_ours, trickle};
 
 pub const PROJECT: &str = "aurora-app";
 
@@ -31,6 +32,10 @@ pub enum Reply {
     /// It goes out, and the answer says that it did not.
     AcceptAndFail,
     Hang,
+    /// It goes out; the answer ends in the middle, and with it the connection.
+    AcceptAndCut,
+    /// A refusal of which a byte comes every second.
+    Trickle,
     /// What a proxy in front of it says when it is down.
     Html,
 }
@@ -45,6 +50,7 @@ pub struct Sent {
     /// The fid, or the token.
     pub to: String,
     pub message: Value,
+    pub at: Instant,
     pub reply: Reply,
 }
 
@@ -141,10 +147,21 @@ impl FakeFirebase {
     pub fn shown(&self, to: &str) -> Vec<Value> {
         let mut ids = BTreeSet::new();
         let got = self.sent().into_iter().filter(|sent| sent.to == to);
-        let got = got.filter(|sent| matches!(sent.reply, Reply::Accept | Reply::AcceptAndFail));
+        let got = got.filter(|sent| matches!(sent.reply, Reply::Accept | Reply::AcceptAndFail | Reply::AcceptAndCut));
         got.map(|sent| sent.message)
             .filter(|message| ids.insert(message["android"]["collapseKey"].to_string()))
             .collect()
+    }
+
+    /// Every refusal that was given so far: `404 UNREGISTERED`.
+    pub fn refusals(&self) -> BTreeSet<String> {
+        let refusals = self.sent().into_iter().filter_map(|sent| match sent.reply {
+            Reply::Refuse { status, code, field, .. } => {
+                Some(format!("{status} {code} {}", field.unwrap_or_default()).trim().to_owned())
+            }
+            _ => None,
+        });
+        refusals.collect()
     }
 
     /// What was wrong with the messages that were sent.
@@ -192,7 +209,7 @@ async fn send(state: Data<Arc<State>>, request: HttpRequest, body: Bytes) -> Htt
     let message = body["message"].clone();
     let to = message["fid"].as_str().or(message["token"].as_str()).unwrap_or_default().to_owned();
     let reply = judge(&state, &request, &to, &body);
-    state.sent.lock().unwrap().push(Sent { to, message, reply: reply.clone() });
+    state.sent.lock().unwrap().push(Sent { to, message, at: Instant::now(), reply: reply.clone() });
     match reply {
         Reply::Accept => HttpResponse::Ok().json(json!({ "name": format!("projects/{PROJECT}/messages/1") })),
         Reply::AcceptAndFail => problem(500, "INTERNAL", "INTERNAL", None, None),
@@ -200,6 +217,8 @@ async fn send(state: Data<Arc<State>>, request: HttpRequest, body: Bytes) -> Htt
             problem(status, canonical, code, field, retry_after)
         }
         Reply::Hang => std::future::pending().await,
+        Reply::AcceptAndCut => cut(),
+        Reply::Trickle => trickle(),
         Reply::Html => HttpResponse::BadGateway().content_type("text/html").body("<html>sorry</html>"),
     }
 }
@@ -247,13 +266,15 @@ fn judge(state: &State, request: &HttpRequest, to: &str, body: &Value) -> Reply 
     }
     let retry =
         |status, canonical, code| Reply::Refuse { status, canonical, code, field: None, retry_after: Some("1") };
-    match count * failing / 100 % 10 {
+    match count * failing / 100 % 12 {
         0 | 1 => retry(503, "UNAVAILABLE", "UNAVAILABLE"),
         2 | 3 => refuse(500, "INTERNAL", "INTERNAL"),
         4 => retry(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"),
         5 => refuse(500, "UNKNOWN", "UNSPECIFIED_ERROR"),
         6 | 7 => Reply::AcceptAndFail,
         8 => Reply::Hang,
+        9 => Reply::AcceptAndCut,
+        10 => Reply::Trickle,
         _ => Reply::Html,
     }
 }

@@ -1,22 +1,25 @@
 //! Google as a test has it: the token service and Wallet's REST API, a real server that holds what it is sent, refuses what
 //! Google refuses, checks every body against Google's own schemas, and misbehaves a little unless it is told not to.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::StreamExt as _;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Verifier;
 use passarela::config::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 pub const ISSUER: &str = "3388000000000000000";
 const EMAIL: &str = "wallet@example.iam.gserviceaccount.com";
@@ -33,6 +36,10 @@ pub enum Reply {
     /// It is done, and the answer says that it is not.
     ObeyAndFail,
     Hang,
+    /// It is done; the answer ends in the middle, and with it the connection.
+    ObeyAndCut,
+    /// A refusal of which a byte comes every second.
+    Trickle,
     /// What a proxy in front of Google says when it is down.
     Html,
 }
@@ -46,7 +53,9 @@ pub fn refuse(status: u16, reason: &'static str) -> Reply {
 pub struct Call {
     pub method: String,
     pub resource: String,
+    pub id: String,
     pub body: Value,
+    pub at: Instant,
     pub reply: Reply,
 }
 
@@ -57,6 +66,7 @@ struct State {
     scripts: Mutex<HashMap<String, VecDeque<Reply>>>,
     all: Mutex<Option<Reply>>,
     faults: Mutex<Vec<String>>,
+    refusals: Mutex<BTreeSet<String>>,
     saved: Mutex<HashSet<String>>,
     /// Access tokens that are good.
     tokens: Mutex<HashSet<String>>,
@@ -202,6 +212,11 @@ impl FakeGoogle {
         held.iter().filter(|((of, _), _)| of == resource).map(|((_, id), body)| (id.clone(), body.clone())).collect()
     }
 
+    /// Every refusal that was given so far: `403 quotaExceeded`.
+    pub fn refusals(&self) -> BTreeSet<String> {
+        self.state.refusals.lock().unwrap().clone()
+    }
+
     /// What was wrong with the bodies that were sent.
     pub fn faults(&self) -> Vec<String> {
         self.state.faults.lock().unwrap().clone()
@@ -253,7 +268,7 @@ fn judge(state: &State, request: &HttpRequest, resource: &str, id: &str, body: &
         if count * 37 % 100 >= failing {
             Reply::Obey
         } else {
-            match count * failing / 100 % 12 {
+            match count * failing / 100 % 14 {
                 0 | 1 => refuse(500, "backendError"),
                 2 => retry(503, "unavailable"),
                 3 => retry(429, "rateLimitExceeded"),
@@ -261,13 +276,16 @@ fn judge(state: &State, request: &HttpRequest, resource: &str, id: &str, body: &
                 5 | 6 => Reply::ObeyAndFail,
                 7 => Reply::Html,
                 8 => Reply::Hang,
+                9 => Reply::ObeyAndCut,
+                10 => Reply::Trickle,
                 _ => refuse(502, "somethingNew"),
             }
         }
     };
     let method = request.method().to_string();
-    let (resource, body) = (resource.to_owned(), body.clone());
-    state.calls.lock().unwrap().push(Call { method, resource, body, reply: reply.clone() });
+    let (resource, id, body) = (resource.to_owned(), id.to_owned(), body.clone());
+    let call = Call { method, resource, id, body, at: Instant::now(), reply: reply.clone() };
+    state.calls.lock().unwrap().push(call);
     reply
 }
 
@@ -285,8 +303,15 @@ fn check(state: &State, resource: &str, body: &Value) -> bool {
     is_good
 }
 
-async fn finish(reply: Reply, done: Result<Value, (u16, &'static str)>) -> HttpResponse {
+async fn finish(state: &State, reply: Reply, done: Result<Value, (u16, &'static str)>) -> HttpResponse {
+    let refusal = match (&reply, &done) {
+        (Reply::Refuse { status, reason, .. }, _) | (Reply::Obey, Err((status, reason))) => Some((status, reason)),
+        _ => None,
+    };
+    state.refusals.lock().unwrap().extend(refusal.map(|(status, reason)| format!("{status} {reason}")));
     match (reply, done) {
+        (Reply::ObeyAndCut, _) => cut(),
+        (Reply::Trickle, _) => trickle(),
         (Reply::Hang, _) => std::future::pending().await,
         (Reply::Html, _) => HttpResponse::BadGateway().content_type("text/html").body("<html>sorry</html>"),
         (Reply::Refuse { status, reason, retry_after }, _) => problem(status, reason, retry_after),
@@ -297,7 +322,22 @@ async fn finish(reply: Reply, done: Result<Value, (u16, &'static str)>) -> HttpR
 }
 
 const fn is_obeyed(reply: &Reply) -> bool {
-    matches!(reply, Reply::Obey | Reply::ObeyAndFail)
+    matches!(reply, Reply::Obey | Reply::ObeyAndFail | Reply::ObeyAndCut)
+}
+
+/// Half an answer.
+pub fn cut() -> HttpResponse {
+    let parts = [Ok(Bytes::from_static(b"{\"id\":")), Err(std::io::Error::other("the connection ends"))];
+    HttpResponse::Ok().content_type("application/json").streaming(futures_util::stream::iter(parts))
+}
+
+/// A byte every second.
+pub fn trickle() -> HttpResponse {
+    let bytes = futures_util::stream::iter(b"{\"error\":{\"code\":503}}").then(async |byte| {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok::<_, std::io::Error>(Bytes::copy_from_slice(&[*byte]))
+    });
+    HttpResponse::ServiceUnavailable().content_type("application/json").streaming(Box::pin(bytes))
 }
 
 async fn insert(state: Data<Arc<State>>, request: HttpRequest, path: Path<String>, body: Bytes) -> HttpResponse {
@@ -306,7 +346,7 @@ async fn insert(state: Data<Arc<State>>, request: HttpRequest, path: Path<String
     let id = body["id"].as_str().unwrap_or_default().to_owned();
     let reply = judge(&state, &request, &resource, &id, &body);
     let done = if is_obeyed(&reply) { add(&state, &resource, &id, body) } else { Ok(Value::Null) };
-    finish(reply, done).await
+    finish(&state, reply, done).await
 }
 
 fn add(state: &State, resource: &str, id: &str, body: Value) -> Result<Value, (u16, &'static str)> {
@@ -338,7 +378,7 @@ async fn patch(
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let reply = judge(&state, &request, &resource, &id, &body);
     let done = if is_obeyed(&reply) { change(&state, &resource, &id, &body) } else { Ok(Value::Null) };
-    finish(reply, done).await
+    finish(&state, reply, done).await
 }
 
 fn change(state: &State, resource: &str, id: &str, body: &Value) -> Result<Value, (u16, &'static str)> {
