@@ -50,11 +50,11 @@ pub fn start_metrics() -> Option<PrometheusHandle> {
     );
     metrics::describe_gauge!(
         "passarela_delivery_barred",
-        "1 while a pass type's phones, or an account at Google, are told nothing."
+        "1 while a pass type's phones, an account at Google or an app's project are told nothing."
     );
     metrics::describe_gauge!(
         "passarela_outbox_age_seconds",
-        "How long the oldest of what is to be told waits, by channel, of all brands."
+        "How long the oldest of what is to be told waits, by channel and lane, of all brands."
     );
     metrics::describe_gauge!("passarela_outbox_parked", "Destinations that were given up, by channel, of all brands.");
     metrics::describe_gauge!("passarela_tasks_running", "Use cases that run at this moment.");

@@ -48,3 +48,7 @@ CREATE TABLE app_passes (
 );
 CREATE INDEX app_passes_untold ON app_passes (brand_id, device_id) WHERE told_no < wanted_no;
 CREATE INDEX app_passes_pass ON app_passes (brand_id, pass_id);
+
+-- How long each lane has waited.
+DROP INDEX outbox_open;
+CREATE INDEX outbox_open ON outbox (brand_id, channel, lane, changed_at) WHERE state IN ('pending', 'sending');

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::domain::delivery::{Channel, DeliveryState, Destination};
 use crate::domain::ids::BrandId;
+use crate::domain::pass::Lane;
 use crate::service::{App, Problem};
 use crate::store::brands;
 use crate::store::outbox::{self, Delivery, Waiting};
@@ -32,6 +33,12 @@ pub async fn count_waiting(app: &App, channel: Channel) -> Result<Waiting, Probl
         all.oldest = [all.oldest, waiting.oldest].into_iter().flatten().min();
     }
     Ok(all)
+}
+
+/// How long what waits on a lane of a channel has waited, of all brands together; in seconds.
+pub async fn age(app: &App, channel: Channel, lane: Lane) -> Result<f64, Problem> {
+    let oldest = outbox::oldest_waiting(&mut app.db.read().await?.conn(), channel, lane).await?;
+    Ok(oldest.map_or(0.0, |oldest| (app.clock.now() - oldest).as_seconds_f64().max(0.0)))
 }
 
 /// Makes a delivery due now that waits or was given up; one with nothing to tell stays as it is.

@@ -281,18 +281,38 @@ pub struct Waiting {
 /// What waits on a channel of the brand; counts stop at `limit`.
 pub async fn count_waiting(conn: &mut Conn<'_>, brand: BrandId, channel: Channel, limit: i64) -> sqlx::Result<Waiting> {
     const OPEN: &str = "
-        SELECT COUNT(*), MIN(changed_at) FROM (
-            SELECT changed_at FROM outbox
-            WHERE brand_id = $1 AND channel = $2 AND state IN ('pending', 'sending') ORDER BY changed_at LIMIT $3) AS open";
+        SELECT COUNT(*) FROM (
+            SELECT 1 FROM outbox
+            WHERE brand_id = $1 AND channel = $2 AND state IN ('pending', 'sending') LIMIT $3) AS open";
+    // By lane, as the index has them.
+    const OLDEST: &str = "
+        SELECT MIN(oldest) FROM (
+            SELECT MIN(changed_at) AS oldest FROM outbox
+            WHERE brand_id = $1 AND channel = $2 AND lane = 'interactive' AND state IN ('pending', 'sending')
+            UNION ALL
+            SELECT MIN(changed_at) FROM outbox
+            WHERE brand_id = $1 AND channel = $2 AND lane = 'bulk' AND state IN ('pending', 'sending')) AS lanes";
     const PARKED: &str = "
         SELECT COUNT(*) FROM (
             SELECT 1 FROM outbox WHERE brand_id = $1 AND channel = $2 AND state = 'parked' LIMIT $3) AS parked";
     let channel = channel.as_str();
     on!(conn, |c| {
-        let (open, oldest) = sqlx::query_as(OPEN).bind(brand).bind(channel).bind(limit).fetch_one(&mut *c).await?;
-        let parked = sqlx::query_scalar(PARKED).bind(brand).bind(channel).bind(limit).fetch_one(c).await?;
+        let open = sqlx::query_scalar(OPEN).bind(brand).bind(channel).bind(limit).fetch_one(&mut *c).await?;
+        let parked = sqlx::query_scalar(PARKED).bind(brand).bind(channel).bind(limit).fetch_one(&mut *c).await?;
+        let oldest = sqlx::query_scalar(OLDEST).bind(brand).bind(channel).fetch_one(c).await?;
         Ok(Waiting { open, oldest, parked })
     })
+}
+
+/// When the oldest of what waits on a lane of a channel was published, of all brands; `None`: nothing waits.
+pub async fn oldest_waiting(conn: &mut Conn<'_>, channel: Channel, lane: Lane) -> sqlx::Result<Option<DateTime<Utc>>> {
+    const SQL: &str = "
+        SELECT MIN(oldest) FROM (
+            SELECT (SELECT MIN(o.changed_at) FROM outbox o
+                    WHERE o.brand_id = b.brand_id AND o.channel = $1 AND o.lane = $2
+                      AND o.state IN ('pending', 'sending')) AS oldest
+            FROM brands b) AS ages";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(channel.as_str()).bind(lane.as_str()).fetch_one(c).await)
 }
 
 /// A row as people look at it.

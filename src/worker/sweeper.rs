@@ -6,9 +6,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::delivery::Channel;
+use crate::domain::pass::Lane;
 use crate::service::{App, Problem, deliveries, sweep};
 
-/// How late a pass may notice that its next day has come.
+/// How late a pass may notice that its next day has come, and how old a measure of the outbox may be.
 const CALENDAR: Duration = Duration::from_secs(5);
 
 pub async fn run(app: App, stop: CancellationToken) {
@@ -19,12 +20,15 @@ pub async fn run(app: App, stop: CancellationToken) {
         if let Err(problem) = calendar(&app).await {
             tracing::warn!("the calendar rests: {problem}");
         }
+        if let Err(problem) = app.run(async |app| measure(&app).await).await {
+            tracing::warn!("the outbox is not measured: {problem}");
+        }
         if Instant::now() >= next_sweep {
             if let Err(problem) = round(&app, &stop).await {
                 tracing::warn!("the sweep rests: {problem}");
             }
-            if let Err(problem) = app.run(async |app| measure(&app).await).await {
-                tracing::warn!("the outbox is not measured: {problem}");
+            if let Err(problem) = app.run(async |app| count_parked(&app).await).await {
+                tracing::warn!("what was given up is not counted: {problem}");
             }
             next_sweep = Instant::now() + period;
         }
@@ -60,12 +64,22 @@ pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
     Ok(())
 }
 
-/// How much waits to be told, and how long.
+/// How long who is to be told has waited.
 async fn measure(app: &App) -> Result<(), Problem> {
     for channel in Channel::ALL {
+        for lane in Lane::ALL {
+            let (channel_word, lane_word) = (channel.as_str(), lane.as_str());
+            let age = deliveries::age(app, *channel, *lane).await?;
+            metrics::gauge!("passarela_outbox_age_seconds", "channel" => channel_word, "lane" => lane_word).set(age);
+        }
+    }
+    Ok(())
+}
+
+/// How many were given up.
+async fn count_parked(app: &App) -> Result<(), Problem> {
+    for channel in Channel::ALL {
         let waiting = deliveries::count_waiting(app, *channel).await?;
-        let age = waiting.oldest.map_or(0.0, |oldest| (app.clock.now() - oldest).as_seconds_f64());
-        metrics::gauge!("passarela_outbox_age_seconds", "channel" => channel.as_str()).set(age.max(0.0));
         metrics::gauge!("passarela_outbox_parked", "channel" => channel.as_str()).set(waiting.parked as f64);
     }
     Ok(())

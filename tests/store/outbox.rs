@@ -116,6 +116,9 @@ on_both_engines! {
         assert_eq!(settle(&w, &[parked, done(of(ids[1]), w.now)]).await, 2);
         let waiting = w.read(async |c| outbox::count_waiting(c, w.one.brand, APNS, 9).await).await;
         assert_eq!((waiting.open, waiting.oldest, waiting.parked), (1, Some(w.after(1)), 1));
+        let oldest = async |channel, lane| w.read(async |c| outbox::oldest_waiting(c, channel, lane).await).await;
+        assert_eq!(oldest(APNS, Lane::Interactive).await, Some(w.after(1)));
+        assert_eq!((oldest(APNS, Lane::Bulk).await, oldest(Channel::Google, Lane::Interactive).await), (None, None));
         let list = async |brand: BrandId, state, after| {
             let found = w.read(async |c| outbox::list(c, brand, APNS, state, after, 9).await).await;
             found.into_iter().map(|row| row.destination).collect::<Vec<_>>()
