@@ -71,6 +71,7 @@ const NO_BRAND: &[(&str, &str)] = &[
     ("PRAGMA", "a setting of the connection"),
     ("_sqlx_migrations", "the schema's own table"),
     ("pg_advisory_xact_lock", "its key is a digest over the brand"),
+    ("push_keys", "a key of Apple's is a team's, which brands may share"),
     ("FROM brands WHERE code", "how a brand is found in the first place"),
 ];
 
@@ -233,6 +234,7 @@ const NOT_PERSONAL: &[&str] = &[
     "outbox.lane",
     "outbox.answer",
     "provider_tokens.key_id",
+    "push_keys.key_id",
     "google_classes.name",
     "google_classes.kind",
     "google_classes.body",

@@ -52,3 +52,11 @@ CREATE INDEX app_passes_pass ON app_passes (brand_id, pass_id);
 -- How long each lane has waited.
 DROP INDEX outbox_open;
 CREATE INDEX outbox_open ON outbox (brand_id, channel, lane, changed_at) WHERE state IN ('pending', 'sending');
+
+-- The time in the provider token of each of Apple's push keys: all processes make the same token of it. A key is a team's, and
+-- several brands may share it. It takes the place of provider_tokens.
+CREATE TABLE push_keys (
+    key_id TEXT NOT NULL,
+    issued_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (key_id)
+);

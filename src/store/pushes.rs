@@ -177,20 +177,19 @@ pub async fn was_accepted_since(
 }
 
 /// The time in the provider token of a key: the one in use, or `now` where that is older than `stale_before` or there is
-/// none. All processes that ask get the same, so they make the same token.
+/// none. All processes and brands that ask get the same, so they make the same token.
 pub async fn issue_token(
     conn: &mut Conn<'_>,
-    brand: BrandId,
     key_id: &str,
     stale_before: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<DateTime<Utc>> {
     const SQL: &str = "
-        INSERT INTO provider_tokens (brand_id, key_id, issued_at) VALUES ($1, $2, $4)
-        ON CONFLICT (brand_id, key_id) DO UPDATE SET issued_at =
-            CASE WHEN provider_tokens.issued_at < $3 THEN excluded.issued_at ELSE provider_tokens.issued_at END
+        INSERT INTO push_keys (key_id, issued_at) VALUES ($1, $3)
+        ON CONFLICT (key_id) DO UPDATE SET issued_at =
+            CASE WHEN push_keys.issued_at < $2 THEN excluded.issued_at ELSE push_keys.issued_at END
         RETURNING issued_at";
-    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(key_id).bind(stale_before).bind(now).fetch_one(c).await)
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(key_id).bind(stale_before).bind(now).fetch_one(c).await)
 }
 
 /// Notes when a device asked what changed.

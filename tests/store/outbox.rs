@@ -205,12 +205,12 @@ on_both_engines! {
 
     async fn all_processes_have_one_provider_token(engine) {
         let w = World::new(engine).await;
-        let issue = async |brand, stale: i64, at: i64| {
-            w.write(async |c| pushes::issue_token(c, brand, "KEY", w.after(stale), w.after(at)).await).await
+        let issue = async |key, stale: i64, at: i64| {
+            w.write(async |c| pushes::issue_token(c, key, w.after(stale), w.after(at)).await).await
         };
-        assert_eq!(issue(w.one.brand, -3_000, 0).await, w.after(0));
-        assert_eq!(issue(w.one.brand, -2_000, 1_000).await, w.after(0));
-        assert_eq!(issue(w.two.brand, -2_000, 1_000).await, w.after(1_000));
-        assert_eq!(issue(w.one.brand, 1, 3_001).await, w.after(3_001));
+        assert_eq!(issue("KEY", -3_000, 0).await, w.after(0));
+        assert_eq!(issue("KEY", -2_000, 1_000).await, w.after(0));
+        assert_eq!(issue("OTHER", -2_000, 1_000).await, w.after(1_000));
+        assert_eq!(issue("KEY", 1, 3_001).await, w.after(3_001));
     }
 }

@@ -63,7 +63,7 @@ pub async fn tell(app: &App, brand: BrandId, claims: Vec<Claim>, calls: &mut Cal
             Ok(topic) => {
                 let (app, token) = (app.clone(), Secret::new(token));
                 calls.start(group.len(), async move {
-                    let answer = push(&app, brand, &topic, &token, Push::Fetch).await;
+                    let answer = push(&app, &topic, &token, Push::Fetch).await;
                     topic.gate.heed(&answer, app.clock.now());
                     let told = |(claim, target)| Told {
                         claim,
@@ -90,11 +90,11 @@ pub fn is_push_token(token: &str) -> bool {
 }
 
 /// One push; with another provider token, if the first was refused and another may be made.
-pub async fn push(app: &App, brand: BrandId, topic: &Topic, push_token: &Secret<String>, what: Push<'_>) -> Answer {
+pub async fn push(app: &App, topic: &Topic, push_token: &Secret<String>, what: Push<'_>) -> Answer {
     let now = app.clock.now();
     let Some(key) = &topic.key else { return topic.client.push(push_token, &topic.name, None, what, now).await };
     let unsent = |problem: Problem| Answer { outcome: Outcome::NotSent, text: problem.to_string() };
-    let (issued_at, token) = match provider_token(app, brand, key, tokens::FRESH).await {
+    let (issued_at, token) = match provider_token(app, key, tokens::FRESH).await {
         Ok(issued) => issued,
         Err(problem) => return unsent(problem),
     };
@@ -102,7 +102,7 @@ pub async fn push(app: &App, brand: BrandId, topic: &Topic, push_token: &Secret<
     if answer.outcome != Outcome::TokenRefused {
         return answer;
     }
-    match provider_token(app, brand, key, tokens::AGE_MIN).await {
+    match provider_token(app, key, tokens::AGE_MIN).await {
         Ok((again_at, _)) if again_at == issued_at => answer,
         Ok((_, token)) => topic.client.push(push_token, &topic.name, Some(&token), what, now).await,
         Err(problem) => unsent(problem),

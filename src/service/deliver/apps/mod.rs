@@ -147,9 +147,9 @@ pub async fn tell(
         };
         match admit(app, &brand, service) {
             Ok(way) => {
-                let (app, brand) = (app.clone(), brand.id);
+                let app = app.clone();
                 calls.start(1, async move {
-                    let answer = send(&app, brand, &way, &sent.target, &message).await;
+                    let answer = send(&app, &way, &sent.target, &message).await;
                     let gate = match &way {
                         Way::Firebase(project) => &*project.gate,
                         Way::Apple(topic) => &topic.gate,
@@ -177,7 +177,7 @@ fn message(brand: &Brand, target: &AppTarget, untold: &[Untold]) -> Option<AppMe
     AppMessage::new(format!("{}.{changes}", target.device), &news, u32::try_from(target.coupons).unwrap_or(0), locale)
 }
 
-async fn send(app: &App, brand: BrandId, way: &Way, target: &AppTarget, message: &AppMessage) -> Answer {
+async fn send(app: &App, way: &Way, target: &AppTarget, message: &AppMessage) -> Answer {
     let unreachable = || Answer { outcome: Outcome::Suspect, text: "no address of this service's".to_owned() };
     match way {
         Way::Firebase(project) => {
@@ -188,7 +188,7 @@ async fn send(app: &App, brand: BrandId, way: &Way, target: &AppTarget, message:
         Way::Apple(topic) => {
             let token = target.token.as_ref().filter(|token| apns::is_push_token(token.reveal()));
             let Some(token) = token else { return unreachable() };
-            apns::push(app, brand, topic, token, Push::App(message)).await
+            apns::push(app, topic, token, Push::App(message)).await
         }
     }
 }
