@@ -1,12 +1,13 @@
 -- What the dispatcher does to the database for 200 phones, without anybody being told: claim, and settle.
 BEGIN;
 WITH due AS MATERIALIZED (
-    SELECT brand_id AS due_brand, destination_id AS due_id FROM outbox
+    SELECT destination_id AS due_id FROM outbox
     WHERE brand_id = (SELECT brand_id FROM brands LIMIT 1) AND channel = 'apns' AND lane = 'interactive'
       AND state IN ('pending', 'sending') AND due_at <= now()
     ORDER BY due_at LIMIT 200 FOR UPDATE SKIP LOCKED)
 UPDATE outbox SET state = 'sending', due_at = 'infinity', claim_no = claim_no + 1, tried_at = now()
-FROM due WHERE outbox.brand_id = due.due_brand AND outbox.channel = 'apns' AND outbox.destination_id = due.due_id
+WHERE brand_id = (SELECT brand_id FROM brands LIMIT 1) AND channel = 'apns'
+  AND destination_id = ANY (ARRAY (SELECT due_id FROM due))
 RETURNING destination_id, lane, wanted, claim_no, failures, changed_at;
 COMMIT;
 BEGIN;

@@ -23,17 +23,26 @@ pub async fn list_holding_devices(
     if passes.is_empty() {
         return Ok(Vec::new());
     }
-    // From the passes to their devices: SQLite would rather walk all devices of the brand in the order asked for.
+    // From the passes to their devices: SQLite would rather walk all devices of the brand in the order asked for, and so would
+    // PostgreSQL where one pass has most of them, unless it looks at pass after pass.
+    const FROM: PerEngine = PerEngine {
+        sqlite: ") SELECT device_id FROM (
+            SELECT DISTINCT r.device_id FROM v CROSS JOIN registrations r
+            WHERE r.brand_id = v.brand_id AND r.pass_id = v.pass_id AND r.device_id > ",
+        postgres: ") SELECT DISTINCT device_id FROM v CROSS JOIN LATERAL (
+            SELECT r.device_id FROM registrations r
+            WHERE r.brand_id = v.brand_id AND r.pass_id = v.pass_id AND r.device_id > ",
+    };
+    let from = conn.text(&FROM);
     on!(conn, |c| {
-        let mut query = QueryBuilder::new("WITH v (pass_id) AS (");
+        let mut query = QueryBuilder::new("WITH v (brand_id, pass_id) AS (");
         query.push_values(passes, |mut row, pass| {
-            row.push_bind(*pass);
+            row.push_bind(brand).push_bind(*pass);
         });
-        query.push(
-            ") SELECT DISTINCT r.device_id FROM v CROSS JOIN registrations r WHERE r.pass_id = v.pass_id AND r.brand_id = ",
-        );
-        query.push_bind(brand).push(" AND r.device_id > ").push_bind(after.unwrap_or(DeviceId::FIRST));
-        query.push(" ORDER BY r.device_id LIMIT ").push_bind(limit).build_query_scalar().fetch_all(c).await
+        query.push(from).push_bind(after.unwrap_or(DeviceId::FIRST));
+        query.push(" ORDER BY r.device_id LIMIT ").push_bind(limit);
+        query.push(") AS devices ORDER BY device_id LIMIT ").push_bind(limit);
+        query.build_query_scalar().fetch_all(c).await
     })
 }
 
@@ -140,14 +149,15 @@ pub async fn claim(
                 WHERE brand_id = $1 AND channel = $2 AND lane = $3 AND state IN ('pending', 'sending') AND due_at <= $4
                 ORDER BY due_at LIMIT $6)
             RETURNING destination_id, lane, wanted, claim_no, failures, changed_at",
-        // Materialised and locked first: several workers share the brand.
+        // Materialised and locked first: several workers share the brand. And looked up one by one: a join would be free to
+        // begin with all rows of the brand, and does where there are no statistics yet.
         postgres: "
             WITH due AS MATERIALIZED (
                 SELECT destination_id AS due_id FROM outbox
                 WHERE brand_id = $1 AND channel = $2 AND lane = $3 AND state IN ('pending', 'sending') AND due_at <= $4
                 ORDER BY due_at LIMIT $6 FOR UPDATE SKIP LOCKED)
             UPDATE outbox SET state = 'sending', due_at = $5, claim_no = claim_no + 1, tried_at = $4
-            FROM due WHERE outbox.brand_id = $1 AND outbox.channel = $2 AND outbox.destination_id = due.due_id
+            WHERE brand_id = $1 AND channel = $2 AND destination_id = ANY (ARRAY (SELECT due_id FROM due))
             RETURNING destination_id, lane, wanted, claim_no, failures, changed_at",
     };
     let sql = conn.text(&SQL);
@@ -190,7 +200,9 @@ pub async fn settle(
     const LOCKED: PerEngine = PerEngine {
         sqlite: ") ",
         postgres: "), locked AS MATERIALIZED (
-            SELECT 1 FROM outbox o JOIN v USING (brand_id, channel, destination_id) ORDER BY o.destination_id FOR UPDATE OF o)
+            SELECT 1 FROM outbox
+            WHERE brand_id = (SELECT brand_id FROM v LIMIT 1) AND channel = (SELECT channel FROM v LIMIT 1)
+              AND destination_id = ANY (ARRAY (SELECT destination_id FROM v)) ORDER BY destination_id FOR UPDATE)
             ",
     };
     const AFTER: PerEngine = PerEngine { sqlite: "", postgres: " AND (SELECT COUNT(*) FROM locked) >= 0" };

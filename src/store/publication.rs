@@ -62,7 +62,8 @@ pub async fn claim(
 ) -> sqlx::Result<Vec<Claim>> {
     // SQLite has one writer and no row locks; on PostgreSQL a claim must not wait for a writer that holds a row. There it
     // is a CTE, because a subquery inside IN may be run once for each row, and each run skips what the last one locked:
-    // LIMIT would not limit.
+    // LIMIT would not limit. The array has the rows looked up one by one: a join would be free to begin with all passes of
+    // the brand, and does where there are no statistics yet.
     const SQL: PerEngine = PerEngine {
         sqlite: "
             UPDATE passes SET lease_until = $3, lease_no = lease_no + 1
@@ -77,8 +78,8 @@ pub async fn claim(
                 WHERE brand_id = $1 AND change_no > published_no AND publish_after <= $2 AND lease_until <= $2
                 ORDER BY publish_after LIMIT $4 FOR UPDATE SKIP LOCKED)
             UPDATE passes SET lease_until = $3, lease_no = lease_no + 1
-            FROM due WHERE passes.brand_id = $1 AND passes.pass_id = due.pass_id
-            RETURNING passes.pass_id, lease_no",
+            WHERE brand_id = $1 AND pass_id = ANY (ARRAY (SELECT pass_id FROM due))
+            RETURNING pass_id, lease_no",
     };
     let sql = conn.text(&SQL);
     on!(conn, |c| sqlx::query_as(sql).bind(brand).bind(now).bind(lease_until).bind(max).fetch_all(c).await)
@@ -369,7 +370,7 @@ pub async fn touch_timed(conn: &mut Conn<'_>, brand: BrandId, now: DateTime<Utc>
                 SELECT pass_id FROM passes WHERE brand_id = $1 AND render_at <= $2 ORDER BY render_at LIMIT $3
                 FOR UPDATE SKIP LOCKED)
             UPDATE passes SET change_no = change_no + 1, render_at = NULL
-            FROM due WHERE passes.brand_id = $1 AND passes.pass_id = due.pass_id",
+            WHERE brand_id = $1 AND pass_id = ANY (ARRAY (SELECT pass_id FROM due))",
     };
     let sql = conn.text(&SQL);
     on!(conn, |c| sqlx::query(sql).bind(brand).bind(now).bind(limit).execute(c).await.map(|done| done.rows_affected()))
