@@ -27,10 +27,10 @@ text_enum! {
     }
 }
 
-/// Passes that one message names, lines of its text, and characters of a line at most: a message has 4 KiB.
+/// Passes that one message names, lines of its text, and bytes of a line at most: a message has 4 KiB, as JSON.
 const PASSES_MAX: usize = 20;
 const LINES_MAX: usize = 4;
-const LINE_MAX: usize = 178;
+const LINE_MAX: usize = 120;
 
 /// What an app shows of a pass. About a person: no `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,10 +144,13 @@ impl Line {
 }
 
 fn cut(text: &str) -> String {
-    if text.chars().count() <= LINE_MAX {
+    if text.len() <= LINE_MAX {
         return text.to_owned();
     }
-    text.chars().take(LINE_MAX - 1).chain(['…']).collect()
+    let mut text = text.to_owned();
+    text.truncate(text.floor_char_boundary(LINE_MAX - '…'.len_utf8()));
+    text.push('…');
+    text
 }
 
 /// One message to one installation. About a person: no `Debug`.
@@ -257,8 +260,17 @@ mod tests {
         let long = "ç".repeat(5_000);
         let many: Vec<_> = (0..90).map(|id| (pass(id), Known::Notice(card("1", "")), card(&long, &long))).collect();
         let message = AppMessage::new("m".to_owned(), &many, 3, Locale::PtBr).unwrap();
-        let size = message.body.len() + message.data.values().map(String::len).sum::<usize>();
-        assert!(size < 3_000 && !message.data.contains_key("balance"), "{size}");
+        assert!(!message.data.contains_key("balance") && message.body.lines().count() == LINES_MAX);
+        // What is escaped takes twice its length.
+        for text in [long, "\"".repeat(5_000), "☕".repeat(5_000)] {
+            let roles = FieldRole::ALL.iter().filter(|role| is_told(**role));
+            let lines = roles.map(|role| line(role.as_str(), *role, &text, Some("%@"))).collect();
+            let notice = Notice { lines, ..card("", "") };
+            let one = [(pass(1), Known::Notice(card("", "")), notice)];
+            let message = AppMessage::new("m".repeat(64), &one, 3, Locale::PtBr).unwrap();
+            let size = serde_json::json!([message.title, message.body, message.data]).to_string().len();
+            assert!(size < 3_000, "{size}");
+        }
         assert!(
             AppMessage::new("m".to_owned(), &[(pass(1), Known::Notice(card("1", "")), card("1", ""))], 0, Locale::En)
                 .is_none()

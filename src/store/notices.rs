@@ -127,7 +127,7 @@ struct UntoldRow {
     notice: Json<Notice>,
 }
 
-/// What these installations are to be told, at most `limit`: the oldest passes of each first.
+/// What these installations are to be told of their own customers' passes, at most `limit`: the oldest passes of each first.
 pub async fn list_untold(
     conn: &mut Conn<'_>,
     brand: BrandId,
@@ -141,7 +141,9 @@ pub async fn list_untold(
         let mut query = QueryBuilder::new(
             "SELECT a.device_id, a.pass_id, a.wanted_no, a.is_new, a.told, n.notice FROM app_passes a
              JOIN pass_notices n ON n.brand_id = a.brand_id AND n.pass_id = a.pass_id
-             WHERE a.told_no < a.wanted_no AND a.brand_id = ",
+             JOIN app_devices d ON d.brand_id = a.brand_id AND d.device_id = a.device_id
+             JOIN passes p ON p.brand_id = a.brand_id AND p.pass_id = a.pass_id
+             WHERE p.customer_id = d.customer_id AND a.told_no < a.wanted_no AND a.brand_id = ",
         );
         query.push_bind(brand).push(" AND a.device_id IN ");
         push_list(&mut query, devices.iter().copied());
@@ -168,8 +170,10 @@ pub async fn tell(conn: &mut Conn<'_>, brand: BrandId, told: &[&Untold], now: Da
     const LOCKED: PerEngine = PerEngine {
         sqlite: ") ",
         postgres: "), locked AS MATERIALIZED (
-            SELECT 1 FROM app_passes a JOIN v USING (brand_id, device_id, pass_id)
-            ORDER BY a.device_id, a.pass_id FOR UPDATE OF a)
+            SELECT 1 FROM app_passes
+            WHERE brand_id = (SELECT brand_id FROM v LIMIT 1) AND device_id = ANY (ARRAY (SELECT device_id FROM v))
+              AND pass_id = ANY (ARRAY (SELECT pass_id FROM v))
+            ORDER BY device_id, pass_id FOR UPDATE)
             ",
     };
     const AFTER: PerEngine = PerEngine { sqlite: "", postgres: " AND (SELECT COUNT(*) FROM locked) >= 0" };
@@ -209,7 +213,11 @@ pub async fn list_forgotten(
         FROM (SELECT DISTINCT brand_id, device_id FROM app_passes
               WHERE brand_id = $1 AND told_no < wanted_no AND device_id > $2) AS a
         JOIN app_devices d ON d.brand_id = a.brand_id AND d.device_id = a.device_id
-        WHERE NOT EXISTS (
+        WHERE EXISTS (
+            SELECT 1 FROM app_passes u JOIN passes p ON p.brand_id = u.brand_id AND p.pass_id = u.pass_id
+            WHERE u.brand_id = $1 AND u.device_id = d.device_id AND u.told_no < u.wanted_no
+              AND p.customer_id = d.customer_id)
+          AND NOT EXISTS (
             SELECT 1 FROM outbox o
             WHERE o.brand_id = $1 AND o.channel = CASE d.service WHEN 'fcm' THEN 'fcm' ELSE 'app' END
               AND o.destination_id = d.device_id
