@@ -26,6 +26,8 @@ pub struct Breaker {
     suspects: u32,
     /// Until when nobody is asked, and how long that was.
     open: Option<(DateTime<Utc>, TimeDelta)>,
+    /// Until when everybody is asked to wait. An answer to somebody who was on his way does not end that.
+    paused: Option<DateTime<Utc>>,
     /// Until when the answer of the one after the rest is waited for, if it is on its way.
     probing: Option<DateTime<Utc>>,
 }
@@ -43,6 +45,9 @@ pub enum Admission {
 
 impl Breaker {
     pub fn admit(&self, now: DateTime<Utc>) -> Admission {
+        if let Some(until) = self.paused.filter(|until| now < *until) {
+            return Admission::Nobody { until };
+        }
         match self.open {
             None => Admission::All,
             Some((until, _)) if now < until => Admission::Nobody { until },
@@ -65,7 +70,7 @@ impl Breaker {
 
     /// Somebody was answered.
     pub fn succeed(&mut self) {
-        *self = Self::default();
+        *self = Self { paused: self.paused, ..Self::default() };
     }
 
     /// Somebody was not answered, or with a failure that is not his own. Whether this opened it.
@@ -103,12 +108,12 @@ impl Breaker {
         was_closed
     }
 
-    /// The other side has too much to do, and said for how long. Whether it was closed before.
+    /// The other side has too much to do, and said for how long. Whether nobody had heard of it.
     pub fn pause(&mut self, now: DateTime<Utc>, rest: TimeDelta) -> bool {
-        let was_closed = self.open.is_none();
+        let is_new = self.paused.is_none_or(|until| until <= now);
         self.probing = None;
-        self.rest(now, rest.clamp(REST, PAUSE_MAX));
-        was_closed
+        self.paused = self.paused.max(Some(now + rest.clamp(REST, PAUSE_MAX)));
+        is_new
     }
 
     pub const fn is_open(&self) -> bool {
@@ -191,7 +196,9 @@ mod tests {
         assert!(breaker.pause(at(0), TimeDelta::seconds(90)));
         assert!(!breaker.pause(at(0), TimeDelta::seconds(90)));
         assert_eq!(breaker.admit(at(89)), Admission::Nobody { until: at(90) });
-        assert_eq!(breaker.admit(at(90)), Admission::One);
+        breaker.succeed();
+        assert_eq!(breaker.admit(at(89)), Admission::Nobody { until: at(90) }, "that one was on his way");
+        assert_eq!(breaker.admit(at(90)), Admission::All);
         breaker.pause(at(90), TimeDelta::MAX);
         assert_eq!(breaker.admit(at(91)), Admission::Nobody { until: at(3_690) });
     }

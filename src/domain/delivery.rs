@@ -205,9 +205,9 @@ pub fn next(outcome: &Outcome, failures: i64, schedule: &[u64], chance: f64, now
             let wait = TimeDelta::seconds(i64::try_from(secs).unwrap_or(3_600));
             pending(wait, failures.saturating_add(1))
         }
-        // Not this destination's fault: it is never given up for it.
+        // Not this destination's fault: it is never given up for it. But it waits, whatever changes meanwhile.
         Outcome::Busy { after } => {
-            pending(TimeDelta::from_std((*after).min(AFTER_MAX)).unwrap_or(NOT_SENT_REST), failures)
+            pending(TimeDelta::from_std((*after).min(AFTER_MAX)).unwrap_or(NOT_SENT_REST), failures.max(1))
         }
         Outcome::Suspect => pending(SUSPECT_REST, failures.saturating_add(1)),
         Outcome::Rejected => Next { state: DeliveryState::Parked, due_at: now, failures: failures.saturating_add(1) },

@@ -74,10 +74,11 @@ impl Gate {
             Outcome::Obsolete => breaker.forget(),
         }
         let is_open = breaker.is_open();
+        let is_barred = matches!(breaker.admit(now), Admission::Nobody { .. });
         drop(breaker);
         if was_open && !is_open {
             tracing::info!("{name} is told again");
         }
-        metrics::gauge!("passarela_delivery_barred", "to" => name.clone()).set(f64::from(u8::from(is_open)));
+        metrics::gauge!("passarela_delivery_barred", "to" => name.clone()).set(f64::from(u8::from(is_barred)));
     }
 }
