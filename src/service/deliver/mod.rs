@@ -83,37 +83,54 @@ pub async fn take_turn(
     let (claim_max, in_flight_max) = limits(channel);
     let (mut calls, mut claimed, mut is_more) = (Calls::new(), 0, true);
     let (began, mut stopped) = (Instant::now(), None);
+    let mut batch = Vec::new();
     loop {
         let is_over = began.elapsed() > TURN && is_crowded.load(Ordering::Relaxed);
         let may_claim = !stop.is_cancelled() && !is_over;
         let room = in_flight_max.saturating_sub(calls.in_flight());
-        if is_more && may_claim && i64::try_from(room).is_ok_and(|room| room >= claim_max) {
-            let claims = claim(app, channel, brand, claim_max).await?;
-            claimed += claims.len() as u64;
-            is_more = i64::try_from(claims.len()).is_ok_and(|count| count == claim_max);
-            match channel {
-                Channel::Apns => apns::tell(app, brand, claims, &mut calls).await?,
-                Channel::GoogleClass => google::tell_classes(app, brand, claims, &mut calls).await?,
-                Channel::Google => google::tell_objects(app, brand, claims, &mut calls).await?,
-                Channel::Fcm | Channel::App => apps::tell(app, brand, channel, claims, &mut calls).await?,
-            }
-        }
+        let wants = is_more && may_claim && i64::try_from(room).is_ok_and(|room| room >= claim_max);
+        // At the same time, each to its end: neither transaction may be dropped halfway.
+        let claiming =
+            async { if wants { claim_and_tell(app, channel, brand, claim_max, &mut calls).await } else { Ok(0) } };
+        let (count, settled) = tokio::join!(claiming, settle(app, channel, brand, std::mem::take(&mut batch)));
+        let count = count?;
+        settled?;
+        claimed += count;
+        is_more = if wants { i64::try_from(count).is_ok_and(|count| count == claim_max) } else { is_more };
         if calls.in_flight() == 0 {
             return Ok(claimed);
         }
         if stop.is_cancelled() && stopped.get_or_insert_with(Instant::now).elapsed() > FINISH {
             return Ok(claimed);
         }
-        let batch = tokio::select! {
-            batch = calls.ended(SETTLE_MAX) => batch,
+        batch = tokio::select! {
+            ended = calls.ended(SETTLE_MAX) => ended,
             () = tokio::time::sleep(LOOK) => {
                 is_more = true;
                 Vec::new()
             }
         };
         calls.reap();
-        settle(app, channel, brand, batch).await?;
     }
+}
+
+/// Claims rows and starts their calls; how many.
+async fn claim_and_tell(
+    app: &App,
+    channel: Channel,
+    brand: BrandId,
+    max: i64,
+    calls: &mut Calls,
+) -> Result<u64, Problem> {
+    let claims = claim(app, channel, brand, max).await?;
+    let count = claims.len() as u64;
+    match channel {
+        Channel::Apns => apns::tell(app, brand, claims, calls).await?,
+        Channel::GoogleClass => google::tell_classes(app, brand, claims, calls).await?,
+        Channel::Google => google::tell_objects(app, brand, claims, calls).await?,
+        Channel::Fcm | Channel::App => apps::tell(app, brand, channel, claims, calls).await?,
+    }
+    Ok(count)
 }
 
 /// Those who wait for somebody first; roll-outs with what room is left.
