@@ -23,7 +23,9 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::domain::delivery::{Channel, Outcome};
 use crate::domain::ids::PassId;
 use crate::domain::secret::{Personal, Secret};
-use crate::service::{change_pass, publish};
+use crate::service::{Problem, change_pass, publish};
+use crate::store::imports::{self, ChangedPass};
+use crate::store::passes;
 use crate::worker::dispatcher;
 
 /// Calls at the same time on one connection.
@@ -78,7 +80,13 @@ impl Taker {
 async fn take(taken: Data<Taken>, token: Path<String>, _body: Bytes) -> HttpResponse {
     taken.count.fetch_add(1, Ordering::Relaxed);
     if taken.is_noting.load(Ordering::Relaxed) {
-        let note = (token.into_inner(), Instant::now());
+        let token = token.into_inner();
+        // Of those whose changes are counted, among many.
+        let number = token.get(48..).and_then(|digits| usize::from_str_radix(digits, 16).ok());
+        if number.is_none_or(|number| number >= PASSES) {
+            return HttpResponse::Ok().finish();
+        }
+        let note = (token, Instant::now());
         taken.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
     HttpResponse::Ok().finish()
@@ -95,8 +103,13 @@ pub async fn run(
     let url = taker.url.clone();
     let for_pgbench = database_url.clone().filter(|url| url.starts_with("postgres"));
     let place = Installation::new(database_url, |config| config.apple.apns_url = url).await?;
-    let one_to_one = one_to_one(&place, &taker, seconds, output).await?;
-    let limit = fan_out(&place, &taker, registrations, for_pgbench, output).await?;
+    let passes = place.issue(PASSES, 1).await?;
+    place.register(&passes, PASSES).await?;
+    let one_to_one = one_to_one(&place, &taker, &passes, seconds, output).await?;
+    let popular = place.issue(1, 1).await?;
+    place.register_from(PASSES, &popular, registrations).await?;
+    let limit = fan_out(&place, &taker, &popular, registrations, for_pgbench, output).await?;
+    beside_a_fan_out(&place, &taker, &passes, &popular, seconds, output).await?;
     let beside = if limit.is_some() { "limit: that of the fan-out" } else { "no limit beside it" };
     let note = format!(
         "{PASSES} passes on {}, changed together: committed, published, told, accepted; {beside}",
@@ -216,14 +229,18 @@ async fn h2load(address: &str, length: Duration) -> Result<Option<f64>, Failure>
 }
 
 /// Every change of its own pass on its own phone: all at once, in so many seconds, and at a steady pace.
-async fn one_to_one(place: &Installation, taker: &Taker, seconds: Duration, output: Output) -> Result<f64, Failure> {
-    let passes = place.issue(PASSES, 1).await?;
-    place.register(&passes, PASSES).await?;
+async fn one_to_one(
+    place: &Installation,
+    taker: &Taker,
+    passes: &[PassId],
+    seconds: Duration,
+    output: Output,
+) -> Result<f64, Failure> {
     let engine = place.app.db.engine();
     let running = app::start(place.app.clone(), Role::Worker, None)?;
     // What registering left to be told.
     wait_for(|| idle(place)).await?;
-    let ids = Arc::new(passes.clone());
+    let ids = Arc::new(passes.to_vec());
     let (before, begun) = (taker.count(), Instant::now());
     touch(&place.app, place.brand.clone(), &ids, 1).await?;
     place.app.changed.notify_one();
@@ -231,25 +248,74 @@ async fn one_to_one(place: &Installation, taker: &Taker, seconds: Duration, outp
     let spent = begun.elapsed().as_secs_f64();
 
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let millis = paced(place, taker, &passes, seconds).await?;
-    let mut result = Measure::new(
-        "push, commit to acceptance",
-        f64::from(CHANGES_PER_SECOND),
-        None,
-        seconds.as_secs_f64(),
-        format!(
-            "{} changes at {CHANGES_PER_SECOND} a second on {engine}, calm: from the answer to a change to its push at the push service; \
-             memory {} MiB",
-            millis.len(),
-            rss_kib("VmHWM:") / 1_024
-        ),
+    let millis = paced(place, taker, passes, 100_000, seconds).await?;
+    let note = format!(
+        "{} changes at {CHANGES_PER_SECOND} a second on {engine}, calm: from the answer to a change to its push at the push service; \
+         memory {} MiB",
+        millis.len(),
+        rss_kib("VmHWM:") / 1_024
     );
+    latency("push, commit to acceptance", &millis, seconds, note).print(output);
+    running.stop_workers().await;
+    Ok(spent)
+}
+
+fn latency(measure: &'static str, millis: &[f64], seconds: Duration, note: String) -> Measure {
+    let mut result = Measure::new(measure, f64::from(CHANGES_PER_SECOND), None, seconds.as_secs_f64(), note);
     let at =
         |share: f64| millis.get(((millis.len() as f64 * share) as usize).min(millis.len().saturating_sub(1))).copied();
     (result.p50_ms, result.p99_ms) = (at(0.5), at(0.99));
-    result.print(output);
+    result
+}
+
+/// Single changes at the same pace, while a change of many phones' goes out behind them.
+async fn beside_a_fan_out(
+    place: &Installation,
+    taker: &Taker,
+    passes: &[PassId],
+    popular: &[PassId],
+    seconds: Duration,
+    output: Output,
+) -> Result<(), Failure> {
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    in_bulk(place, popular).await?;
+    while publish::publish_due(&place.app, place.brand.id).await?.claimed > 0 {}
+    let (before, memory) = (taker.count(), rss_kib("VmRSS:") / 1_024);
+    let running = app::start(place.app.clone(), Role::Worker, None)?;
+    let millis = paced(place, taker, passes, 200_000, seconds).await?;
+    let told = taker.count() - before - millis.len() as u64;
+    let waits = crate::service::deliveries::count_waiting(&place.app, Channel::Apns).await?.open > 0;
     running.stop_workers().await;
-    Ok(spent)
+    let note = format!(
+        "{} changes at {CHANGES_PER_SECOND} a second on {}, while {told} phones are told of a roll-out{}; memory {memory} MiB before, \
+         {} MiB at most",
+        millis.len(),
+        place.app.db.engine(),
+        if waits { "" } else { ", which ended meanwhile" },
+        rss_kib("VmHWM:") / 1_024
+    );
+    latency("push, commit to acceptance beside a fan-out", &millis, seconds, note).print(output);
+    Ok(())
+}
+
+/// Changes passes as an import does: behind everything that somebody waits for.
+async fn in_bulk(place: &Installation, passes: &[PassId]) -> Result<(), Failure> {
+    let brand = place.brand.id;
+    let ids = passes.to_vec();
+    let done = place.app.run(async move |app| {
+        let mut tx = app.db.begin().await?;
+        for id in ids {
+            let pass = passes::find(&mut tx.conn(), brand, id).await?.ok_or(Problem::NotFound { what: "pass" })?;
+            let mut data = pass.data.reveal().clone();
+            data.insert("points".to_owned(), 77_777.into());
+            let changed =
+                ChangedPass { id, seen_change_no: pass.change_no, data: &data, order_hash: &[0; 32], token_hash: None };
+            imports::set_passes(&mut tx.conn(), brand, &[changed], app.clock.now()).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    });
+    Ok(done.await?)
 }
 
 async fn idle(place: &Installation) -> Result<bool, Failure> {
@@ -267,8 +333,14 @@ async fn wait_for<Done: Future<Output = Result<bool, Failure>>>(done: impl Fn() 
     Ok(())
 }
 
-/// Milliseconds from each change's commit to its push, sorted.
-async fn paced(place: &Installation, taker: &Taker, passes: &[PassId], seconds: Duration) -> Result<Vec<f64>, Failure> {
+/// Milliseconds from each change's commit to its push, sorted; the changes say `first` and up.
+async fn paced(
+    place: &Installation,
+    taker: &Taker,
+    passes: &[PassId],
+    first: usize,
+    seconds: Duration,
+) -> Result<Vec<f64>, Failure> {
     taker.taken.is_noting.store(true, Ordering::Relaxed);
     let mut committed: Vec<(String, Instant)> = Vec::new();
     let mut tick = tokio::time::interval(Duration::from_secs(1) / CHANGES_PER_SECOND);
@@ -279,7 +351,7 @@ async fn paced(place: &Installation, taker: &Taker, passes: &[PassId], seconds: 
             break;
         }
         let Some(pass) = passes.get(number % passes.len()) else { break };
-        let data = Personal::new(json!({ "points": 100_000 + number }).as_object().cloned().unwrap_or_default());
+        let data = Personal::new(json!({ "points": first + number }).as_object().cloned().unwrap_or_default());
         change_pass::patch(&place.app, place.brand.id, *pass, &data, None).await?;
         place.app.changed.notify_one();
         // The phone of a pass has the pass's number for its token.
@@ -306,13 +378,12 @@ async fn paced(place: &Installation, taker: &Taker, passes: &[PassId], seconds: 
 async fn fan_out(
     place: &Installation,
     taker: &Taker,
+    popular: &[PassId],
     registrations: usize,
     database_url: Option<String>,
     output: Output,
 ) -> Result<Option<f64>, Failure> {
-    let pass = place.issue(1, 1).await?;
-    place.register_from(PASSES, &pass, registrations).await?;
-    let ids = Arc::new(pass);
+    let ids = Arc::new(popular.to_vec());
     let stop = CancellationToken::new();
     let queue = async |round: i64| {
         tokio::time::sleep(Duration::from_millis(1_050)).await;
