@@ -9,6 +9,19 @@ use crate::bundle::{openssl_verify, pass_json, unzip};
 use crate::on_both_engines;
 
 on_both_engines! {
+    async fn what_is_not_known_of_a_customer_says_nothing(engine) {
+        let app = TestApp::start(engine).await;
+        let body = json!({
+            "template": "clube-aurora", "program_id": app.one.program_id, "external_id": "x",
+            "customer": { "external_id": "x" }, "data": { "points": 1, "tier": null },
+        });
+        let (status, pass) = app.post("/api/v1/passes", &app.one.key, &body).await;
+        assert_eq!(status, 201, "{pass}");
+        let bundle = app.http.get(pass["pkpass_url"].as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
+        let text = crate::bundle::pass_json(&bundle).to_string();
+        assert!(!text.contains("\"None\"") && !text.contains("\"none\""), "{text}");
+    }
+
     async fn a_bundle_verifies_with_openssl_and_holds_what_was_ordered(engine) {
         let app = TestApp::start(engine).await;
         let body = json!({

@@ -29,6 +29,12 @@ pub fn engine() -> Environment<'static> {
     engine.set_fuel(Some(FUEL));
     // The text goes into JSON, not into HTML; whoever writes it there escapes it.
     engine.set_auto_escape_callback(|_| AutoEscape::None);
+    // What is not there says nothing: a customer without a name is not called None.
+    engine.set_formatter(
+        |out, state, value| {
+            if value.is_none() { Ok(()) } else { minijinja::escape_formatter(out, state, value) }
+        },
+    );
     engine.add_filter("default", filters::default);
     engine.add_filter("d", filters::default);
     engine.add_filter("upper", filters::upper);
