@@ -10,6 +10,11 @@ use uuid::Uuid;
 use crate::domain::ids::{AppDeviceId, DeviceId, GoogleClassId, PassId, WrongId};
 use crate::domain::text::text_enum;
 
+/// Whether this can be a push token of Apple's: hexadecimal. What a stranger registered goes into no address.
+pub fn is_apple_push_token(text: &str) -> bool {
+    (2..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 text_enum! {
     /// By what way something is told.
     pub enum Channel {

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::delivery::is_apple_push_token;
 use crate::domain::ids::{AppDeviceId, BrandId, CustomerId};
 use crate::domain::locale::Locale;
 use crate::domain::notice::{AppPlatform, AppService};
@@ -92,8 +93,11 @@ pub async fn register(app: &App, holder: &Holder, wanted: &Registration) -> Resu
     for surplus in app_devices::list_surplus(&mut tx.conn(), brand, customer, DEVICES_MAX).await? {
         remove_one(app, &mut tx.conn(), brand, customer, surplus, "there are newer ones").await?;
     }
-    // What waits because the address was refused waits no longer.
-    outbox::retry(&mut tx.conn(), brand, channel(wanted.service), registered.id.uuid(), now).await?;
+    // What waits because the old address was refused waits no longer. With the same address, at every start of the app, it
+    // goes on waiting.
+    if registered.is_renewed {
+        outbox::retry(&mut tx.conn(), brand, channel(wanted.service), registered.id.uuid(), now).await?;
+    }
     if let Some(before) = registered.was_of {
         let reason = "another customer uses it";
         record(app, &mut tx.conn(), brand, "app_device.removed", before, registered.id, Some(reason)).await?;
@@ -128,25 +132,15 @@ fn check(app: &App, holder: &Holder, wanted: &Registration) -> Result<NewAppDevi
         }
     }
     if wanted.service == AppService::Apns {
-        let is_hex = wanted.token.as_ref().is_some_and(|token| {
-            let text = token.reveal();
-            (2..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-        });
         if wanted.platform != AppPlatform::Ios || wanted.fid.is_some() {
             return Err(Problem::invalid("/platform", "apns reaches ios, by its token alone"));
         }
-        if !is_hex {
+        if !wanted.token.as_ref().is_some_and(|token| is_apple_push_token(token.reveal())) {
             return Err(Problem::invalid("/token", "must be the device token in hexadecimal"));
         }
     }
     let address = wanted.fid.as_ref().or(wanted.token.as_ref());
     let address = address.ok_or_else(|| Problem::invalid("/token", "a fid or a token is needed"))?;
-    let locale = match &wanted.locale {
-        None => None,
-        Some(tag) if Locale::for_tag(tag).is_some() => Locale::for_tag(tag).map(|locale| locale.to_string()),
-        // A language that we do not speak is no mistake of the phone's.
-        Some(_) => None,
-    };
     Ok(NewAppDevice {
         customer: holder.customer,
         service: wanted.service,
@@ -154,7 +148,8 @@ fn check(app: &App, holder: &Holder, wanted: &Registration) -> Result<NewAppDevi
         address_hash: Sha256::digest(address.reveal()).to_vec(),
         fid: wanted.fid.clone(),
         token: wanted.token.clone(),
-        locale,
+        // A language that we do not speak is no mistake of the phone's.
+        locale: wanted.locale.as_deref().and_then(Locale::for_tag),
     })
 }
 

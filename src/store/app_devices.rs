@@ -5,6 +5,7 @@ use sqlx::{FromRow, QueryBuilder};
 
 use super::db::{Conn, PerEngine, on, push_list};
 use crate::domain::ids::{AppDeviceId, BrandId, CustomerId};
+use crate::domain::locale::Locale;
 use crate::domain::notice::{AppPlatform, AppService};
 use crate::domain::secret::Secret;
 
@@ -19,7 +20,7 @@ pub struct NewAppDevice {
     pub fid: Option<Secret<String>>,
     pub token: Option<Secret<String>>,
     /// The language that the app speaks; `None`: the customer's.
-    pub locale: Option<String>,
+    pub locale: Option<Locale>,
 }
 
 /// What came of a registration.
@@ -27,11 +28,22 @@ pub struct NewAppDevice {
 pub struct Registered {
     pub id: AppDeviceId,
     pub is_new: bool,
+    /// Whether it has another fid or token than before.
+    pub is_renewed: bool,
     /// Whose it was, if it was another customer's.
     pub was_of: Option<CustomerId>,
 }
 
-/// Stores an installation, or what is new of it; one that another customer had is this one's from now on.
+/// An installation as it was. Holds an address: no `Debug`.
+#[derive(FromRow)]
+struct Before {
+    customer_id: CustomerId,
+    fid: Option<String>,
+    token: Option<String>,
+}
+
+/// Stores an installation, or what is new of it; one that another customer had is this one's from now on. What was known of
+/// another fid or token is forgotten.
 pub async fn register(
     conn: &mut Conn<'_>,
     brand: BrandId,
@@ -39,12 +51,12 @@ pub async fn register(
     device: &NewAppDevice,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Registered> {
-    const OWNER: PerEngine = PerEngine {
+    const BEFORE: PerEngine = PerEngine {
         sqlite: "
-            SELECT device_id, customer_id FROM app_devices
+            SELECT customer_id, fid, token FROM app_devices
             WHERE brand_id = $1 AND service = $2 AND address_hash = $3",
         postgres: "
-            SELECT device_id, customer_id FROM app_devices
+            SELECT customer_id, fid, token FROM app_devices
             WHERE brand_id = $1 AND service = $2 AND address_hash = $3 FOR UPDATE",
     };
     const SQL: &str = "
@@ -53,18 +65,21 @@ pub async fn register(
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
         ON CONFLICT (brand_id, service, address_hash) DO UPDATE SET
             customer_id = excluded.customer_id, platform = excluded.platform, fid = excluded.fid, token = excluded.token,
-            locale = excluded.locale, refused_since = NULL, updated_at = excluded.updated_at
+            locale = excluded.locale, updated_at = excluded.updated_at,
+            refused_since = CASE WHEN $11 THEN NULL ELSE app_devices.refused_since END
         RETURNING device_id";
     // What the customer before was told is not this one's.
     const FORGET: &str = "DELETE FROM app_passes WHERE brand_id = $1 AND device_id = $2";
-    let owner = conn.text(&OWNER);
+    let sql = conn.text(&BEFORE);
     on!(conn, |c| {
-        let owner: Option<(AppDeviceId, CustomerId)> = sqlx::query_as(owner)
+        let before: Option<Before> = sqlx::query_as(sql)
             .bind(brand)
             .bind(device.service.as_str())
             .bind(device.address_hash.as_slice())
             .fetch_optional(&mut *c)
             .await?;
+        let (fid, token) = (device.fid.as_ref().map(Secret::reveal), device.token.as_ref().map(Secret::reveal));
+        let is_renewed = before.as_ref().is_some_and(|row| row.fid.as_ref() != fid || row.token.as_ref() != token);
         let id = sqlx::query_scalar(SQL)
             .bind(brand)
             .bind(new_id)
@@ -72,17 +87,18 @@ pub async fn register(
             .bind(device.service.as_str())
             .bind(device.platform.as_str())
             .bind(device.address_hash.as_slice())
-            .bind(device.fid.as_ref().map(Secret::reveal))
-            .bind(device.token.as_ref().map(Secret::reveal))
-            .bind(device.locale.as_deref())
+            .bind(fid)
+            .bind(token)
+            .bind(device.locale.map(Locale::as_str))
             .bind(now)
+            .bind(is_renewed)
             .fetch_one(&mut *c)
             .await?;
-        let was_of = owner.map(|(_, customer)| customer).filter(|customer| *customer != device.customer);
+        let was_of = before.as_ref().map(|row| row.customer_id).filter(|customer| *customer != device.customer);
         if was_of.is_some() {
             sqlx::query(FORGET).bind(brand).bind(id).execute(c).await?;
         }
-        Ok(Registered { id, is_new: owner.is_none(), was_of })
+        Ok(Registered { id, is_new: before.is_none(), is_renewed, was_of })
     })
 }
 

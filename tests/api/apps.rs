@@ -349,6 +349,22 @@ on_both_engines! {
         assert_eq!(firebase.sent().len(), 1);
     }
 
+    async fn an_app_that_starts_again_ends_no_wait(engine) {
+        let firebase = FakeFirebase::calm().await;
+        let app = start(engine, &firebase).await;
+        let pass = app.issue("ana").await;
+        register(&app, "ana", "a").await;
+        let wait = Reply::Refuse { status: 503, canonical: "UNAVAILABLE", code: "UNAVAILABLE", field: None, retry_after: Some("60") };
+        firebase.script("a", [wait]);
+        change(&app, &pass, 5).await;
+        register(&app, "ana", "a").await;
+        app.deliver().await;
+        assert_eq!(firebase.sent().len(), 1, "it was asked to wait a minute");
+        app.clock.advance(TimeDelta::seconds(61));
+        app.deliver().await;
+        assert_eq!(firebase.shown("a").len(), 1);
+    }
+
     async fn a_message_that_is_sent_twice_is_shown_once(engine) {
         let firebase = FakeFirebase::calm().await;
         let app = start(engine, &firebase).await;

@@ -94,8 +94,12 @@ on_both_engines! {
         w.write(async |c| app_devices::note_told(c, one, &[device], w.after(6)).await).await;
         assert!(told_since(5).await && !told_since(6).await);
         assert_eq!(load(AppService::Fcm, &[device]).await[0].refused_since, None);
+        suspect(7).await;
+        assert!(!register(&w, one, &installation(w.one.customer, 1), 7).await.is_renewed);
+        assert!(load(AppService::Fcm, &[device]).await[0].refused_since.is_some(), "it is the same address");
         let renewed = NewAppDevice { token: Some(Secret::new("new".to_owned())), ..installation(w.one.customer, 1) };
-        register(&w, one, &renewed, 7).await;
+        assert!(register(&w, one, &renewed, 7).await.is_renewed);
+        assert_eq!(load(AppService::Fcm, &[device]).await[0].refused_since, None);
         assert!(!suspect(8).await, "it has another address by now");
     }
 

@@ -180,12 +180,12 @@ async fn settle(app: &App, channel: Channel, brand: BrandId, mut batch: Vec<Told
     // What was committed while we told goes out again, but not within the same moment.
     let rest = TimeDelta::milliseconds(i64::try_from(app.config.delivery.coalesce_millis).unwrap_or(1_000));
     let mut tx = app.db.begin().await?;
-    let renewed = registrations::note(&mut tx.conn(), brand, &batch, now).await?;
+    let mut renewed = registrations::note(&mut tx.conn(), brand, &batch, now).await?;
+    renewed.extend(apps::note(&mut tx.conn(), brand, &batch, now).await?);
     for one in settled.iter_mut().filter(|one| renewed.contains(&one.destination)) {
         (one.due_at, one.failures) = (now, 0);
     }
     google::note(app, &mut tx.conn(), brand, &batch, now).await?;
-    apps::note(&mut tx.conn(), brand, &batch, now).await?;
     outbox::settle(&mut tx.conn(), brand, channel, &settled, now + rest).await?;
     registrations::note_accepted(&mut tx.conn(), brand, &batch, now).await?;
     tx.commit().await?;

@@ -7,7 +7,7 @@ mod topics;
 use std::collections::HashMap;
 
 use crate::clients::apns::Push;
-use crate::domain::delivery::{Answer, Outcome};
+use crate::domain::delivery::{Answer, Outcome, is_apple_push_token};
 use crate::domain::ids::{BrandId, DeviceId};
 use crate::domain::secret::Secret;
 use crate::service::deliver::calls::{About, Calls, Told};
@@ -48,7 +48,7 @@ pub async fn tell(app: &App, brand: BrandId, claims: Vec<Claim>, calls: &mut Cal
         };
         let unreachable = match &target {
             target if target.scheme != APPLE => Some("another vendor's wallet, which comes by itself"),
-            target if !is_push_token(target.push_token.reveal()) => Some("no push token of Apple's"),
+            target if !is_apple_push_token(target.push_token.reveal()) => Some("no push token of Apple's"),
             _ => None,
         };
         if let Some(why) = unreachable {
@@ -82,11 +82,6 @@ pub async fn tell(app: &App, brand: BrandId, claims: Vec<Claim>, calls: &mut Cal
         }
     }
     Ok(())
-}
-
-/// Apple's are hexadecimal. What a stranger registered goes into no address.
-pub fn is_push_token(token: &str) -> bool {
-    (2..=200).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// One push; with another provider token, if the first was refused and another may be made.

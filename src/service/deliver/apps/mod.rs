@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use self::projects::{Project, project};
 pub use self::projects::{Projects, state as firebase_state};
@@ -16,7 +17,7 @@ use super::calls::{About, Calls, Told};
 use crate::clients::apns::Push;
 use crate::clients::fcm::Address;
 use crate::config::Config;
-use crate::domain::delivery::{Answer, Channel, Outcome};
+use crate::domain::delivery::{Answer, Channel, Outcome, is_apple_push_token};
 use crate::domain::ids::{AppDeviceId, BrandId};
 use crate::domain::locale::Locale;
 use crate::domain::notice::{AppMessage, AppService};
@@ -186,7 +187,7 @@ async fn send(app: &App, way: &Way, target: &AppTarget, message: &AppMessage) ->
             project.client.send(&to, message, app.clock.now()).await
         }
         Way::Apple(topic) => {
-            let token = target.token.as_ref().filter(|token| apns::is_push_token(token.reveal()));
+            let token = target.token.as_ref().filter(|token| is_apple_push_token(token.reveal()));
             let Some(token) = token else { return unreachable() };
             apns::push(app, topic, token, Push::App(message)).await
         }
@@ -224,8 +225,14 @@ async fn is_believed_dead(app: &App, brand: BrandId, sent: &SentMessage, now: Da
     Ok(app_devices::was_told_since(&mut app.db.read().await?.conn(), brand, sent.service, since).await?)
 }
 
-/// Notes who was told of what, and whose address is refused.
-pub async fn note(conn: &mut Conn<'_>, brand: BrandId, batch: &[Told], now: DateTime<Utc>) -> Result<(), Problem> {
+/// Notes who was told of what, and whose address is refused. Those who have another address by now: what the old one was
+/// answered is not theirs.
+pub async fn note(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    batch: &[Told],
+    now: DateTime<Utc>,
+) -> Result<BTreeSet<Uuid>, Problem> {
     let mut sent: Vec<(&Outcome, &SentMessage)> = Vec::new();
     for told in batch {
         if let About::App(one) = &told.about {
@@ -235,12 +242,16 @@ pub async fn note(conn: &mut Conn<'_>, brand: BrandId, batch: &[Told], now: Date
     sent.sort_by_key(|(_, one)| one.target.device);
     let of =
         |wanted: fn(&Outcome) -> bool| sent.iter().filter(move |(outcome, _)| wanted(outcome)).map(|(_, one)| *one);
+    let mut renewed = BTreeSet::new();
     for one in of(|outcome| *outcome == Outcome::Suspect) {
-        app_devices::suspect(conn, brand, &one.target, now).await?;
+        if !app_devices::suspect(conn, brand, &one.target, now).await? {
+            renewed.insert(one.target.device.uuid());
+        }
     }
     let told: Vec<AppDeviceId> = of(|outcome| *outcome == Outcome::Delivered).map(|one| one.target.device).collect();
     app_devices::note_told(conn, brand, &told, now).await?;
     let known: Vec<&Untold> =
         of(|outcome| matches!(outcome, Outcome::Delivered | Outcome::Obsolete)).flat_map(|one| &one.untold).collect();
-    Ok(notices::tell(conn, brand, &known, now).await?)
+    notices::tell(conn, brand, &known, now).await?;
+    Ok(renewed)
 }
