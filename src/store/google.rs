@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, QueryBuilder};
 
 use super::db::{Conn, on, push_list};
-use crate::domain::ids::{BrandId, GoogleClassId, PassId};
+use crate::domain::ids::{BrandId, CustomerId, GoogleClassId, PassId};
 use crate::domain::pass::PassKind;
 
 /// From now on the pass has an object at Google, by this name; `false`: it had one.
@@ -189,14 +189,17 @@ pub async fn find_object(conn: &mut Conn<'_>, brand: BrandId, pass: PassId) -> s
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(pass).bind(false).fetch_optional(c).await)
 }
 
-/// Notes whether somebody has the object in their wallet; whether that is new.
-pub async fn note_users(conn: &mut Conn<'_>, brand: BrandId, pass: PassId, has_users: bool) -> sqlx::Result<bool> {
+/// Notes whether somebody has the object in their wallet; whose pass it is, if that is new.
+pub async fn note_users(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pass: PassId,
+    has_users: bool,
+) -> sqlx::Result<Option<CustomerId>> {
     const SQL: &str = "
-        UPDATE google_objects SET has_users = $3 WHERE brand_id = $1 AND pass_id = $2 AND has_users <> $3";
-    on!(conn, |c| {
-        let done = sqlx::query(SQL).bind(brand).bind(pass).bind(has_users).execute(c).await?;
-        Ok(done.rows_affected() == 1)
-    })
+        UPDATE google_objects SET has_users = $3 WHERE brand_id = $1 AND pass_id = $2 AND has_users <> $3
+        RETURNING (SELECT customer_id FROM passes WHERE brand_id = $1 AND pass_id = $2)";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(pass).bind(has_users).fetch_optional(c).await)
 }
 
 /// What an answer says of an object.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, QueryBuilder};
 
 use super::db::{Conn, on, push_list};
-use crate::domain::ids::{BrandId, DeviceId, PassId};
+use crate::domain::ids::{BrandId, CustomerId, DeviceId, PassId};
 use crate::domain::secret::Secret;
 
 /// A device that is about to be pushed to.
@@ -136,19 +136,22 @@ pub async fn accept(
 }
 
 /// Removes a device with all its registrations, unless it has another push token by now or registered again after
-/// `gone_at`. The passes that it held; `None`: it stays, or is gone already.
+/// `gone_at`. The passes that it held, and whose they are; `None`: it stays, or is gone already.
 pub async fn remove_device(
     conn: &mut Conn<'_>,
     brand: BrandId,
     device: DeviceId,
     push_token: &Secret<String>,
     gone_at: DateTime<Utc>,
-) -> sqlx::Result<Option<Vec<PassId>>> {
+) -> sqlx::Result<Option<Vec<(PassId, CustomerId)>>> {
     // Locks the device: a registration that is just being made waits, and makes a new device afterwards.
     const LOCK: &str = "
         UPDATE devices SET scheme = scheme
         WHERE brand_id = $1 AND device_id = $2 AND updated_at <= $3 AND push_token = $4";
-    const REGISTRATIONS: &str = "DELETE FROM registrations WHERE brand_id = $1 AND device_id = $2 RETURNING pass_id";
+    const REGISTRATIONS: &str = "
+        DELETE FROM registrations WHERE brand_id = $1 AND device_id = $2
+        RETURNING pass_id, (SELECT p.customer_id FROM passes p
+                            WHERE p.brand_id = $1 AND p.pass_id = registrations.pass_id)";
     const DEVICE: &str = "DELETE FROM devices WHERE brand_id = $1 AND device_id = $2";
     const ROW: &str = "DELETE FROM outbox WHERE brand_id = $1 AND channel = 'apns' AND destination_id = $2";
     on!(conn, |c| {
@@ -157,7 +160,7 @@ pub async fn remove_device(
         if locked.rows_affected() == 0 {
             return Ok(None);
         }
-        let passes = sqlx::query_scalar(REGISTRATIONS).bind(brand).bind(device).fetch_all(&mut *c).await?;
+        let passes = sqlx::query_as(REGISTRATIONS).bind(brand).bind(device).fetch_all(&mut *c).await?;
         sqlx::query(DEVICE).bind(brand).bind(device).execute(&mut *c).await?;
         sqlx::query(ROW).bind(brand).bind(device).execute(c).await?;
         Ok(Some(passes))

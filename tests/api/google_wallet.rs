@@ -120,6 +120,11 @@ on_both_engines! {
         change(&app, &pass, 10).await;
         let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
         assert_eq!(view["held_on"], json!({ "apple": 0, "google": true }));
+        app.work().await;
+        let (_, events) = app.get("/api/v1/events?limit=200", &app.one.key).await;
+        let added: Vec<_> = events["data"].as_array().unwrap().iter().filter(|event| event["kind"] == "pass.added").collect();
+        assert_eq!((added.len(), &added[0]["data"]["wallet"]), (1, &json!("google")), "{events}");
+        assert_eq!(added[0]["customer_id"], view["customer_id"]);
         let (_, list) = app.get("/api/v1/passes", &app.one.key).await;
         assert_eq!(list["data"][0]["held_on"]["google"], true);
     }

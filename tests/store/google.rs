@@ -63,10 +63,11 @@ on_both_engines! {
         w.write(async |c| google::note_objects(c, one, &[sent], w.now).await).await;
         assert!(is_sent().await && held().await.is_empty() && forgotten(None).await.is_empty());
         let has_users = async |brand, has| w.write(async |c| google::note_users(c, brand, a, has).await).await;
-        assert_eq!([has_users(w.two.brand, true).await, has_users(one, true).await, has_users(one, true).await], [false, true, false]);
+        let owner = Some(w.one.customer);
+        assert_eq!([has_users(w.two.brand, true).await, has_users(one, true).await, has_users(one, true).await], [None, owner, None]);
         assert_eq!(held().await, [a]);
         assert!(state().await.is_current && state().await.has_users && state().await.sent_at == Some(w.now));
-        assert!(has_users(one, false).await && held().await.is_empty());
+        assert!(has_users(one, false).await == owner && held().await.is_empty());
         let spend = async |brand, at: i64| {
             w.write(async |c| google::spend_alert(c, brand, a, w.after(at - 100), w.after(at)).await).await
         };

@@ -171,7 +171,7 @@ on_both_engines! {
         assert!(!suspect(one, 9).await, "the token of before");
         let mut held = remove(6).await.unwrap();
         held.sort();
-        assert_eq!((held, remove(6).await), (vec![a, b], None));
+        assert_eq!((held, remove(6).await), (vec![(a, w.one.customer), (b, w.one.customer)], None));
         assert!(w.read(async |c| devices::list_holders(c, one, b, 9).await).await.is_empty());
     }
 

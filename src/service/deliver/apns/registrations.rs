@@ -36,8 +36,8 @@ pub async fn remove_gone(app: &App, brand: BrandId, batch: &mut [Told]) -> Resul
         if held.is_none() {
             told.answer.outcome = Outcome::Suspect;
         }
-        for pass in held.into_iter().flatten() {
-            let about = timeline::About { customer: None, pass: Some(pass), subject: pass.uuid() };
+        for (pass, customer) in held.into_iter().flatten() {
+            let about = timeline::About { customer: Some(customer), pass: Some(pass), subject: pass.uuid() };
             let data =
                 json!({ "pass_id": pass, "device_id": target.device, "wallet": "apple", "reason": told.answer.text });
             timeline::record(app, &mut tx.conn(), brand, "pass.removed", about, data).await?;

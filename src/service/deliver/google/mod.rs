@@ -252,11 +252,9 @@ pub async fn note_users(
     pass: PassId,
     has_users: bool,
 ) -> Result<(), Problem> {
-    if !stored::note_users(conn, brand, pass, has_users).await? {
-        return Ok(());
-    }
+    let Some(customer) = stored::note_users(conn, brand, pass, has_users).await? else { return Ok(()) };
     let kind = if has_users { "pass.added" } else { "pass.removed" };
-    let about = timeline::About { customer: None, pass: Some(pass), subject: pass.uuid() };
+    let about = timeline::About { customer: Some(customer), pass: Some(pass), subject: pass.uuid() };
     timeline::record(app, conn, brand, kind, about, json!({ "pass_id": pass, "wallet": "google" })).await
 }
 
