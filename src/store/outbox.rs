@@ -205,7 +205,14 @@ pub async fn settle(
               AND destination_id = ANY (ARRAY (SELECT destination_id FROM v)) ORDER BY destination_id FOR UPDATE)
             ",
     };
-    const AFTER: PerEngine = PerEngine { sqlite: "", postgres: " AND (SELECT COUNT(*) FROM locked) >= 0" };
+    // And looked up one by one: left to itself, PostgreSQL reads all open rows of the channel and keeps these.
+    const AFTER: PerEngine = PerEngine {
+        sqlite: "",
+        postgres: " AND outbox.brand_id = (SELECT brand_id FROM v LIMIT 1)
+            AND outbox.channel = (SELECT channel FROM v LIMIT 1)
+            AND outbox.destination_id = ANY (ARRAY (SELECT destination_id FROM v))
+            AND (SELECT COUNT(*) FROM locked) >= 0",
+    };
     if settled.is_empty() {
         return Ok(0);
     }
