@@ -91,6 +91,7 @@ pub struct Google {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fcm {
+    #[serde(default, deserialize_with = "digits")]
     pub project_id: Option<String>,
     pub service_account_file: Option<PathBuf>,
     pub url: String,
@@ -209,6 +210,7 @@ pub struct BrandGoogle {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BrandFcm {
+    #[serde(deserialize_with = "digits")]
     pub project_id: Option<String>,
     pub service_account_file: Option<PathBuf>,
 }

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Identity, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use crate::clients::http::{self, BadClient, unanswered};
-use crate::domain::delivery::{Answer, Outcome, retry_after};
+use crate::domain::delivery::{Answer, Outcome};
 use crate::domain::notice::AppMessage;
 use crate::domain::secret::Secret;
 
@@ -89,10 +89,11 @@ impl Apns {
         match request.send().await {
             Err(error) => unanswered(&error),
             Ok(response) => {
-                let (status, headers) = (response.status(), response.headers().clone());
+                let status = response.status();
                 if status == StatusCode::OK {
                     return Answer { outcome: Outcome::Delivered, text: "200".to_owned() };
                 }
+                let headers = response.headers().clone();
                 match http::read_answer(response, http::ANSWER_MAX).await {
                     Ok(body) => read(status, &headers, &body, now),
                     // The status says enough.
@@ -131,7 +132,7 @@ struct Refusal {
 /// What a refusal means for us. Apple, "Handling notification responses from APNs".
 fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Answer {
     let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
-    let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| retry_after(text, now));
+    let after = http::wait_of(headers, now);
     let since = refusal.timestamp.as_ref().and_then(Json::as_i64).and_then(DateTime::from_timestamp_millis);
     let outcome = match (status.as_u16(), refusal.reason.as_str()) {
         (200, _) => Outcome::Delivered,
@@ -165,6 +166,8 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::RETRY_AFTER;
+
     use super::*;
 
     fn now() -> DateTime<Utc> {

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use crate::clients::google_auth::Tokens;
 use crate::clients::http::{self, BadClient, unanswered};
-use crate::domain::delivery::{Answer, Outcome, retry_after};
+use crate::domain::delivery::{Answer, Outcome};
 use crate::domain::notice::AppMessage;
 use crate::domain::secret::Secret;
 
@@ -147,8 +147,7 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>
     let mut fields =
         details.iter().flat_map(|detail| &detail.field_violations).map(|violation| violation.field.as_str());
     let is_payload = fields.any(|field| !matches!(field, "message.token" | "message.fid"));
-    let after = headers.get(RETRY_AFTER).map(HeaderValue::to_str).and_then(Result::ok);
-    let after = after.and_then(|text| retry_after(text, now));
+    let after = http::wait_of(headers, now);
     let retry = Outcome::Retry { after: Some(after.unwrap_or(FIRST_WAIT).max(FIRST_WAIT)) };
     let outcome = match (status.as_u16(), code) {
         (404, "UNREGISTERED") => Outcome::Gone { since: None },
@@ -178,6 +177,8 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::{HeaderValue, RETRY_AFTER};
+
     use super::*;
 
     fn now() -> DateTime<Utc> {

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::clients::google_auth::Tokens;
 use crate::clients::http::{self, BadClient, unanswered};
-use crate::domain::delivery::{Answer, Outcome, retry_after};
+use crate::domain::delivery::{Answer, Outcome};
 use crate::domain::pass::PassKind;
 
 /// What the account must be allowed to do.
@@ -209,8 +209,7 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>
     }
     let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
     let reason = refusal.error.errors.into_iter().next().unwrap_or_default().reason;
-    let after = headers.get(RETRY_AFTER).map(HeaderValue::to_str).and_then(Result::ok);
-    let after = after.and_then(|text| retry_after(text, now));
+    let after = http::wait_of(headers, now);
     let outcome = match (status.as_u16(), reason.as_str()) {
         // A bad id, a missing member, a class that cannot be used: the same the next time.
         (400, _) => Outcome::Rejected,
@@ -234,6 +233,8 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::{HeaderValue, RETRY_AFTER};
+
     use super::*;
 
     #[test]

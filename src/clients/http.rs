@@ -4,9 +4,11 @@ use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, Client, ClientBuilder, Response};
 
-use crate::domain::delivery::{Answer, Outcome};
+use crate::domain::delivery::{Answer, Outcome, retry_after};
 
 /// Of connecting (TCP and TLS), and of an idle connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,6 +64,11 @@ pub async fn read_answer(mut response: Response, max: usize) -> reqwest::Result<
         }
     }
     Ok(body)
+}
+
+/// How long an answer asks us to wait.
+pub fn wait_of(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok().and_then(|text| retry_after(text, now))
 }
 
 /// A call that was not answered.

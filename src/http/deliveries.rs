@@ -25,6 +25,7 @@ pub struct ListDeliveries {
     /// pending, sending, done or parked.
     #[param(value_type = Option<String>, example = "parked")]
     state: Option<DeliveryState>,
+    /// apns (phones that hold passes), google_class, google, fcm or app (the brand's own app, through Firebase or Apple);
     /// apns, if absent.
     #[param(value_type = Option<String>, example = "apns")]
     channel: Option<Channel>,
@@ -33,7 +34,8 @@ pub struct ListDeliveries {
 /// What is to be told to one destination, and what came of it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct DeliveryView {
-    /// The destination: a device.
+    /// Who is told: a device (`dev_`), a pass's object at Google (`pas_`), a class there (`gcl_`), or an installation of the
+    /// brand's app (`apd_`).
     #[schema(example = "dev_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
     pub id: String,
     #[schema(value_type = String, example = "apns")]

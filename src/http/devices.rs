@@ -142,28 +142,18 @@ pub async fn list(
     Ok(HttpResponse::Ok().json(Devices { data, google, apps, log: named(&held.messages, None) }))
 }
 
-impl Held {
-    fn is_waiting(&self) -> bool {
-        self.pass.published_no < self.pass.change_no
-    }
-
-    /// When the newest content was published, not one before.
-    fn published(&self) -> Option<DateTime<Utc>> {
-        self.published_at.filter(|published| *published >= self.pass.updated_at)
-    }
-
-    /// The way of the last change to somebody who took it, and maybe came for it.
-    fn millis(&self, told: Option<DateTime<Utc>>, fetched: Option<DateTime<Utc>>) -> Millis {
-        let published = self.published();
-        let between = |from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>| {
-            from.zip(to).map(|(from, to)| (to - from).num_milliseconds()).filter(|millis| *millis >= 0)
-        };
-        let told = told.filter(|told| published.is_some_and(|published| *told >= published));
-        Millis {
-            to_publish: between(Some(self.pass.updated_at), published),
-            to_accept: between(published, told),
-            to_fetch: between(told, fetched),
-        }
+/// The way of the last change to somebody who took it, and maybe came for it.
+fn millis(held: &Held, told: Option<DateTime<Utc>>, fetched: Option<DateTime<Utc>>) -> Millis {
+    // Of the newest content, not of one before.
+    let published = held.published_at.filter(|published| *published >= held.pass.updated_at);
+    let between = |from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>| {
+        from.zip(to).map(|(from, to)| (to - from).num_milliseconds()).filter(|millis| *millis >= 0)
+    };
+    let told = told.filter(|told| published.is_some_and(|published| *told >= published));
+    Millis {
+        to_publish: between(Some(held.pass.updated_at), published),
+        to_accept: between(published, told),
+        to_fetch: between(told, fetched),
     }
 }
 
@@ -188,7 +178,7 @@ fn google(held: &Held, object: &ObjectState, row: Option<&Delivery>) -> ObjectVi
         alerts: alerts.into_iter().flatten().collect(),
         why_no_alert: why,
         delivery: row.map(view),
-        millis: held.millis(object.sent_at.filter(|_| object.is_current), None),
+        millis: millis(held, object.sent_at.filter(|_| object.is_current), None),
     }
 }
 
@@ -208,7 +198,7 @@ fn app_view(held: &Held, told: &Told, row: Option<&Delivery>) -> AppView {
         refused_since: told.refused_since,
         why_no_alert: why,
         delivery: row.map(view),
-        millis: held.millis(told.told_at.filter(|_| told.is_told), None),
+        millis: millis(held, told.told_at.filter(|_| told.is_told), None),
     }
 }
 
@@ -239,7 +229,7 @@ fn device(held: &Held, holder: &Holder, row: Option<&Delivery>) -> DeviceView {
         fetched_at: holder.fetched_at,
         why_no_alert: silence::why(&facts),
         delivery: row.map(view),
-        millis: held.millis(holder.told_at.filter(|_| holder.is_told), fetched),
+        millis: millis(held, holder.told_at.filter(|_| holder.is_told), fetched),
         log: named(&held.messages, Some(holder.device_id)),
     }
 }

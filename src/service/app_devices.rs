@@ -91,7 +91,7 @@ pub async fn register(app: &App, holder: &Holder, wanted: &Registration) -> Resu
     let new_id = AppDeviceId::new(app.clock.new_id());
     let registered = app_devices::register(&mut tx.conn(), brand, new_id, &new, now).await?;
     for surplus in app_devices::list_surplus(&mut tx.conn(), brand, customer, DEVICES_MAX).await? {
-        remove_one(app, &mut tx.conn(), brand, customer, surplus, "there are newer ones").await?;
+        remove(app, &mut tx.conn(), brand, customer, surplus, now, "there are newer ones").await?;
     }
     // What waits because the old address was refused waits no longer. With the same address, at every start of the app, it
     // goes on waiting.
@@ -155,29 +155,32 @@ fn check(app: &App, holder: &Holder, wanted: &Registration) -> Result<NewAppDevi
 
 /// Takes the customer's own installation back; another's, or one that is gone, is not found.
 pub async fn unregister(app: &App, holder: &Holder, device: AppDeviceId) -> Result<(), Problem> {
-    let brand = holder.brand.id;
+    let (brand, now) = (holder.brand.id, app.clock.now());
     let mut tx = app.db.begin().await?;
     let known = app_devices::find(&mut tx.conn(), brand, device).await?;
     if known.is_none_or(|known| known.customer != holder.customer) {
         return Err(Problem::NotFound { what: "app device" });
     }
-    remove_one(app, &mut tx.conn(), brand, holder.customer, device, "the app asked for it").await?;
+    remove(app, &mut tx.conn(), brand, holder.customer, device, now, "the app asked for it").await?;
     tx.commit().await?;
     Ok(())
 }
 
-async fn remove_one(
+/// Removes an installation, unless it registered again after `gone_at`; whether it was there.
+pub(super) async fn remove(
     app: &App,
     conn: &mut Conn<'_>,
     brand: BrandId,
     customer: CustomerId,
     device: AppDeviceId,
-    reason: &'static str,
-) -> Result<(), Problem> {
-    if app_devices::remove(conn, brand, device, app.clock.now()).await? {
+    gone_at: DateTime<Utc>,
+    reason: &str,
+) -> Result<bool, Problem> {
+    let is_removed = app_devices::remove(conn, brand, device, gone_at).await?;
+    if is_removed {
         record(app, conn, brand, "app_device.removed", customer, device, Some(reason)).await?;
     }
-    Ok(())
+    Ok(is_removed)
 }
 
 async fn record(
@@ -187,7 +190,7 @@ async fn record(
     kind: &'static str,
     customer: CustomerId,
     device: AppDeviceId,
-    reason: Option<&'static str>,
+    reason: Option<&str>,
 ) -> Result<(), Problem> {
     let about = About { customer: Some(customer), pass: None, subject: device.uuid() };
     let mut data = json!({ "app_device_id": device });

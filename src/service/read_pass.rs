@@ -126,6 +126,13 @@ pub struct Held {
     pub messages: Vec<Message>,
 }
 
+impl Held {
+    /// Whether the last change is not published yet.
+    pub const fn is_waiting(&self) -> bool {
+        self.pass.published_no < self.pass.change_no
+    }
+}
+
 pub async fn list_devices(app: &App, brand: BrandId, pass: PassId) -> Result<Held, Problem> {
     let mut reader = app.db.read().await?;
     let found = passes::find(&mut reader.conn(), brand, pass).await?.ok_or(Problem::NotFound { what: "pass" })?;

@@ -1,13 +1,14 @@
 //! The guarantee behind the fast path: compares what every device was told with what is published, and queues the
 //! difference, whatever lost it.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::domain::delivery::Channel;
 use crate::domain::ids::BrandId;
 use crate::domain::notice::AppService;
 use crate::domain::pass::Lane;
+use crate::service::deliver::schedule;
 use crate::service::notices::channel;
 use crate::service::{App, Problem};
 use crate::store::{brands, google, idempotency, logs, notices, outbox, publication};
@@ -53,12 +54,17 @@ pub async fn sweep(app: &App, brand: BrandId) -> Result<Swept, Problem> {
     }
 }
 
+/// What was given up after the last wait rests as long again: it is looked at if it was tried before this time.
+fn parked_before(app: &App, channels: &[Channel]) -> DateTime<Utc> {
+    let last_waits = channels.iter().filter_map(|channel| schedule(app, *channel).last().copied());
+    let last_wait = last_waits.max().unwrap_or_default();
+    app.clock.now() - TimeDelta::seconds(i64::try_from(last_wait).unwrap_or(3_600))
+}
+
 async fn queue_forgotten(app: &App, brand: BrandId) -> Result<u64, Problem> {
     let (mut queued, mut after) = (0, None);
     let now = app.clock.now();
-    // What was given up after the last wait rests as long again.
-    let last_wait = app.config.delivery.apns.retry_schedule_secs.last().copied().unwrap_or_default();
-    let parked_before = now - TimeDelta::seconds(i64::try_from(last_wait).unwrap_or(3_600));
+    let parked_before = parked_before(app, &[Channel::Apns]);
     loop {
         let devices = {
             let mut reader = app.db.read().await?;
@@ -72,9 +78,7 @@ async fn queue_forgotten(app: &App, brand: BrandId) -> Result<u64, Problem> {
 }
 
 async fn queue_forgotten_objects(app: &App, brand: BrandId) -> Result<u64, Problem> {
-    let now = app.clock.now();
-    let last_wait = app.config.delivery.google.retry_schedule_secs.last().copied().unwrap_or_default();
-    let parked_before = now - TimeDelta::seconds(i64::try_from(last_wait).unwrap_or(3_600));
+    let parked_before = parked_before(app, &[Channel::Google]);
     let classes = google::list_forgotten_classes(&mut app.db.read().await?.conn(), brand, parked_before, BATCH).await?;
     let rows: Vec<_> = classes.iter().map(|class| (class.uuid(), Lane::Bulk)).collect();
     let mut queued = enqueue(app, brand, Channel::GoogleClass, &rows).await?;
@@ -92,11 +96,7 @@ async fn queue_forgotten_objects(app: &App, brand: BrandId) -> Result<u64, Probl
 }
 
 async fn queue_forgotten_installations(app: &App, brand: BrandId) -> Result<u64, Problem> {
-    let now = app.clock.now();
-    let delivery = &app.config.delivery;
-    let last_waits = [&delivery.apns, &delivery.fcm].map(|retries| retries.retry_schedule_secs.last().copied());
-    let last_wait = last_waits.into_iter().flatten().max().unwrap_or_default();
-    let parked_before = now - TimeDelta::seconds(i64::try_from(last_wait).unwrap_or(3_600));
+    let parked_before = parked_before(app, &[Channel::Fcm, Channel::App]);
     let (mut queued, mut after) = (0, None);
     loop {
         let found = {

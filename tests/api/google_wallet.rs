@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{TestApp, TestClock, TestPass};
+use crate::cloud::claims;
 use crate::engine::Engine;
-use crate::google::{FakeGoogle, ISSUER, Reply, claims, refuse, without_nulls};
+use crate::google::{FakeGoogle, ISSUER, Reply, refuse, without_nulls};
 use crate::lifecycle::passarela;
 use crate::on_both_engines;
 

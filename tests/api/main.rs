@@ -7,6 +7,8 @@ mod app;
 mod apple;
 #[path = "../helpers/bundle.rs"]
 mod bundle;
+#[path = "../helpers/cloud.rs"]
+mod cloud;
 #[path = "../helpers/engine.rs"]
 mod engine;
 #[path = "../helpers/firebase.rs"]

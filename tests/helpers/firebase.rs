@@ -1,18 +1,18 @@
 //! Firebase Cloud Messaging as a test has it: the token service and HTTP v1, a real server that checks every message against
 //! Google's own schema, refuses what Firebase refuses, and misbehaves a little unless it is told not to.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actix_web::web::{Bytes, Data};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use passarela::config::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::google::{account_file, cut, is_ours, trickle};
+use crate::cloud::{Server, Tokens, account_file, cut, trickle};
 
 pub const PROJECT: &str = "aurora-app";
 
@@ -60,47 +60,32 @@ struct State {
     scripts: Mutex<HashMap<String, VecDeque<Reply>>>,
     all: Mutex<Option<Reply>>,
     faults: Mutex<Vec<String>>,
-    tokens: Mutex<HashSet<String>>,
-    minted: AtomicUsize,
+    tokens: Tokens,
     failing: AtomicUsize,
     count: AtomicUsize,
 }
 
 pub struct FakeFirebase {
-    pub url: String,
+    server: Server,
     state: Arc<State>,
-    server: actix_web::dev::ServerHandle,
     folder: TempDir,
 }
 
 impl FakeFirebase {
     pub async fn start() -> Self {
-        let state = Arc::new(State { failing: AtomicUsize::new(10), ..State::default() });
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let served = Arc::clone(&state);
-        std::thread::spawn(move || {
-            let serve = async move {
-                let server = HttpServer::new(move || {
-                    App::new()
-                        .app_data(Data::new(Arc::clone(&served)))
-                        .route("/token", web::post().to(token))
-                        .route(&format!("/v1/projects/{PROJECT}/messages:send"), web::post().to(send))
-                        .default_service(web::to(async || problem(404, "NOT_FOUND", "", None, None)))
-                })
-                .workers(1)
-                .disable_signals()
-                .bind("127.0.0.1:0")
-                .unwrap();
-                let address = server.addrs()[0];
-                let running = server.run();
-                tell.send((address, running.handle())).ok().unwrap();
-                running.await.unwrap();
-            };
-            #[expect(clippy::disallowed_methods, reason = "a server of another process, as it were")]
-            actix_web::rt::System::new().block_on(serve);
+        let state = Arc::new(State {
+            tokens: Tokens::new("https://www.googleapis.com/auth/firebase.messaging"),
+            failing: AtomicUsize::new(10),
+            ..State::default()
         });
-        let (address, server) = told.await.unwrap();
-        Self { url: format!("http://{address}"), state, server, folder: TempDir::new().unwrap() }
+        let served = Data::new(Arc::clone(&state));
+        let server = Server::start(move |config| {
+            config.app_data(served.clone());
+            config.route("/token", web::post().to(token));
+            config.route(&format!("/v1/projects/{PROJECT}/messages:send"), web::post().to(send));
+            config.default_service(web::to(async || problem(404, "NOT_FOUND", "", None, None)));
+        });
+        Self { server: server.await, state, folder: TempDir::new().unwrap() }
     }
 
     /// One that only does what it is told.
@@ -117,8 +102,8 @@ impl FakeFirebase {
 
     pub fn configure(&self, config: &mut Config) {
         config.fcm.project_id = Some(PROJECT.to_owned());
-        config.fcm.service_account_file = Some(account_file(&self.folder, &self.url));
-        config.fcm.url = self.url.clone();
+        config.fcm.service_account_file = Some(account_file(&self.folder, &self.server.url));
+        config.fcm.url = self.server.url.clone();
     }
 
     /// The next answers to messages to somebody; then everything is good again.
@@ -132,11 +117,11 @@ impl FakeFirebase {
 
     /// No access token is good any more.
     pub fn revoke_tokens(&self) {
-        self.state.tokens.lock().unwrap().clear();
+        self.state.tokens.revoke();
     }
 
     pub fn minted(&self) -> usize {
-        self.state.minted.load(Ordering::SeqCst)
+        self.state.tokens.minted()
     }
 
     pub fn sent(&self) -> Vec<Sent> {
@@ -170,20 +155,8 @@ impl FakeFirebase {
     }
 }
 
-impl Drop for FakeFirebase {
-    fn drop(&mut self) {
-        // Whoever waits for an answer that never comes is not waited for.
-        drop(self.server.stop(false));
-    }
-}
-
-async fn token(state: Data<Arc<State>>, body: String) -> HttpResponse {
-    if !is_ours(&body, "https://www.googleapis.com/auth/firebase.messaging") {
-        return HttpResponse::BadRequest().json(json!({ "error": "invalid_grant", "error_description": "no" }));
-    }
-    let token = format!("ya29.{}", state.minted.fetch_add(1, Ordering::SeqCst));
-    state.tokens.lock().unwrap().insert(token.clone());
-    HttpResponse::Ok().json(json!({ "access_token": token, "expires_in": 3600, "token_type": "Bearer" }))
+async fn token(state: Data<Arc<State>>, form: String) -> HttpResponse {
+    state.tokens.answer(&form)
 }
 
 fn problem(status: u16, canonical: &str, code: &str, field: Option<&str>, retry_after: Option<&str>) -> HttpResponse {
@@ -225,8 +198,7 @@ async fn send(state: Data<Arc<State>>, request: HttpRequest, body: Bytes) -> Htt
 
 /// What Firebase would say.
 fn judge(state: &State, request: &HttpRequest, to: &str, body: &Value) -> Reply {
-    let bearer = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !state.tokens.lock().unwrap().contains(bearer.trim_start_matches("Bearer ")) {
+    if !state.tokens.admit(request) {
         return refuse(401, "UNAUTHENTICATED", "");
     }
     let mut faults = crate::schema::message_faults(body);

@@ -2,27 +2,19 @@
 //! Google refuses, checks every body against Google's own schemas, and misbehaves a little unless it is told not to.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use actix_web::web::{Bytes, Data, Path};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures_util::StreamExt as _;
-use openssl::hash::MessageDigest;
-use openssl::pkey::{PKey, Private};
-use openssl::sign::Verifier;
+use actix_web::{HttpRequest, HttpResponse, web};
 use passarela::config::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use crate::cloud::{Server, Tokens, account_file, cut, trickle};
+
 pub const ISSUER: &str = "3388000000000000000";
-const EMAIL: &str = "wallet@example.iam.gserviceaccount.com";
 
 /// What the next call is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,86 +60,33 @@ struct State {
     faults: Mutex<Vec<String>>,
     refusals: Mutex<BTreeSet<String>>,
     saved: Mutex<HashSet<String>>,
-    /// Access tokens that are good.
-    tokens: Mutex<HashSet<String>>,
-    minted: AtomicUsize,
+    tokens: Tokens,
     failing: AtomicUsize,
     count: AtomicUsize,
 }
 
 pub struct FakeGoogle {
-    pub url: String,
+    server: Server,
     state: Arc<State>,
-    server: actix_web::dev::ServerHandle,
     folder: TempDir,
-}
-
-fn key() -> &'static PKey<Private> {
-    static KEY: OnceLock<PKey<Private>> = OnceLock::new();
-    KEY.get_or_init(|| PKey::from_rsa(openssl::rsa::Rsa::generate(2048).unwrap()).unwrap())
-}
-
-/// The claims of a token that our service account signed; `None`: it did not.
-pub fn claims(token: &str) -> Option<Value> {
-    let (signed, signature) = token.rsplit_once('.')?;
-    let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok();
-    let mut verifier = Verifier::new(MessageDigest::sha256(), key()).unwrap();
-    verifier.update(signed.as_bytes()).unwrap();
-    if !verifier.verify(&bytes(signature)?).ok()? {
-        return None;
-    }
-    serde_json::from_slice(&bytes(signed.split('.').nth(1)?)?).ok()
-}
-
-/// A service account whose tokens are asked for at `url`.
-pub fn account_file(folder: &TempDir, url: &str) -> PathBuf {
-    let path = folder.path().join("account.json");
-    let pem = String::from_utf8(key().private_key_to_pem_pkcs8().unwrap()).unwrap();
-    let account = json!({ "type": "service_account", "client_email": EMAIL, "private_key_id": "k1",
-        "private_key": pem, "token_uri": format!("{url}/token") });
-    std::fs::write(&path, account.to_string()).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    path
-}
-
-/// Whether somebody asks for a token of this scope as our service account.
-pub fn is_ours(form: &str, scope: &str) -> bool {
-    let form: HashMap<String, String> = serde_urlencoded::from_str(form).unwrap_or_default();
-    let claims = form.get("assertion").and_then(|assertion| claims(assertion));
-    claims.is_some_and(|claims| {
-        claims["iss"] == EMAIL && claims["scope"].as_str().unwrap_or_default().split(' ').any(|known| known == scope)
-    })
 }
 
 impl FakeGoogle {
     pub async fn start() -> Self {
-        let state = Arc::new(State { failing: AtomicUsize::new(10), ..State::default() });
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let served = Arc::clone(&state);
-        std::thread::spawn(move || {
-            let serve = async move {
-                let server = HttpServer::new(move || {
-                    App::new()
-                        .app_data(Data::new(Arc::clone(&served)))
-                        .route("/token", web::post().to(token))
-                        .route("/walletobjects/v1/{resource}", web::post().to(insert))
-                        .route("/walletobjects/v1/{resource}", web::get().to(list))
-                        .route("/walletobjects/v1/{resource}/{id}", web::patch().to(patch))
-                })
-                .workers(1)
-                .disable_signals()
-                .bind("127.0.0.1:0")
-                .unwrap();
-                let address = server.addrs()[0];
-                let running = server.run();
-                tell.send((address, running.handle())).ok().unwrap();
-                running.await.unwrap();
-            };
-            #[expect(clippy::disallowed_methods, reason = "a server of another process, as it were")]
-            actix_web::rt::System::new().block_on(serve);
+        let state = Arc::new(State {
+            tokens: Tokens::new("https://www.googleapis.com/auth/wallet_object.issuer"),
+            failing: AtomicUsize::new(10),
+            ..State::default()
         });
-        let (address, server) = told.await.unwrap();
-        Self { url: format!("http://{address}"), state, server, folder: TempDir::new().unwrap() }
+        let served = Data::new(Arc::clone(&state));
+        let server = Server::start(move |config| {
+            config.app_data(served.clone());
+            config.route("/token", web::post().to(token));
+            config.route("/walletobjects/v1/{resource}", web::post().to(insert));
+            config.route("/walletobjects/v1/{resource}", web::get().to(list));
+            config.route("/walletobjects/v1/{resource}/{id}", web::patch().to(patch));
+        });
+        Self { server: server.await, state, folder: TempDir::new().unwrap() }
     }
 
     /// One that only does what it is told.
@@ -163,8 +102,8 @@ impl FakeGoogle {
 
     pub fn configure(&self, config: &mut Config) {
         config.google.issuer_id = Some(ISSUER.to_owned());
-        config.google.service_account_file = Some(account_file(&self.folder, &self.url));
-        config.google.wallet_url = self.url.clone();
+        config.google.service_account_file = Some(account_file(&self.folder, &self.server.url));
+        config.google.wallet_url = self.server.url.clone();
     }
 
     /// The next answers to calls about an id; then everything is good again.
@@ -195,11 +134,11 @@ impl FakeGoogle {
 
     /// No access token is good any more.
     pub fn revoke_tokens(&self) {
-        self.state.tokens.lock().unwrap().clear();
+        self.state.tokens.revoke();
     }
 
     pub fn minted(&self) -> usize {
-        self.state.minted.load(Ordering::SeqCst)
+        self.state.tokens.minted()
     }
 
     pub fn calls(&self) -> Vec<Call> {
@@ -223,20 +162,8 @@ impl FakeGoogle {
     }
 }
 
-impl Drop for FakeGoogle {
-    fn drop(&mut self) {
-        // Whoever waits for an answer that never comes is not waited for.
-        drop(self.server.stop(false));
-    }
-}
-
-async fn token(state: Data<Arc<State>>, body: String) -> HttpResponse {
-    if !is_ours(&body, "https://www.googleapis.com/auth/wallet_object.issuer") {
-        return HttpResponse::BadRequest().json(json!({ "error": "invalid_grant", "error_description": "no" }));
-    }
-    let token = format!("ya29.{}", state.minted.fetch_add(1, Ordering::SeqCst));
-    state.tokens.lock().unwrap().insert(token.clone());
-    HttpResponse::Ok().json(json!({ "access_token": token, "expires_in": 3600, "token_type": "Bearer" }))
+async fn token(state: Data<Arc<State>>, form: String) -> HttpResponse {
+    state.tokens.answer(&form)
 }
 
 fn problem(status: u16, reason: &str, retry_after: Option<&str>) -> HttpResponse {
@@ -251,9 +178,7 @@ fn problem(status: u16, reason: &str, retry_after: Option<&str>) -> HttpResponse
 
 /// Who may call, and what the call is answered; what is to be obeyed is `None`.
 fn judge(state: &State, request: &HttpRequest, resource: &str, id: &str, body: &Value) -> Reply {
-    let bearer = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_known = state.tokens.lock().unwrap().contains(bearer.trim_start_matches("Bearer "));
-    let reply = if !is_known {
+    let reply = if !state.tokens.admit(request) {
         refuse(401, "authError")
     } else if let Some(reply) = state.scripts.lock().unwrap().get_mut(id).and_then(VecDeque::pop_front) {
         reply
@@ -323,21 +248,6 @@ async fn finish(state: &State, reply: Reply, done: Result<Value, (u16, &'static 
 
 const fn is_obeyed(reply: &Reply) -> bool {
     matches!(reply, Reply::Obey | Reply::ObeyAndFail | Reply::ObeyAndCut)
-}
-
-/// Half an answer.
-pub fn cut() -> HttpResponse {
-    let parts = [Ok(Bytes::from_static(b"{\"id\":")), Err(std::io::Error::other("the connection ends"))];
-    HttpResponse::Ok().content_type("application/json").streaming(futures_util::stream::iter(parts))
-}
-
-/// A byte every second.
-pub fn trickle() -> HttpResponse {
-    let bytes = futures_util::stream::iter(b"{\"error\":{\"code\":503}}").then(async |byte| {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        Ok::<_, std::io::Error>(Bytes::copy_from_slice(&[*byte]))
-    });
-    HttpResponse::ServiceUnavailable().content_type("application/json").streaming(Box::pin(bytes))
 }
 
 async fn insert(state: Data<Arc<State>>, request: HttpRequest, path: Path<String>, body: Bytes) -> HttpResponse {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
+use super::gate::Barred;
 use super::{apns, apps, google};
 use crate::domain::delivery::{Answer, Outcome};
 use crate::store::outbox::Claim;
@@ -49,9 +50,9 @@ impl Calls {
         self.put(Told { claim, answer: Answer { outcome, text: text.into() }, not_before: None, about });
     }
 
-    /// Nobody is called for this claim before `until`.
-    pub fn bar(&mut self, claim: Claim, about: About, why: impl Into<String>, until: DateTime<Utc>) {
-        let answer = Answer { outcome: Outcome::Hold, text: why.into() };
+    /// Nobody is called for this claim for a while.
+    pub fn bar(&mut self, claim: Claim, about: About, Barred { why, until }: Barred) {
+        let answer = Answer { outcome: Outcome::Hold, text: why };
         self.put(Told { claim, answer, not_before: Some(until), about });
     }
 

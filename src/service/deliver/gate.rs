@@ -7,6 +7,23 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::domain::breaker::{Admission, Breaker};
 use crate::domain::delivery::{Answer, Outcome};
 
+/// How long rows rest that there is no way for: no credential, no account.
+const CLOSED_REST: TimeDelta = TimeDelta::seconds(60);
+
+/// Nobody may be asked for a while.
+#[derive(Clone)]
+pub struct Barred {
+    pub why: String,
+    pub until: DateTime<Utc>,
+}
+
+impl Barred {
+    /// There is no way.
+    pub fn closed(why: impl Into<String>, now: DateTime<Utc>) -> Self {
+        Self { why: why.into(), until: now + CLOSED_REST }
+    }
+}
+
 pub struct Gate {
     /// What is behind it, for the log: `Google Wallet`.
     name: String,
@@ -27,15 +44,20 @@ impl Gate {
         matches!(self.breaker().admit(now), Admission::Nobody { .. })
     }
 
-    /// Somebody is to be asked, whose answer is then [heeded](Self::heed). `Err`: nobody is, until then.
-    pub fn admit(&self, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
+    /// Somebody is to be asked, whose answer is then [heeded](Self::heed); or [nobody was asked](Self::forget) after all.
+    pub fn admit(&self, now: DateTime<Utc>) -> Result<(), Barred> {
         let mut breaker = self.breaker();
         match breaker.admit(now) {
-            Admission::Nobody { until } => return Err(until),
+            Admission::Nobody { until } => return Err(Barred { why: format!("waits for {}", self.name), until }),
             Admission::One => breaker.probe(now),
             Admission::All => {}
         }
         Ok(())
+    }
+
+    /// Whoever was admitted was not asked: somebody else may see whether it is better.
+    pub fn forget(&self) {
+        self.breaker().forget();
     }
 
     /// What an answer says of the way, rather than of the one who was asked.

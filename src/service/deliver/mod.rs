@@ -1,6 +1,7 @@
 //! Telling what was committed: claims rows of the outbox, tells their destinations outside any transaction, and settles
 //! what came of it in batches.
 
+mod accounts;
 pub mod apns;
 pub mod apps;
 mod calls;
@@ -19,6 +20,7 @@ use self::calls::{Calls, Told};
 use crate::config::Config;
 use crate::domain::delivery::{Channel, DeliveryState, Next, Outcome, next};
 use crate::domain::ids::BrandId;
+use crate::domain::notice::AppService;
 use crate::domain::pass::Lane;
 use crate::service::{App, Problem};
 use crate::store::outbox::{self, Claim, Settled};
@@ -75,7 +77,8 @@ pub async fn take_turn(
     let is_open = match channel {
         Channel::Apns => apns::is_open(app, brand).await?,
         Channel::GoogleClass | Channel::Google => google::is_open(app, brand).await?,
-        Channel::Fcm | Channel::App => apps::is_open(app, brand, channel).await?,
+        Channel::Fcm => apps::is_open(app, brand, AppService::Fcm).await?,
+        Channel::App => apps::is_open(app, brand, AppService::Apns).await?,
     };
     if !is_open {
         return Ok(0);
@@ -128,7 +131,8 @@ async fn claim_and_tell(
         Channel::Apns => apns::tell(app, brand, claims, calls).await?,
         Channel::GoogleClass => google::tell_classes(app, brand, claims, calls).await?,
         Channel::Google => google::tell_objects(app, brand, claims, calls).await?,
-        Channel::Fcm | Channel::App => apps::tell(app, brand, channel, claims, calls).await?,
+        Channel::Fcm => apps::tell(app, brand, AppService::Fcm, claims, calls).await?,
+        Channel::App => apps::tell(app, brand, AppService::Apns, claims, calls).await?,
     }
     Ok(count)
 }

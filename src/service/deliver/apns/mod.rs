@@ -18,7 +18,7 @@ pub use crate::store::pushes::Target;
 
 use self::tokens::{Tokens, provider_token};
 use self::topics::Topics;
-pub use self::topics::{Barred, Topic, admit, is_open, is_open_for, state, why_closed};
+pub use self::topics::{Topic, admit, is_open, is_open_for, state, why_closed};
 
 /// The scheme word of phones that Apple pushes to.
 const APPLE: &str = "ApplePass";
@@ -74,9 +74,9 @@ pub async fn tell(app: &App, brand: BrandId, claims: Vec<Claim>, calls: &mut Cal
                     group.into_iter().map(told).collect()
                 });
             }
-            Err(Barred { why, until }) => {
+            Err(barred) => {
                 for (claim, target) in group {
-                    calls.bar(claim, About::Device(target), why.as_str(), until);
+                    calls.bar(claim, About::Device(target), barred.clone());
                 }
             }
         }

@@ -3,21 +3,18 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use reqwest::header::HeaderValue;
 
 use crate::clients::apns::{Apns, Credential};
 use crate::domain::ids::BrandId;
 use crate::domain::pass::is_pass_type;
-use crate::service::deliver::gate::Gate;
+use crate::service::deliver::gate::{Barred, Gate};
 use crate::service::{App, Problem};
 use crate::store::brands;
 use crate::wallet::apple::certificates::Certificates;
 use crate::wallet::apple::dev_ca::DEV_TEAM;
 use crate::wallet::apple::push_key::PushKey;
-
-/// How long rows rest whose pass type has no credential.
-const CLOSED_REST: TimeDelta = TimeDelta::seconds(60);
 
 /// Apple's own host: it does not know development certificates.
 const APPLE_HOST: &str = "push.apple.com";
@@ -82,18 +79,11 @@ pub fn is_open_for(app: &App, topic: &str) -> bool {
     !is_barred && why_closed(&app.config.apple.apns_url, &certificates, topic, now).is_none()
 }
 
-/// Nobody may be asked for a while.
-pub struct Barred {
-    pub why: String,
-    pub until: DateTime<Utc>,
-}
-
 /// The way to a pass type's phones, if it is open; whoever has it asks somebody.
 pub fn admit(app: &App, pass_type: &str) -> Result<Arc<Topic>, Barred> {
     let now = app.clock.now();
-    let topic = find(app, pass_type, now).map_err(|why| Barred { why, until: now + CLOSED_REST })?;
-    let barred = |until| Barred { why: "waits for the push service".to_owned(), until };
-    topic.gate.admit(now).map_err(barred)?;
+    let topic = find(app, pass_type, now).map_err(|why| Barred::closed(why, now))?;
+    topic.gate.admit(now)?;
     Ok(topic)
 }
 

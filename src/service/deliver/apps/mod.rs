@@ -6,31 +6,28 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use self::projects::{Project, project};
 pub use self::projects::{Projects, state as firebase_state};
-use super::apns::{self, Barred, Topic};
+use super::apns::{self, Topic};
 use super::calls::{About, Calls, Told};
+use super::gate::{Barred, Gate};
 use crate::clients::apns::Push;
 use crate::clients::fcm::Address;
 use crate::config::Config;
-use crate::domain::delivery::{Answer, Channel, Outcome, is_apple_push_token};
+use crate::domain::delivery::{Answer, Outcome, is_apple_push_token};
 use crate::domain::ids::{AppDeviceId, BrandId};
 use crate::domain::locale::Locale;
 use crate::domain::notice::{AppMessage, AppService};
-use crate::service::{App, Problem, timeline};
+use crate::service::{App, Problem, app_devices as installations};
 use crate::store::Conn;
 use crate::store::app_devices::{self, AppTarget};
 use crate::store::brands::{self, Brand};
 use crate::store::notices::{self, Untold};
 use crate::store::outbox::Claim;
 use crate::wallet::apple::certificates::Certificates;
-
-/// How long rows rest whose brand has no way to its app.
-const CLOSED_REST: TimeDelta = TimeDelta::seconds(60);
 
 /// Passes that the installations of one claim are told of at most; the sweep finds the rest.
 const UNTOLD_MAX: i64 = 2_000;
@@ -45,15 +42,6 @@ pub struct SentMessage {
     untold: Vec<Untold>,
 }
 
-/// Who delivers what a channel tells.
-const fn service(channel: Channel) -> Option<AppService> {
-    match channel {
-        Channel::Fcm => Some(AppService::Fcm),
-        Channel::App => Some(AppService::Apns),
-        Channel::Apns | Channel::Google | Channel::GoogleClass => None,
-    }
-}
-
 /// The way to the brand's app.
 #[derive(Clone)]
 enum Way {
@@ -61,19 +49,21 @@ enum Way {
     Apple(Arc<Topic>),
 }
 
-async fn load_brand(app: &App, brand: BrandId) -> Result<Brand, Problem> {
-    Ok(brands::load(&mut app.db.read().await?.conn(), brand).await?)
+impl Way {
+    fn gate(&self) -> &Gate {
+        match self {
+            Self::Firebase(project) => &project.gate,
+            Self::Apple(topic) => &topic.gate,
+        }
+    }
 }
 
-/// Whether any installation of the brand's app may be told by Firebase, or by Apple, now.
-pub async fn is_open(app: &App, brand: BrandId, channel: Channel) -> Result<bool, Problem> {
-    let brand = load_brand(app, brand).await?;
-    Ok(match service(channel) {
-        Some(AppService::Fcm) => {
-            project(app, &brand.code).is_ok_and(|project| !project.gate.is_barred(app.clock.now()))
-        }
-        Some(AppService::Apns) => app.config.app_id(&brand.code).is_some_and(|id| apns::is_open_for(app, id)),
-        None => false,
+/// Whether any installation of the brand's app that the service reaches may be told now.
+pub async fn is_open(app: &App, brand: BrandId, service: AppService) -> Result<bool, Problem> {
+    let brand = brands::load(&mut app.db.read().await?.conn(), brand).await?;
+    Ok(match service {
+        AppService::Fcm => project(app, &brand.code).is_ok_and(|project| !project.gate.is_barred(app.clock.now())),
+        AppService::Apns => app.config.app_id(&brand.code).is_some_and(|id| apns::is_open_for(app, id)),
     })
 }
 
@@ -95,15 +85,14 @@ pub fn apple_state(config: &Config, certificates: &Certificates, now: DateTime<U
 /// The way, if it is open; whoever has it asks somebody.
 fn admit(app: &App, brand: &Brand, service: AppService) -> Result<Way, Barred> {
     let now = app.clock.now();
-    let closed = |why: String| Barred { why, until: now + CLOSED_REST };
     match service {
         AppService::Fcm => {
-            let project = project(app, &brand.code).map_err(closed)?;
-            project.gate.admit(now).map_err(|until| Barred { why: "waits for Firebase".to_owned(), until })?;
+            let project = project(app, &brand.code).map_err(|why| Barred::closed(why, now))?;
+            project.gate.admit(now)?;
             Ok(Way::Firebase(project))
         }
         AppService::Apns => {
-            let id = app.config.app_id(&brand.code).ok_or_else(|| closed("apple.app_id is not set".to_owned()))?;
+            let id = app.config.app_id(&brand.code).ok_or_else(|| Barred::closed("apple.app_id is not set", now))?;
             apns::admit(app, id).map(Way::Apple)
         }
     }
@@ -113,11 +102,10 @@ fn admit(app: &App, brand: &Brand, service: AppService) -> Result<Way, Barred> {
 pub async fn tell(
     app: &App,
     brand: BrandId,
-    channel: Channel,
+    service: AppService,
     claims: Vec<Claim>,
     calls: &mut Calls,
 ) -> Result<(), Problem> {
-    let Some(service) = service(channel) else { return Ok(()) };
     let devices: Vec<AppDeviceId> = claims.iter().map(|claim| AppDeviceId::new(claim.destination)).collect();
     let (targets, untold, brand) = {
         let mut reader = app.db.read().await?;
@@ -151,15 +139,11 @@ pub async fn tell(
                 let app = app.clone();
                 calls.start(1, async move {
                     let answer = send(&app, &way, &sent.target, &message).await;
-                    let gate = match &way {
-                        Way::Firebase(project) => &*project.gate,
-                        Way::Apple(topic) => &topic.gate,
-                    };
-                    gate.heed(&answer, app.clock.now());
+                    way.gate().heed(&answer, app.clock.now());
                     vec![Told { claim, answer, not_before: None, about: About::App(sent) }]
                 });
             }
-            Err(Barred { why, until }) => calls.bar(claim, About::App(sent), why, until),
+            Err(barred) => calls.bar(claim, About::App(sent), barred),
         }
     }
     Ok(())
@@ -206,12 +190,9 @@ pub async fn remove_gone(app: &App, brand: BrandId, batch: &mut [Told]) -> Resul
             _ => continue,
         };
         let mut tx = app.db.begin().await?;
-        if app_devices::remove(&mut tx.conn(), brand, sent.target.device, gone_at).await? {
-            let device = sent.target.device;
-            let about = timeline::About { customer: Some(sent.target.customer), pass: None, subject: device.uuid() };
-            let data = json!({ "app_device_id": device, "service": sent.service, "reason": told.answer.text });
-            timeline::record(app, &mut tx.conn(), brand, "app_device.removed", about, data).await?;
-        } else {
+        let AppTarget { device, customer, .. } = sent.target;
+        if !installations::remove(app, &mut tx.conn(), brand, customer, device, gone_at, &told.answer.text).await? {
+            // It registered again since: it is watched, not told for ever.
             told.answer.outcome = Outcome::Suspect;
         }
         tx.commit().await?;

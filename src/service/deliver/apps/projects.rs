@@ -1,15 +1,14 @@
 //! The way to Firebase for each brand: its project, its account, its gate.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clients::fcm::{Fcm, SCOPE};
 use crate::clients::google_auth::Tokens;
 use crate::config::Config;
 use crate::service::App;
+use crate::service::deliver::accounts;
 use crate::service::deliver::gate::Gate;
-use crate::service::deliver::google::read_account;
 
 /// The ways of this process, by the brand's code.
 #[derive(Default)]
@@ -24,24 +23,7 @@ pub struct Project {
 
 /// Whether Firebase is on, and why it is off, for the operator.
 pub fn state(config: &Config) -> String {
-    let codes = config.brands.keys().map(String::as_str).chain([""]);
-    let codes: Vec<&str> = codes.filter(|code| config.fcm_project(code).is_some()).collect();
-    if codes.is_empty() {
-        return "off: fcm.project_id is not set".to_owned();
-    }
-    let faults: Vec<String> = codes
-        .into_iter()
-        .filter_map(|code| {
-            let key = if code.is_empty() { "fcm".to_owned() } else { format!("brands.{code}.fcm") };
-            let fault = account_file(config, code).and_then(|file| read_account(file).map(|_| ())).err()?;
-            Some(format!("{key}.service_account_file {fault}"))
-        })
-        .collect();
-    if faults.is_empty() { "on".to_owned() } else { format!("off: {}", faults.join("; ")) }
-}
-
-fn account_file<'a>(config: &'a Config, code: &str) -> Result<&'a Path, String> {
-    config.fcm_account_file(code).ok_or_else(|| "is not set".to_owned())
+    accounts::state(config, "fcm", "project_id", Config::fcm_project, Config::fcm_account_file)
 }
 
 /// The brand's way to Firebase; `Err`: why there is none.
@@ -51,7 +33,8 @@ pub fn project(app: &App, code: &str) -> Result<Arc<Project>, String> {
     if let Some(known) = projects.get(code) {
         return Ok(Arc::clone(known));
     }
-    let account = read_account(account_file(&app.config, code)?)?;
+    let file = app.config.fcm_account_file(code).ok_or("fcm.service_account_file is not set")?;
+    let account = accounts::read(file)?;
     let tokens = Tokens::new(account.file(), SCOPE).map_err(|error| error.to_string())?;
     let client = Fcm::new(&app.config.fcm.url, name, tokens, app.config.delivery.call_timeout())
         .map_err(|error| error.to_string())?;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -14,7 +13,7 @@ use crate::config::Config;
 use crate::domain::delivery::Answer;
 use crate::domain::ids::BrandId;
 use crate::domain::pass::PassKind;
-use crate::secret_file;
+use crate::service::deliver::accounts;
 use crate::service::deliver::gate::Gate;
 use crate::service::{App, Problem};
 use crate::store::brands;
@@ -69,28 +68,7 @@ impl Issuer {
 
 /// Whether Google is on, and why it is off, for the operator.
 pub fn state(config: &Config) -> String {
-    let brands = config.brands.values().any(|brand| brand.google.issuer_id.is_some());
-    if config.google.issuer_id.is_none() && !brands {
-        return "off: google.issuer_id is not set".to_owned();
-    }
-    let codes = config.brands.keys().map(String::as_str).chain([""]);
-    let files = codes.filter(|code| config.google_issuer(code).is_some());
-    let faults: Vec<String> = files
-        .filter_map(|code| {
-            let key = if code.is_empty() { "google".to_owned() } else { format!("brands.{code}.google") };
-            match config.google_account_file(code) {
-                None => Some(format!("{key}.service_account_file is not set")),
-                Some(file) => read_account(file).err().map(|why| format!("{key}.service_account_file {why}")),
-            }
-        })
-        .collect();
-    if faults.is_empty() { "on".to_owned() } else { format!("off: {}", faults.join("; ")) }
-}
-
-/// A service account's JSON key, which nobody else may read.
-pub fn read_account(file: &Path) -> Result<Account, String> {
-    let bytes = secret_file::read(file).map_err(|error| error.to_string())?;
-    Account::read(&bytes).map_err(|error| format!("{} {error}", file.display()))
+    accounts::state(config, "google", "issuer_id", Config::google_issuer, Config::google_account_file)
 }
 
 /// The brand's way to Google; `Err`: why there is none.
@@ -103,7 +81,7 @@ pub fn issuer(app: &App, code: &str) -> Result<Arc<Issuer>, String> {
         return Ok(Arc::clone(known));
     }
     let file = app.config.google_account_file(code).ok_or("google.service_account_file is not set")?;
-    let account = read_account(file)?;
+    let account = accounts::read(file)?;
     let tokens = Tokens::new(account.file(), SCOPE).map_err(|error| error.to_string())?;
     let client = GoogleWallet::new(&app.config.google.wallet_url, tokens, app.config.delivery.call_timeout())
         .map_err(|error| error.to_string())?;

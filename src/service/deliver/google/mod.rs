@@ -2,7 +2,7 @@
 
 mod issuers;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use self::issuers::issuer_of;
-pub use self::issuers::{Issuer, Issuers, is_open, issuer, read_account, state};
+pub use self::issuers::{Issuer, Issuers, is_open, issuer, state};
 use super::calls::{About, Calls, Told};
+use super::gate::Barred;
 use crate::clients::google_wallet::{AtGoogle, Resource};
 use crate::domain::delivery::{Answer, Channel, Outcome};
 use crate::domain::ids::{BrandId, GoogleClassId, PassId};
@@ -21,9 +22,6 @@ use crate::service::{App, Problem, timeline};
 use crate::store::Conn;
 use crate::store::google::{self as stored, Class, Object};
 use crate::store::outbox::{self, Claim};
-
-/// How long rows rest whose brand has no account that works.
-const CLOSED_REST: TimeDelta = TimeDelta::seconds(60);
 
 /// How long an object waits for its class, and how long it then rests.
 const CLASS_PATIENCE: Duration = Duration::from_secs(2);
@@ -157,12 +155,12 @@ async fn send_all(
         let issuer = match &issuer {
             Ok(issuer) => Arc::clone(issuer),
             Err(why) => {
-                calls.bar(claim, About::Nobody, why.as_str(), now + CLOSED_REST);
+                calls.bar(claim, About::Nobody, Barred::closed(why, now));
                 continue;
             }
         };
-        if let Err(until) = issuer.gate.admit(now) {
-            calls.bar(claim, About::Nobody, "waits for Google", until);
+        if let Err(barred) = issuer.gate.admit(now) {
+            calls.bar(claim, About::Nobody, barred);
             continue;
         }
         let app = app.clone();
@@ -176,6 +174,7 @@ async fn send_all(
                 }
                 // Nobody was asked, or too late to wait for the answer: somebody else may have the row soon.
                 waits => {
+                    issuer.gate.forget();
                     let text = waits.ok().and_then(Result::err).unwrap_or("not its turn in time");
                     let answer = Answer { outcome: Outcome::Hold, text: text.to_owned() };
                     Told { claim, answer, not_before: Some(app.clock.now() + REST), about: About::Nobody }
@@ -266,7 +265,7 @@ pub(super) async fn note(
     batch: &[Told],
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
-    let (mut classes, mut objects, mut users) = (std::collections::BTreeMap::new(), Vec::new(), Vec::new());
+    let (mut classes, mut objects, mut users) = (BTreeMap::new(), Vec::new(), Vec::new());
     for told in batch {
         let is_delivered = told.answer.outcome == Outcome::Delivered;
         match &told.about {
