@@ -84,6 +84,8 @@ id!(/** An installation of the brand's own app. */ AppDeviceId, "apd");
 id!(/** A new template version on its way to the passes of the template. */ RolloutId, "rol");
 id!(/** Long work that goes on by itself, such as an import. */ JobId, "job");
 id!(/** A shop of a brand. */ StoreId, "sto");
+id!(/** A kind of balance that a program keeps: points, stamps, cashback. */ WalletTypeId, "wty");
+id!(/** A member's balance of one kind. */ WalletId, "wal");
 
 #[cfg(test)]
 mod tests {

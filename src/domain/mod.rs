@@ -1,5 +1,6 @@
 //! What a pass platform is about, as values and pure functions: no HTTP, no SQL, no clock, no chance.
 
+pub mod apportion;
 pub mod barcode;
 pub mod breaker;
 pub mod code;
@@ -10,9 +11,14 @@ pub mod identifier;
 pub mod ids;
 pub mod job;
 pub mod json;
+pub mod ledger;
 pub mod locale;
+pub mod loyalty;
+pub mod money;
 pub mod notice;
 pub mod pass;
+pub mod period;
+pub mod quantity;
 pub mod role;
 pub mod rollout;
 pub mod rows;
