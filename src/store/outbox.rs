@@ -205,18 +205,19 @@ pub async fn settle(
               AND destination_id = ANY (ARRAY (SELECT destination_id FROM v)) ORDER BY destination_id FOR UPDATE)
             ",
     };
-    // And looked up one by one: left to itself, PostgreSQL reads all open rows of the channel and keeps these.
-    const AFTER: PerEngine = PerEngine {
-        sqlite: "",
-        postgres: " AND outbox.brand_id = (SELECT brand_id FROM v LIMIT 1)
-            AND outbox.channel = (SELECT channel FROM v LIMIT 1)
+    // PostgreSQL takes the constants of a join for a sign that there is one row on either side, and the state for a reason to
+    // read all open rows of the channel; so it is told neither.
+    const MATCH: PerEngine = PerEngine {
+        sqlite: "outbox.brand_id = v.brand_id AND outbox.channel = v.channel AND outbox.state = 'sending'",
+        postgres:
+            "outbox.brand_id = (SELECT brand_id FROM v LIMIT 1) AND outbox.channel = (SELECT channel FROM v LIMIT 1)
             AND outbox.destination_id = ANY (ARRAY (SELECT destination_id FROM v))
-            AND (SELECT COUNT(*) FROM locked) >= 0",
+            AND outbox.state = (SELECT 'sending') AND (SELECT COUNT(*) FROM locked) >= 0",
     };
     if settled.is_empty() {
         return Ok(0);
     }
-    let (locked, after) = (conn.text(&LOCKED), conn.text(&AFTER));
+    let (locked, matching) = (conn.text(&LOCKED), conn.text(&MATCH));
     on!(conn, |c| {
         let mut query = QueryBuilder::new(
             "WITH v (brand_id, channel, destination_id, claim_no, wanted, state, due_at, failures, told_at, answer) AS (",
@@ -246,10 +247,9 @@ pub async fn settle(
                 told_at = CASE WHEN v.told_at IS NULL THEN outbox.told_at ELSE v.told_at END,
                 answer = v.answer
              FROM v
-             WHERE outbox.brand_id = v.brand_id AND outbox.channel = v.channel
-               AND outbox.destination_id = v.destination_id AND outbox.claim_no = v.claim_no AND outbox.state = 'sending'",
+             WHERE outbox.destination_id = v.destination_id AND outbox.claim_no = v.claim_no AND ",
         );
-        query.push(after).build().execute(c).await.map(|done| done.rows_affected())
+        query.push(matching).build().execute(c).await.map(|done| done.rows_affected())
     })
 }
 

@@ -151,6 +151,7 @@ pub(super) async fn touch(app: &App, brand: Brand, ids: &Arc<Vec<PassId>>, round
                 passes::set_data(&mut tx.conn(), brand.id, *id, &data, pass.change_no, now).await?;
             }
             tx.commit().await?;
+            app.changed.notify_one();
         }
         Ok(())
     })
