@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::text::is_control;
+use crate::domain::text::paragraphs;
 
 const DEPTH_MAX: usize = 32;
 const ITEMS_MAX: usize = 1_000;
@@ -63,8 +63,7 @@ impl Strict {
 }
 
 fn plain<E: serde::de::Error>(text: String) -> Result<String, E> {
-    let bad = text.chars().any(|c| is_control(c) && !matches!(c, '\n' | '\t'));
-    if bad { Err(E::custom("control characters are not allowed")) } else { Ok(text) }
+    paragraphs(&text).ok_or_else(|| E::custom("control characters are not allowed"))
 }
 
 impl<'de> DeserializeSeed<'de> for Strict {

@@ -31,6 +31,18 @@ pub fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A text of several lines from any system: its line ends (`\r\n`, `\r`, U+2028, U+2029) are `\n`. `None`: there is something
+/// else in it that steers a terminal.
+pub fn paragraphs(text: &str) -> Option<String> {
+    let unified = if text.contains(['\r', '\u{2028}', '\u{2029}']) {
+        text.replace("\r\n", "\n").replace(['\r', '\u{2028}', '\u{2029}'], "\n")
+    } else {
+        text.to_owned()
+    };
+    let is_plain = unified.chars().all(|c| !is_control(c) || matches!(c, '\n' | '\t'));
+    is_plain.then_some(unified)
+}
+
 /// An enum whose variants are words, the same in the API, the database and the log.
 macro_rules! text_enum {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -105,5 +117,11 @@ mod tests {
         assert_eq!(line("ações", 4), Err(BadText::TooLong { max: 4 }));
         assert_eq!(line("a\u{1b}[31m", 20), Err(BadText::Control));
         assert_eq!(line("a\u{202e}b", 20), Err(BadText::Control));
+    }
+
+    #[test]
+    fn line_ends_of_every_system_are_one() {
+        assert_eq!(paragraphs("a\r\nb\rc\u{2028}d\te").as_deref(), Some("a\nb\nc\nd\te"));
+        assert_eq!(paragraphs("a\u{1b}b"), None);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{BadRow, ROW_MAX};
 use crate::domain::json;
-use crate::domain::text::is_control;
+use crate::domain::text::{is_control, paragraphs};
 
 /// Columns at most.
 const COLUMNS_MAX: usize = 200;
@@ -205,12 +205,10 @@ impl Kind {
 
 /// A text as it was before [`guard`].
 fn text(cell: &str) -> Result<String, &'static str> {
-    if cell.chars().any(|c| is_control(c) && !matches!(c, '\n' | '\t')) {
-        return Err("control characters are not allowed");
-    }
+    let cell = paragraphs(cell).ok_or("control characters are not allowed")?;
     Ok(match cell.strip_prefix('\'') {
         Some(rest) if is_formula(rest) => rest.to_owned(),
-        _ => cell.to_owned(),
+        _ => cell,
     })
 }
 

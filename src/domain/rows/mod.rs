@@ -268,7 +268,7 @@ mod tests {
             (b"a1,x,y".to_vec(), BadRow::Cells { cells: 3, columns: 2 }),
             (b"a1,\xe1".to_vec(), BadRow::NotUtf8),
             (
-                b"a1,a\rb".to_vec(),
+                b"a1,a\x1bb".to_vec(),
                 BadRow::Cell { column: "customer.name".to_owned(), reason: "control characters are not allowed" },
             ),
             (format!("a1,{long}").into_bytes(), BadRow::TooLong),

@@ -121,7 +121,9 @@ impl<'a> Page<'a> {
         }
         let text = text.trim();
         let is_dropped = |c: char| c != '\n' && is_control(c);
-        Ok(if text.contains(is_dropped) { text.replace(is_dropped, "") } else { text.to_owned() })
+        // What stood apart stays apart.
+        let text = text.replace('\t', " ");
+        Ok(if text.contains(is_dropped) { text.replace(is_dropped, "") } else { text })
     }
 
     pub fn plain(&self, plain: &Plain) -> Result<String, BadRender> {
