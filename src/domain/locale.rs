@@ -33,6 +33,16 @@ impl Locale {
         best.map_or(fallback, |(_, locale)| locale)
     }
 
+    /// What a customer's tag says, by language alone; one that we do not speak is refused with those that we do.
+    pub fn spoken<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        let tag: Option<std::borrow::Cow<'de, str>> = serde::Deserialize::deserialize(deserializer)?;
+        let known = |tag: &str| Self::for_tag(tag).ok_or_else(|| tag.parse::<Self>().err());
+        tag.as_deref().map(known).transpose().map_err(|error| match error {
+            Some(unknown) => serde::de::Error::custom(unknown),
+            None => serde::de::Error::custom("is no language"),
+        })
+    }
+
     /// By language alone: `pt`, `pt-PT` and `pt-BR` are all served in Brazilian Portuguese.
     pub fn for_tag(tag: &str) -> Option<Self> {
         let language = tag.split(['-', '_']).next().unwrap_or_default();

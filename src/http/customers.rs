@@ -20,11 +20,17 @@ use crate::service::customers::{self, Details};
 use crate::service::{App, Problem, read_pass};
 use crate::store::customers::Customer;
 
+/// A language that is given, or taken away.
+fn spoken<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Locale>>, D::Error> {
+    Locale::spoken(deserializer).map(Some)
+}
+
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateCustomer {
     #[schema(value_type = Option<String>, example = "Ana Souza", max_length = 100)]
     name: Option<Personal<String>>,
+    #[serde(default, deserialize_with = "Locale::spoken")]
     #[schema(value_type = Option<String>, example = "pt-BR")]
     locale: Option<Locale>,
     #[schema(example = "America/Sao_Paulo")]
@@ -44,7 +50,7 @@ pub struct UpdateCustomer {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, example = "Ana Souza")]
     name: Option<Option<Personal<String>>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "spoken")]
     #[schema(value_type = Option<String>, example = "pt-BR")]
     locale: Option<Option<Locale>>,
     #[serde(default, deserialize_with = "present")]

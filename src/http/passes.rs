@@ -48,6 +48,7 @@ pub struct CustomerRef {
     identifier: Option<IdentifierInput>,
     #[schema(value_type = Option<String>)]
     name: Option<Personal<String>>,
+    #[serde(default, deserialize_with = "Locale::spoken")]
     #[schema(value_type = Option<String>, example = "pt-BR")]
     locale: Option<Locale>,
     #[schema(example = "America/Sao_Paulo")]
