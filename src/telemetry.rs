@@ -8,7 +8,7 @@ use crate::config::{Log, LogFormat};
 /// What libraries say too loudly: sqlx warns of the ROLLBACK that every connection begins with, actix tells an error of
 /// every stranger who does not speak HTTP.
 /// And what prints access tokens when it is asked for details.
-const QUIET: &str = "sqlx::postgres::notice=error,sqlx::query=error,actix_http=off,yup_oauth2=info";
+const QUIET: &str = "sqlx::postgres::notice=error,sqlx::query=error,actix_http=off,yup_oauth2=info,usvg=off";
 
 /// Begins to log to standard error. A second call changes nothing.
 pub fn start_logging(log: &Log) {

@@ -13,6 +13,7 @@ use crate::wallet::apple::assets::Assets;
 use crate::wallet::apple::bundle::Bundle;
 use crate::wallet::apple::pass_json::{self, Identity};
 use crate::wallet::apple::several::put_together;
+use crate::wallet::apple::signer::readable;
 use crate::wallet::apple::verify::{self, Contents, Report, Unpacked, Verifier};
 use crate::wallet::apple::{certificates, inspect};
 use crate::wallet::check;
@@ -127,6 +128,9 @@ impl Pass {
                         return Err(Failure::No(format!("{}: {fault}", file.display())));
                     }
                 }
+                if let Some((one, other)) = twins(&files, &passes, &verifier, now) {
+                    return Err(Failure::No(format!("{one} and {other} are the same pass; a phone keeps one of them")));
+                }
                 let together = put_together(&passes).map_err(|error| Failure::Usage(error.to_string()))?;
                 std::fs::write(&out, &together)
                     .map_err(|error| Failure::Trouble(format!("{}: {error}", out.display())))?;
@@ -142,8 +146,11 @@ impl Pass {
                         let fault = report.faults.first().map_or("no pass.json", |fault| &fault.detail);
                         return Err(Failure::No(format!("{}: {fault}", file.display())));
                     }
+                    let signed_at = report.signature.as_ref().and_then(|signature| signature.signed_at);
                     let value = json!({
                         "name": name, "pass": report.pass, "files": report.files.keys().collect::<Vec<_>>(),
+                        "languages": report.strings.keys().collect::<Vec<_>>(),
+                        "signer": report.signer().map(|signer| readable(signer.subject_name())), "signed_at": signed_at,
                         "faults": report.faults,
                     });
                     output.print(&value, || inspect::draw(&report));
@@ -160,8 +167,18 @@ impl Pass {
                 };
                 let verifier = Verifier::new(&roots);
                 let (mut passes, mut faults, mut lines, mut is_good) = (Vec::new(), Vec::new(), Vec::new(), true);
+                let mut unread = None;
                 for file in &files {
-                    let reports = reports(file, &verifier)?;
+                    // One that cannot be read stops no other.
+                    let reports = match reports(file, &verifier) {
+                        Ok(reports) => reports,
+                        Err(Failure::Trouble(reason)) if files.len() > 1 => {
+                            lines.push(reason.clone());
+                            unread.get_or_insert(reason);
+                            continue;
+                        }
+                        Err(failure) => return Err(failure),
+                    };
                     let is_one_good = reports.iter().all(|(_, report)| report.is_accepted());
                     is_good &= is_one_good;
                     passes.extend(reports.iter().map(|(name, report)| {
@@ -171,7 +188,11 @@ impl Pass {
                     lines.push(if files.len() > 1 { format!("{}: {verdict}", file.display()) } else { verdict });
                     faults.extend(reports.into_iter().flat_map(|(_, report)| report.faults));
                 }
-                output.print(&json!({ "valid": is_good, "faults": faults, "passes": passes }), || lines.join("\n"));
+                let value = json!({ "valid": is_good && unread.is_none(), "faults": faults, "passes": passes });
+                output.print(&value, || lines.join("\n"));
+                if let Some(reason) = unread {
+                    return Err(Failure::Trouble(reason));
+                }
                 let wrong = || files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
                 match (is_good, files.len()) {
                     (true, _) => Ok(()),
@@ -181,6 +202,24 @@ impl Pass {
             }
         }
     }
+}
+
+/// Two files that hold the same pass.
+fn twins(
+    files: &[PathBuf],
+    passes: &[Vec<u8>],
+    verifier: &Verifier,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Option<(String, String)> {
+    let mut seen = std::collections::BTreeMap::new();
+    for (file, pass) in files.iter().zip(passes) {
+        let mut report = verifier.verify(pass, now).pass;
+        let key = (report.remove("passTypeIdentifier")?.to_string(), report.remove("serialNumber")?.to_string());
+        if let Some(first) = seen.insert(key, file) {
+            return Some((first.display().to_string(), file.display().to_string()));
+        }
+    }
+    None
 }
 
 fn verdict(reports: &[(String, Report)], is_good: bool, is_unchained: bool) -> String {

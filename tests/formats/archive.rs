@@ -63,6 +63,17 @@ fn directory_says(zip: &[u8], name: &str, offset: usize, value: u32) -> Vec<u8> 
     bytes
 }
 
+/// The same unpacked size in an entry's own header and in the directory.
+fn both_say(zip: &[u8], name: &str, value: u32) -> Vec<u8> {
+    let mut bytes = directory_says(zip, name, 24, value);
+    let at = bytes
+        .windows(30 + name.len())
+        .position(|window| window.starts_with(b"PK\x03\x04") && window.ends_with(name.as_bytes()))
+        .unwrap();
+    bytes[at + 22..at + 26].copy_from_slice(&value.to_le_bytes());
+    bytes
+}
+
 /// A PNG whose header promises a picture of this size.
 fn promising(width: u32, height: u32) -> Vec<u8> {
     let mut png = files()["strip.png"].clone();
@@ -145,8 +156,12 @@ fn every_trick_is_refused_by_its_rule() {
         ("another kind of file", with("run.sh", b"x"), "is no file of a design"),
         ("a zip in the zip", nested, "is no file of a design"),
         ("a bomb", bomb, "unpacks to over 100 times"),
-        ("a size too small", directory_says(&good, "logo.png", 24, 10), "larger than its declared"),
-        ("a size too large", directory_says(&good, "pt-BR.toml", 24, 5_000), "is not of the size"),
+        ("a size too small", directory_says(&good, "logo.png", 24, 10), "is of another size in its own header"),
+        ("a size too large", directory_says(&good, "pt-BR.toml", 24, 5_000), "is of another size in its own header"),
+        ("a size too small twice", both_say(&good, "logo.png", 10), "larger than its declared"),
+        ("a size too large twice", both_say(&good, "pt-BR.toml", 5_000), "is not of the size"),
+        ("something before it", [b"#!/bin/sh\n", good.as_slice()].concat(), "before its first entry"),
+        ("something behind it", [good.as_slice(), b"<html>"].concat(), "behind its end"),
         ("an entry over another", directory_says(&good, "logo.png", 42, 0), "lie over each other"),
         ("encrypted", directory_says(&good, "logo.png", 8, 1 | 8 << 16), "is encrypted"),
         ("another packing", directory_says(&good, "logo.png", 8, 12 << 16), "is packed with"),

@@ -262,6 +262,10 @@ fn check_barcodes(pass: &Map<String, Value>, faults: &mut Vec<Fault>) {
         if encoding.eq_ignore_ascii_case("iso-8859-1") && !is_latin {
             faults.push(Fault::ignored("barcode-encoding", "a code's message holds what iso-8859-1 cannot"));
         }
+        let known = ["iso-8859-1", "utf-8", "us-ascii", "ascii", "utf-16", "windows-1252", "shift_jis"];
+        if !encoding.is_empty() && !known.iter().any(|known| encoding.eq_ignore_ascii_case(known)) {
+            faults.push(Fault::ignored("barcode-encoding", format!("{encoding} is no text encoding that phones know")));
+        }
         if code.get("message").is_some() && message.is_empty() {
             faults.push(Fault::ignored("barcode", "a code's message is empty"));
         }

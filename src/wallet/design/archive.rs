@@ -38,10 +38,13 @@ pub fn unpack(packed: &[u8]) -> Result<Files, BadDesign> {
     if entries_said(packed) != Some(archive.len()) {
         return Err(whole("has several entries of one name"));
     }
+    if !is_whole(packed, archive.offset()) {
+        return Err(whole("has something before its first entry or behind its end"));
+    }
     if archive.has_overlapping_entries().unwrap_or(true) {
         return Err(whole("has entries that lie over each other"));
     }
-    let names = read_names(&mut archive)?;
+    let names = read_names(packed, &mut archive)?;
     let folder = common_folder(&names);
     let mut files = Files::new();
     let mut left = UNPACKED_MAX;
@@ -62,7 +65,7 @@ pub fn unpack(packed: &[u8]) -> Result<Files, BadDesign> {
 type Archive<'a> = zip::ZipArchive<Cursor<&'a [u8]>>;
 
 /// The names of all entries, each looked at before any is unpacked.
-fn read_names(archive: &mut Archive<'_>) -> Result<Vec<String>, BadDesign> {
+fn read_names(packed: &[u8], archive: &mut Archive<'_>) -> Result<Vec<String>, BadDesign> {
     let mut names = Vec::with_capacity(archive.len());
     let mut folded = BTreeSet::new();
     for index in 0..archive.len() {
@@ -97,12 +100,43 @@ fn read_names(archive: &mut Archive<'_>) -> Result<Vec<String>, BadDesign> {
         if !matches!(entry.compression(), CompressionMethod::Stored | CompressionMethod::Deflated) {
             return Err(refused(name, format!("is packed with {}; only deflate is taken", entry.compression())));
         }
+        if !says_the_same(packed, &entry) {
+            return Err(refused(name, "is of another size in its own header than in the directory"));
+        }
         if entry.size() > UNPACKED_MAX {
             return Err(refused(name, "is over 30 MiB unpacked"));
         }
         names.push(name.to_owned());
     }
     Ok(names)
+}
+
+/// Whether the zip is the whole file: what is around it another reader might take for the file.
+fn is_whole(packed: &[u8], offset: u64) -> bool {
+    /// "PK\5\6", the end of the directory; its last two bytes are the length of a comment.
+    const END: &[u8] = b"PK\x05\x06";
+    const END_LEN: usize = 22;
+    let end = packed.windows(END.len()).rposition(|window| window == END);
+    let rest = end.and_then(|end| packed.get(end..)).unwrap_or_default();
+    let comment = rest.get(END_LEN - 2..END_LEN).and_then(|bytes| bytes.try_into().ok()).map(u16::from_le_bytes);
+    offset == 0
+        && packed.starts_with(b"PK")
+        && comment.is_some_and(|length| rest.len() == END_LEN + usize::from(length))
+}
+
+/// Whether the header in front of an entry says the sizes that the directory says, or leaves them to what follows it.
+fn says_the_same<R: std::io::Read>(packed: &[u8], entry: &zip::read::ZipFile<'_, R>) -> bool {
+    const LATER: u8 = 0b1000;
+    let Some(header) = usize::try_from(entry.header_start()).ok().and_then(|start| packed.get(start..start + 30))
+    else {
+        return false;
+    };
+    let number = |at: usize| {
+        let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(u32::from_le_bytes).map(u64::from)
+    };
+    let is_later = header.get(6).is_some_and(|flags| flags & LATER != 0);
+    is_later || (number(18) == Some(entry.compressed_size()) && number(22) == Some(entry.size()))
 }
 
 /// `card/`, when everything is in one folder of that name.

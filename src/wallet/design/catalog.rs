@@ -113,6 +113,7 @@ fn read_table(name: &str, content: &[u8], faults: &RefCell<Vec<BadDesign>>) -> T
 
 /// The text as it will be shown, whatever is wrong with it.
 fn checked(file: &File<'_>, at: At, key: &str, value: &str) -> String {
+    let value = value.replace("\r\n", "\n");
     let plain: String = value.chars().filter(|c| *c != '\n').collect();
     if value.contains("{{") || value.contains("{%") {
         file.fault(

@@ -84,7 +84,13 @@ impl Reading<'_, '_> {
                 ))
             }
             (DeValue::Table(_), Shape::Object(keys)) => self.table(path, keys, value),
-            (DeValue::Array(_) | DeValue::Table(_), Shape::Any) => Some(Extra::Known(json(value.get_ref()))),
+            (DeValue::Array(_) | DeValue::Table(_), Shape::Any) => {
+                let known = json(value.get_ref());
+                if known.to_string().contains("{{") {
+                    self.fault(path, at, "is handed on as it is: an expression in it would not be evaluated");
+                }
+                Some(Extra::Known(known))
+            }
             (DeValue::Array(_) | DeValue::Table(_), _) => {
                 self.fault(path, at, format!("must be {}", shape.sentence()));
                 None

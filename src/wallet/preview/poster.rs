@@ -96,7 +96,8 @@ fn header(canvas: &mut Canvas, scene: Scene<'_>) {
         canvas.fit(&logo, x, 16.0, width, 30.0);
         x += width + 8.0;
     }
-    if let Some(text) = &scene.content.logo_text {
+    // A poster of an event takes its own text beside the logo, and not the classic one.
+    if let Some(text) = scene.content.logo_text.as_ref().filter(|_| scene.content.event.is_none()) {
         let label =
             Label { x, y: 37.0, size: 16.0, is_bold: true, color: WHITE, room: 170.0, ..Label::new(scene.text(text)) };
         canvas.text(label);
