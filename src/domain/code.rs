@@ -10,15 +10,29 @@ pub const CODE_ID_LEN: usize = 12;
 const MAC_LEN: usize = 16;
 const LEN: usize = 2 + CODE_ID_LEN + MAC_LEN;
 
-/// Version 1 in the high half, type "pass" in the low half.
-const PASS_V1: u8 = 0x11;
+/// What a code stands for. Version 1 in the high half, the type in the low half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeKind {
+    Pass = 0x11,
+    Coupon = 0x12,
+}
+
+impl CodeKind {
+    const fn of(byte: u8) -> Option<Self> {
+        match byte {
+            0x11 => Some(Self::Pass),
+            0x12 => Some(Self::Coupon),
+            _ => None,
+        }
+    }
+}
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// The code of a pass. `mac` is given the fourteen bytes before the MAC and answers at least sixteen bytes.
-pub fn pass_code(key_id: u8, code_id: [u8; CODE_ID_LEN], mac: impl FnOnce(&[u8]) -> [u8; 32]) -> String {
+/// A code. `mac` is given the fourteen bytes before the MAC and answers at least sixteen bytes.
+pub fn code(kind: CodeKind, key_id: u8, code_id: [u8; CODE_ID_LEN], mac: impl FnOnce(&[u8]) -> [u8; 32]) -> String {
     let mut bytes = Vec::with_capacity(LEN);
-    bytes.push(PASS_V1);
+    bytes.push(kind as u8);
     bytes.push(key_id);
     bytes.extend_from_slice(&code_id);
     let mac = mac(&bytes);
@@ -29,6 +43,7 @@ pub fn pass_code(key_id: u8, code_id: [u8; CODE_ID_LEN], mac: impl FnOnce(&[u8])
 /// A code as it was read, not yet believed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReadCode {
+    pub kind: CodeKind,
     pub key_id: u8,
     pub code_id: [u8; CODE_ID_LEN],
     /// What the MAC was made over.
@@ -37,12 +52,57 @@ pub struct ReadCode {
 }
 
 /// Takes a code apart. Case does not matter, and the letters that people misread (O, I, L) are the digits they look
-/// like, as Crockford has it. `None`: not a pass code of this version.
-pub fn read_pass_code(text: &str) -> Option<ReadCode> {
+/// like, as Crockford has it. `None`: not a code of this version.
+pub fn read_code(text: &str) -> Option<ReadCode> {
     let bytes = unbase32(text.trim())?;
     let (signed, mac) = bytes.split_first_chunk::<{ 2 + CODE_ID_LEN }>()?;
-    let [PASS_V1, key_id, code_id @ ..] = *signed else { return None };
-    Some(ReadCode { key_id, code_id, signed: *signed, mac: mac.try_into().ok()? })
+    let [kind, key_id, code_id @ ..] = *signed;
+    Some(ReadCode { kind: CodeKind::of(kind)?, key_id, code_id, signed: *signed, mac: mac.try_into().ok()? })
+}
+
+/// Characters of a typed code that are chance: 65 bits.
+pub const TYPED_LEN: usize = 13;
+
+/// A code that people type: 13 characters of chance and one that tells a slip of the finger (Luhn's formula in base 32).
+/// `chance` holds that many of the alphabet, in whatever case.
+pub fn typed_code(chance: &str) -> String {
+    let mut code = chance.to_ascii_uppercase();
+    let values: Vec<u32> = code.bytes().filter_map(value).collect();
+    let check = (32 - luhn(&values, 2) % 32) % 32;
+    code.extend(ALPHABET.get(check as usize).map(|letter| char::from(*letter)));
+    code
+}
+
+/// A typed code as it is kept: without blanks and dashes, and with the digits that O, I and L stand for. `None`: mistyped, or
+/// no such code at all.
+pub fn read_typed_code(text: &str) -> Option<String> {
+    let plain = text.bytes().filter(|byte| !matches!(byte, b' ' | b'-')).map(value).collect::<Option<Vec<u32>>>()?;
+    if plain.len() != TYPED_LEN + 1 || !luhn(&plain, 1).is_multiple_of(32) {
+        return None;
+    }
+    Some(plain.iter().filter_map(|value| ALPHABET.get(*value as usize)).map(|letter| char::from(*letter)).collect())
+}
+
+/// Luhn's sum in base 32, from the right; the rightmost is counted `first` times.
+fn luhn(values: &[u32], first: u32) -> u32 {
+    let mut factor = first;
+    let mut sum = 0;
+    for value in values.iter().rev() {
+        let product = value * factor;
+        sum += product / 32 + product % 32;
+        factor = 3 - factor;
+    }
+    sum
+}
+
+/// A character's value, as people misread it.
+fn value(letter: u8) -> Option<u32> {
+    let letter = match letter.to_ascii_uppercase() {
+        b'O' => b'0',
+        b'I' | b'L' => b'1',
+        other => other,
+    };
+    ALPHABET.iter().position(|known| *known == letter).and_then(|index| u32::try_from(index).ok())
 }
 
 /// The bytes of exactly [`LEN`] written out; `None` for a stranger's letter or length.
@@ -53,13 +113,7 @@ fn unbase32(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(LEN);
     let (mut buffer, mut bits) = (0u32, 0u32);
     for letter in text.bytes() {
-        let letter = match letter.to_ascii_uppercase() {
-            b'O' => b'0',
-            b'I' | b'L' => b'1',
-            other => other,
-        };
-        let value = ALPHABET.iter().position(|known| *known == letter)?;
-        buffer = (buffer << 5) | u32::try_from(value).ok()?;
+        buffer = (buffer << 5) | value(letter)?;
         bits += 5;
         if bits >= 8 {
             bits -= 8;
@@ -93,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_code_is_48_characters_that_a_qr_code_holds_in_alphanumeric_mode() {
-        let code = pass_code(1, [0xff; CODE_ID_LEN], |signed| {
+        let code = code(CodeKind::Pass, 1, [0xff; CODE_ID_LEN], |signed| {
             assert_eq!(signed.len(), 14);
             [0; 32]
         });
@@ -104,11 +158,11 @@ mod tests {
     #[test]
     fn a_code_is_read_as_it_was_written_and_as_people_misread_it() {
         let id = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8];
-        let code = pass_code(7, id, |_| [0x5a; 32]);
-        let read = read_pass_code(&code).unwrap();
-        assert_eq!((read.key_id, read.code_id, read.mac), (7, id, [0x5a; 16]));
+        let code = code(CodeKind::Pass, 7, id, |_| [0x5a; 32]);
+        let read = read_code(&code).unwrap();
+        assert_eq!((read.kind, read.key_id, read.code_id, read.mac), (CodeKind::Pass, 7, id, [0x5a; 16]));
         let misread = code.to_lowercase().replace('0', "o").replacen('1', "l", 1).replacen('1', "i", 1);
-        assert_eq!(read_pass_code(&format!(" {misread}\n")), Some(read));
+        assert_eq!(read_code(&format!(" {misread}\n")), Some(read));
         for wrong in [
             "",
             "240",
@@ -117,7 +171,30 @@ mod tests {
             &code.replace('2', "U"),
             &code.replacen('2', "4", 1),
         ] {
-            assert_eq!(read_pass_code(wrong), None, "{wrong}");
+            assert_eq!(read_code(wrong), None, "{wrong}");
         }
+        let coupon = super::code(CodeKind::Coupon, 7, id, |_| [0x5a; 32]);
+        assert_eq!(read_code(&coupon).unwrap().kind, CodeKind::Coupon);
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_told() {
+        let code = typed_code("4f7k9q2m0xzpt");
+        assert_eq!(code.len(), TYPED_LEN + 1);
+        let (front, back) = code.split_at(7);
+        let written = format!("{}-{back}", front.to_lowercase().replace('0', "o"));
+        assert_eq!(read_typed_code(&written).as_deref(), Some(code.as_str()));
+        for place in 0..code.len() {
+            for letter in ALPHABET.iter().map(|letter| char::from(*letter)) {
+                let mut slipped: Vec<char> = code.chars().collect();
+                slipped[place] = letter;
+                let slipped: String = slipped.into_iter().collect();
+                assert_eq!(read_typed_code(&slipped).is_some(), slipped == code, "{slipped}");
+            }
+        }
+        let mut swapped: Vec<char> = code.chars().collect();
+        swapped.swap(2, 3);
+        assert_eq!(read_typed_code(&swapped.into_iter().collect::<String>()), None);
+        assert_eq!(read_typed_code(front), None);
     }
 }

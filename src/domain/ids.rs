@@ -86,6 +86,14 @@ id!(/** Long work that goes on by itself, such as an import. */ JobId, "job");
 id!(/** A shop of a brand. */ StoreId, "sto");
 id!(/** A kind of balance that a program keeps: points, stamps, cashback. */ WalletTypeId, "wty");
 id!(/** A member's balance of one kind. */ WalletId, "wal");
+id!(/** What purchases, or something else, give to a wallet. */ EarningRuleId, "rul");
+id!(/** A purchase. */ OrderId, "ord");
+id!(/** Goods that came back. */ ReturnId, "ret");
+id!(/** What customers are promised; with a price in units, a reward. */ OfferId, "off");
+id!(/** One customer's right to an offer. */ CouponId, "cpn");
+id!(/** What a till was told that would apply. */ QuoteId, "quo");
+id!(/** What a till took off a basket, once. */ RedemptionId, "rdm");
+id!(/** What somebody did by hand. */ AuditId, "aud");
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
-use crate::domain::code::{CODE_ID_LEN, pass_code, read_pass_code};
+use crate::domain::code::{CODE_ID_LEN, CodeKind, code, read_code};
 use crate::domain::ids::{BrandId, CustomerId};
 use crate::domain::secret::Secret;
 
@@ -27,6 +27,17 @@ pub struct MasterKey(Secret<[u8; 32]>);
 #[derive(Debug, thiserror::Error)]
 #[error("the master key file must hold exactly 32 bytes, or 64 hexadecimal digits")]
 pub struct BadMasterKey;
+
+/// Why a text is no code of the brand's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadCode {
+    #[error("is no code at all, or was misread")]
+    Mistyped,
+    #[error("was made with a key that is not in use any more")]
+    RetiredKey,
+    #[error("was not made by us for this brand")]
+    Forged,
+}
 
 impl MasterKey {
     pub fn from_file_content(content: &[u8]) -> Result<Self, BadMasterKey> {
@@ -57,15 +68,28 @@ impl MasterKey {
 
     /// The text in a pass's barcode.
     pub fn pass_code(&self, brand: BrandId, code_id: [u8; CODE_ID_LEN]) -> String {
-        pass_code(CODE_KEY_ID, code_id, |signed| self.digest("code", &[brand.uuid().as_bytes(), signed]))
+        self.code(brand, CodeKind::Pass, code_id)
+    }
+
+    /// The text in the barcode of something of the brand's.
+    pub fn code(&self, brand: BrandId, kind: CodeKind, code_id: [u8; CODE_ID_LEN]) -> String {
+        code(kind, CODE_KEY_ID, code_id, |signed| self.digest("code", &[brand.uuid().as_bytes(), signed]))
     }
 
     /// The id inside a code that [`MasterKey::pass_code`] made for this brand; `None` for any other text.
     pub fn read_pass_code(&self, brand: BrandId, text: &str) -> Option<[u8; CODE_ID_LEN]> {
-        let code = read_pass_code(text).filter(|code| code.key_id == CODE_KEY_ID)?;
+        self.read_code(brand, text).ok().and_then(|(kind, id)| (kind == CodeKind::Pass).then_some(id))
+    }
+
+    /// What a code of this brand's stands for. Why it is none is for the log, not for whoever shows it.
+    pub fn read_code(&self, brand: BrandId, text: &str) -> Result<(CodeKind, [u8; CODE_ID_LEN]), BadCode> {
+        let code = read_code(text).ok_or(BadCode::Mistyped)?;
+        if code.key_id != CODE_KEY_ID {
+            return Err(BadCode::RetiredKey);
+        }
         let mac = self.digest("code", &[brand.uuid().as_bytes(), &code.signed]);
-        let is_ours = mac.get(..code.mac.len())?.ct_eq(&code.mac);
-        bool::from(is_ours).then_some(code.code_id)
+        let is_ours = mac.get(..code.mac.len()).is_some_and(|mac| bool::from(mac.ct_eq(&code.mac)));
+        if is_ours { Ok((code.kind, code.code_id)) } else { Err(BadCode::Forged) }
     }
 
     /// What lets a phone act for one customer until a time (Unix seconds): 48 characters.

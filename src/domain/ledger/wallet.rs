@@ -446,6 +446,14 @@ impl Wallet {
         Ok(())
     }
 
+    /// When active units end next, and how many of them.
+    pub fn next_expiry(&self) -> Option<(DateTime<Utc>, i64)> {
+        let ends = |lot: &Lot| lot.dates.expires_at.filter(|_| lot.in_state(State::Active) > 0);
+        let first = self.lots.iter().filter_map(ends).min()?;
+        let units = self.lots.iter().filter(|lot| ends(lot) == Some(first)).map(|lot| lot.in_state(State::Active));
+        Some((first, units.sum()))
+    }
+
     /// When the clock next has something to do.
     pub fn due_at(&self) -> Option<DateTime<Utc>> {
         self.due().map(|(at, _)| at)

@@ -2,8 +2,11 @@
 //!
 //! Each is written by the brand as JSON (a *spec*, kept as it was given) and read into rules that cannot be wrong.
 
+pub mod best;
 pub mod counter;
 pub mod earning;
+pub mod offer;
+pub mod refusal;
 pub mod spec;
 pub mod tier;
 pub mod wallet_type;

@@ -223,6 +223,18 @@ pub struct Worth {
     pub currency: Currency,
 }
 
+/// What of a wallet's limits is used already.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filled {
+    /// Earned by the same purchase.
+    pub in_transaction: i64,
+    /// Earned since the beginning of a period.
+    pub earned: Counter,
+    pub totals: Totals,
+    /// What is paid; `None`: it is no purchase.
+    pub order_minor: Option<i64>,
+}
+
 /// Why less is earned than a rule gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -366,16 +378,8 @@ impl WalletRules {
     }
 
     /// How many of `desired` units may be earned, and why not all.
-    pub fn grant(
-        &self,
-        desired: i64,
-        in_transaction: i64,
-        earned: Counter,
-        totals: &Totals,
-        order_minor: Option<i64>,
-        now: DateTime<Utc>,
-        zone: Tz,
-    ) -> (i64, Option<Capped>) {
+    pub fn grant(&self, desired: i64, filled: &Filled, now: DateTime<Utc>, zone: Tz) -> (i64, Option<Capped>) {
+        let Filled { in_transaction, earned, totals, order_minor } = *filled;
         if order_minor.is_some_and(|minor| minor < self.minimum_order_minor) {
             return (0, Some(Capped::MinimumOrder));
         }
@@ -525,7 +529,8 @@ mod tests {
         let earned = |count: i64| Counter { since: CalendarPeriod::Day.start(now, PAULO), count };
         let grant = |desired, before, count, active, minor| {
             let totals = Totals { active, ..Totals::default() };
-            rules.grant(desired, before, earned(count), &totals, Some(minor), now, PAULO)
+            let filled = Filled { in_transaction: before, earned: earned(count), totals, order_minor: Some(minor) };
+            rules.grant(desired, &filled, now, PAULO)
         };
         assert_eq!(grant(10, 0, 0, 0, 1_000), (10, None));
         assert_eq!(grant(40, 0, 0, 0, 1_000), (30, Some(Capped::PerTransaction)));
