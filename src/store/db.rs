@@ -193,6 +193,7 @@ const MIGRATIONS: &[MigrationFile] = &[
     migration!(5, "0005_outbox"),
     migration!(6, "0006_google"),
     migration!(7, "0007_apps"),
+    migration!(8, "0008_loyalty"),
 ];
 
 /// The newest schema this program knows.

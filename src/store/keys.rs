@@ -14,6 +14,8 @@ pub struct ApiKey {
     #[sqlx(try_from = "String")]
     pub role: Role,
     pub store_id: Option<StoreId>,
+    /// Where in the store its till stands.
+    pub terminal: Option<String>,
     pub name: String,
     pub created_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
@@ -23,8 +25,8 @@ pub struct ApiKey {
 /// `secret_hash`: SHA-256 of the secret part of the key.
 pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, key: &ApiKey, secret_hash: &[u8]) -> sqlx::Result<()> {
     const SQL: &str = "
-        INSERT INTO api_keys (brand_id, key_id, role, store_id, name, secret_hash, created_at, expires_at, revoked_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        INSERT INTO api_keys (brand_id, key_id, role, store_id, terminal, name, secret_hash, created_at, expires_at, revoked_at)
+        VALUES ($1, $2, $3, $4, $10, $5, $6, $7, $8, $9)";
     on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
         .bind(key.id)
@@ -35,6 +37,7 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, key: &ApiKey, secret_ha
         .bind(key.created_at)
         .bind(key.expires_at)
         .bind(key.revoked_at)
+        .bind(&key.terminal)
         .execute(c)
         .await
         .map(|_| ()))
@@ -48,7 +51,7 @@ pub async fn find_live(
     now: DateTime<Utc>,
 ) -> sqlx::Result<Option<ApiKey>> {
     const SQL: &str = "
-        SELECT key_id, role, store_id, name, created_at, expires_at, revoked_at
+        SELECT key_id, role, store_id, terminal, name, created_at, expires_at, revoked_at
         FROM api_keys
         WHERE brand_id = $1 AND secret_hash = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(secret_hash).bind(now).fetch_optional(c).await)
@@ -57,7 +60,7 @@ pub async fn find_live(
 /// Oldest first, revoked ones too; `after` is the last key of the page before.
 pub async fn list(conn: &mut Conn<'_>, brand: BrandId, after: Option<KeyId>, limit: i64) -> sqlx::Result<Vec<ApiKey>> {
     const SQL: &str = "
-        SELECT key_id, role, store_id, name, created_at, expires_at, revoked_at
+        SELECT key_id, role, store_id, terminal, name, created_at, expires_at, revoked_at
         FROM api_keys WHERE brand_id = $1 AND key_id > $2 ORDER BY key_id LIMIT $3";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(after.unwrap_or(KeyId::FIRST)).bind(limit).fetch_all(c).await)
 }
@@ -71,6 +74,6 @@ pub async fn revoke(
 ) -> sqlx::Result<Option<ApiKey>> {
     const SQL: &str = "
         UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $3) WHERE brand_id = $1 AND key_id = $2
-        RETURNING key_id, role, store_id, name, created_at, expires_at, revoked_at";
+        RETURNING key_id, role, store_id, terminal, name, created_at, expires_at, revoked_at";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(key).bind(now).fetch_optional(c).await)
 }

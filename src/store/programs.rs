@@ -16,6 +16,8 @@ pub struct Program {
     pub time_zone: String,
     /// Grows with every edit; the `ETag` of the program.
     pub version: i64,
+    /// Grows with every change of its rules of loyalty; 0: it has none.
+    pub rules_version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -43,7 +45,7 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, program: &Program) -> s
 
 pub async fn find(conn: &mut Conn<'_>, brand: BrandId, program: ProgramId) -> sqlx::Result<Option<Program>> {
     const SQL: &str = "
-        SELECT program_id, external_id, name, time_zone, version, created_at, updated_at
+        SELECT program_id, external_id, name, time_zone, version, rules_version, created_at, updated_at
         FROM programs WHERE brand_id = $1 AND program_id = $2";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(program).fetch_optional(c).await)
 }
@@ -54,7 +56,7 @@ pub async fn find_by_external_id(
     external_id: &str,
 ) -> sqlx::Result<Option<Program>> {
     const SQL: &str = "
-        SELECT program_id, external_id, name, time_zone, version, created_at, updated_at
+        SELECT program_id, external_id, name, time_zone, version, rules_version, created_at, updated_at
         FROM programs WHERE brand_id = $1 AND external_id = $2";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(external_id).fetch_optional(c).await)
 }
@@ -66,7 +68,7 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<Program>> {
     const SQL: &str = "
-        SELECT program_id, external_id, name, time_zone, version, created_at, updated_at
+        SELECT program_id, external_id, name, time_zone, version, rules_version, created_at, updated_at
         FROM programs WHERE brand_id = $1 AND program_id > $2 ORDER BY program_id LIMIT $3";
     on!(conn, |c| sqlx::query_as(SQL)
         .bind(brand)
@@ -92,7 +94,7 @@ pub async fn update(
         SET name = COALESCE($3, name), time_zone = COALESCE($4, time_zone), version = version + 1, updated_at = $6,
             touched_to = $7
         WHERE brand_id = $1 AND program_id = $2 AND ($5 IS NULL OR version = $5)
-        RETURNING program_id, external_id, name, time_zone, version, created_at, updated_at";
+        RETURNING program_id, external_id, name, time_zone, version, rules_version, created_at, updated_at";
     on!(conn, |c| sqlx::query_as(SQL)
         .bind(brand)
         .bind(program)

@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder};
 
 use super::db::{Conn, PerEngine, on, push_list};
-use crate::domain::ids::{BrandId, CustomerId, PassId, ProgramId, TemplateId};
+use crate::domain::ids::{BrandId, CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::pass::PassStatus;
 use crate::domain::secret::Personal;
 
@@ -99,6 +99,12 @@ pub struct Source {
     pub is_live: bool,
     pub program_id: ProgramId,
     pub customer_id: CustomerId,
+    pub member_id: MemberId,
+    /// 0: the program has no rules of loyalty.
+    pub rules_version: i64,
+    /// What is shown of the member's wallets: filled by who renders.
+    #[sqlx(skip)]
+    pub loyalty: Map<String, Value>,
     #[sqlx(try_from = "String")]
     pub status: PassStatus,
     pub data: Json<Map<String, Value>>,
@@ -130,7 +136,8 @@ pub async fn load_sources(conn: &mut Conn<'_>, brand: BrandId, passes: &[PassId]
     const SQL: &str = "
         SELECT p.pass_id, p.pass_type, p.serial, p.code_id, p.template_id, 
                CASE WHEN p.wanted_version > 0 THEN p.wanted_version ELSE t.live_version END AS template_version,
-               p.wanted_version = 0 OR p.wanted_version = t.live_version AS is_live, p.program_id, p.customer_id,
+               p.wanted_version = 0 OR p.wanted_version = t.live_version AS is_live, p.program_id, p.customer_id, p.member_id,
+               g.rules_version,
                p.status, p.data, p.created_at, p.signed_up_at, p.change_no, p.bulk_no, p.forced_no, p.published_no, p.apple_hash, p.google_hash,
                c.name AS customer_name, c.locale AS customer_locale, c.time_zone AS customer_time_zone,
                c.attributes AS customer_attributes,

@@ -120,6 +120,7 @@ on_both_engines! {
             id: KeyId::new(new_id()),
             role: Role::Pos,
             store_id: Some(StoreId::new(new_id())),
+            terminal: Some("caixa-1".to_owned()),
             name: "till".to_owned(),
             created_at: w.now,
             expires_at: Some(w.after(10)),

@@ -9,6 +9,7 @@ mod engines;
 mod google;
 mod imports;
 mod jobs;
+mod loyalty;
 mod outbox;
 mod passes;
 mod phones;

@@ -167,6 +167,7 @@ pub fn program(external_id: Option<&str>, now: DateTime<Utc>) -> Program {
         name: "Clube".to_owned(),
         time_zone: "America/Sao_Paulo".to_owned(),
         version: 1,
+        rules_version: 0,
         created_at: now,
         updated_at: now,
     }

@@ -1,0 +1,241 @@
+//! Coupons: each may be used once, and only one of all tills gets it.
+
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, QueryBuilder};
+
+use super::db::{Conn, on};
+use crate::domain::ids::{BrandId, CouponId, CustomerId, OfferId, PassId, QuoteId, RedemptionId};
+use crate::domain::text::text_enum;
+
+text_enum! {
+    pub enum CouponState {
+        Issued = "issued",
+        Redeemed = "redeemed",
+        Voided = "voided",
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Coupon {
+    #[sqlx(rename = "coupon_id")]
+    pub id: CouponId,
+    pub offer_id: OfferId,
+    /// `None`: whoever has the code may use it.
+    pub customer_id: Option<CustomerId>,
+    pub external_id: Option<String>,
+    /// 12 bytes: what its signed code is about.
+    pub code_id: Vec<u8>,
+    /// What people type, without blanks.
+    pub typed: String,
+    #[sqlx(try_from = "String")]
+    pub state: CouponState,
+    pub starts_at: DateTime<Utc>,
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Until when a quote holds it, and which.
+    pub held_until: Option<DateTime<Utc>>,
+    pub held_by: Option<QuoteId>,
+    pub redemption_id: Option<RedemptionId>,
+    pub redeemed_at: Option<DateTime<Utc>>,
+    /// The name of the store, or `online`.
+    pub redeemed_in: Option<String>,
+    pub pass_id: Option<PassId>,
+    pub created_at: DateTime<Utc>,
+}
+
+macro_rules! columns {
+    () => {
+        "coupon_id, offer_id, customer_id, external_id, code_id, typed, state, starts_at, expires_at, held_until, held_by,
+         redemption_id, redeemed_at, redeemed_in, pass_id, created_at"
+    };
+}
+
+/// How many were new: those whose `external_id` is known are left out.
+pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, coupons: &[Coupon]) -> sqlx::Result<u64> {
+    if coupons.is_empty() {
+        return Ok(0);
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO coupons (brand_id, coupon_id, offer_id, customer_id, external_id, code_id, typed, state, starts_at,
+                 expires_at, pass_id, created_at) ",
+        );
+        query.push_values(coupons, |mut row, coupon| {
+            row.push_bind(brand)
+                .push_bind(coupon.id)
+                .push_bind(coupon.offer_id)
+                .push_bind(coupon.customer_id)
+                .push_bind(coupon.external_id.as_deref())
+                .push_bind(coupon.code_id.as_slice())
+                .push_bind(coupon.typed.as_str())
+                .push_bind(coupon.state.as_str())
+                .push_bind(coupon.starts_at)
+                .push_bind(coupon.expires_at)
+                .push_bind(coupon.pass_id)
+                .push_bind(coupon.created_at);
+        });
+        query.push(" ON CONFLICT (brand_id, external_id) DO NOTHING");
+        query.build().execute(c).await.map(|done| done.rows_affected())
+    })
+}
+
+pub async fn find(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId) -> sqlx::Result<Option<Coupon>> {
+    const SQL: &str = concat!("SELECT ", columns!(), " FROM coupons WHERE brand_id = $1 AND coupon_id = $2");
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(coupon).fetch_optional(c).await)
+}
+
+pub async fn find_by_external_id(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    external_id: &str,
+) -> sqlx::Result<Option<Coupon>> {
+    const SQL: &str = concat!("SELECT ", columns!(), " FROM coupons WHERE brand_id = $1 AND external_id = $2");
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(external_id).fetch_optional(c).await)
+}
+
+/// The coupon of a signed code.
+pub async fn find_by_code(conn: &mut Conn<'_>, brand: BrandId, code_id: &[u8]) -> sqlx::Result<Option<Coupon>> {
+    const SQL: &str = concat!("SELECT ", columns!(), " FROM coupons WHERE brand_id = $1 AND code_id = $2");
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(code_id).fetch_optional(c).await)
+}
+
+/// The coupon of a code that was typed.
+pub async fn find_by_typed(conn: &mut Conn<'_>, brand: BrandId, typed: &str) -> sqlx::Result<Option<Coupon>> {
+    const SQL: &str = concat!("SELECT ", columns!(), " FROM coupons WHERE brand_id = $1 AND typed = $2");
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(typed).fetch_optional(c).await)
+}
+
+/// The coupons of a customer that are not used up, in the order in which they were made.
+pub async fn list_usable(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    customer: CustomerId,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<Coupon>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM coupons WHERE brand_id = $1 AND customer_id = $2 AND state = 'issued'
+          AND (expires_at IS NULL OR expires_at > $3) ORDER BY coupon_id LIMIT $4"
+    );
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(customer).bind(now).bind(limit).fetch_all(c).await)
+}
+
+/// The coupons of an offer after `after`, in order of their ids.
+pub async fn list(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    offer: OfferId,
+    after: Option<CouponId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Coupon>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM coupons WHERE brand_id = $1 AND offer_id = $2 AND coupon_id > $3 ORDER BY coupon_id LIMIT $4"
+    );
+    on!(conn, |c| sqlx::query_as(SQL)
+        .bind(brand)
+        .bind(offer)
+        .bind(after.unwrap_or(CouponId::FIRST))
+        .bind(limit)
+        .fetch_all(c)
+        .await)
+}
+
+/// Uses a coupon. `false`: somebody did already, it is void, or another quote holds it.
+pub async fn redeem(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    coupon: CouponId,
+    redemption: RedemptionId,
+    quote: Option<QuoteId>,
+    place: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE coupons SET state = 'redeemed', redemption_id = $3, redeemed_at = $4, redeemed_in = $5, held_until = NULL,
+            held_by = NULL
+        WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued'
+          AND (held_until IS NULL OR held_until <= $4 OR held_by = $6)";
+    let rows = on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(coupon)
+        .bind(redemption)
+        .bind(now)
+        .bind(place)
+        .bind(quote)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(rows == 1)
+}
+
+/// Lets a coupon be used again that a redemption used. `false`: it did not.
+pub async fn give_back(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    coupon: CouponId,
+    redemption: RedemptionId,
+) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE coupons SET state = 'issued', redemption_id = NULL, redeemed_at = NULL, redeemed_in = NULL
+        WHERE brand_id = $1 AND coupon_id = $2 AND state = 'redeemed' AND redemption_id = $3";
+    let rows = on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(coupon)
+        .bind(redemption)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(rows == 1)
+}
+
+/// Holds a coupon for a quote. `false`: it is used, void, or held by another.
+pub async fn hold(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    coupon: CouponId,
+    quote: QuoteId,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE coupons SET held_until = $4, held_by = $3
+        WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued' AND (held_until IS NULL OR held_until <= $5)";
+    let rows = on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(coupon)
+        .bind(quote)
+        .bind(until)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(rows == 1)
+}
+
+/// Ends a coupon that nobody used. `false`: it is used, or void already.
+pub async fn void(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId) -> sqlx::Result<bool> {
+    const SQL: &str = "UPDATE coupons SET state = 'voided' WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued'";
+    let rows =
+        on!(conn, |c| sqlx::query(SQL).bind(brand).bind(coupon).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(rows == 1)
+}
+
+/// The coupon that the pass with this code shows.
+pub async fn find_by_pass_code(conn: &mut Conn<'_>, brand: BrandId, code_id: &[u8]) -> sqlx::Result<Option<Coupon>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM coupons WHERE brand_id = $1 AND pass_id = (
+              SELECT p.pass_id FROM passes p WHERE p.brand_id = $1 AND p.code_id = $2)"
+    );
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(code_id).fetch_optional(c).await)
+}
+
+/// Notes the pass that shows a coupon.
+pub async fn set_pass(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId, pass: PassId) -> sqlx::Result<()> {
+    const SQL: &str = "UPDATE coupons SET pass_id = $3 WHERE brand_id = $1 AND coupon_id = $2";
+    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(coupon).bind(pass).execute(c).await.map(|_| ()))
+}

@@ -1,0 +1,553 @@
+//! Members' wallets: sums, open lots, holds. Whoever moves units holds the member's row first, so nobody else moves any.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use sqlx::types::Json;
+use sqlx::{FromRow, QueryBuilder};
+
+use super::db::{Conn, PerEngine, on, push_list};
+use crate::domain::ids::{BrandId, CustomerId, MemberId, ProgramId, WalletId, WalletTypeId};
+use crate::domain::ledger::{Activation, Dates, Hold, Lot, Totals};
+use crate::domain::loyalty::counter::Counter;
+use crate::domain::loyalty::tier::Standing;
+use crate::domain::secret::Personal;
+
+/// A membership with where it stands and what its program's rules are.
+#[derive(Debug, Clone)]
+pub struct KeptMember {
+    pub id: MemberId,
+    pub program: ProgramId,
+    pub customer: CustomerId,
+    pub joined: DateTime<Utc>,
+    pub standing: Option<Standing>,
+    /// What the standing was measured by when it was last looked at.
+    pub tier_value: i64,
+    /// When the standing must be looked at though nothing happened.
+    pub tier_due_at: Option<DateTime<Utc>>,
+    pub rules_version: i64,
+    pub time_zone: String,
+    /// Of the customer: what audiences ask for.
+    pub attributes: Personal<Map<String, Value>>,
+}
+
+impl KeptMember {
+    pub fn tier_is_due(&self, now: DateTime<Utc>) -> bool {
+        self.tier_due_at.is_some_and(|due| due <= now)
+    }
+}
+
+#[derive(FromRow)]
+struct MemberRow {
+    member_id: MemberId,
+    program_id: ProgramId,
+    customer_id: CustomerId,
+    created_at: DateTime<Utc>,
+    tier: Option<String>,
+    tier_since: Option<DateTime<Utc>>,
+    tier_until: Option<DateTime<Utc>>,
+    tier_lost_at: Option<DateTime<Utc>>,
+    tier_value: i64,
+    tier_due_at: Option<DateTime<Utc>>,
+    rules_version: i64,
+    time_zone: String,
+    attributes: Json<Map<String, Value>>,
+}
+
+impl From<MemberRow> for KeptMember {
+    fn from(row: MemberRow) -> Self {
+        let standing = row.tier.zip(row.tier_since).map(|(tier, since)| Standing {
+            tier,
+            since,
+            until: row.tier_until,
+            lost_at: row.tier_lost_at,
+        });
+        Self {
+            id: row.member_id,
+            program: row.program_id,
+            customer: row.customer_id,
+            joined: row.created_at,
+            standing,
+            tier_value: row.tier_value,
+            tier_due_at: row.tier_due_at,
+            rules_version: row.rules_version,
+            time_zone: row.time_zone,
+            attributes: Personal::new(row.attributes.0),
+        }
+    }
+}
+
+/// A customer's memberships, in order of their ids, held until the transaction ends. (Reading with the lock would read what
+/// was there before it was waited for: what belongs to a member is read afterwards.)
+pub async fn lock_members(conn: &mut Conn<'_>, brand: BrandId, customer: CustomerId) -> sqlx::Result<Vec<KeptMember>> {
+    const SQL: PerEngine = PerEngine {
+        sqlite: "
+            SELECT m.member_id, m.program_id, m.customer_id, m.created_at, m.tier, m.tier_since, m.tier_until, m.tier_lost_at,
+                   m.tier_value, m.tier_due_at, p.rules_version, p.time_zone, c.attributes
+            FROM members m JOIN programs p ON p.brand_id = m.brand_id AND p.program_id = m.program_id
+            JOIN customers c ON c.brand_id = m.brand_id AND c.customer_id = m.customer_id
+            WHERE m.brand_id = $1 AND m.customer_id = $2 ORDER BY m.member_id",
+        postgres: "
+            SELECT m.member_id, m.program_id, m.customer_id, m.created_at, m.tier, m.tier_since, m.tier_until, m.tier_lost_at,
+                   m.tier_value, m.tier_due_at, p.rules_version, p.time_zone, c.attributes
+            FROM members m JOIN programs p ON p.brand_id = m.brand_id AND p.program_id = m.program_id
+            JOIN customers c ON c.brand_id = m.brand_id AND c.customer_id = m.customer_id
+            WHERE m.brand_id = $1 AND m.customer_id = $2 ORDER BY m.member_id FOR NO KEY UPDATE OF m",
+    };
+    let sql = conn.text(&SQL);
+    let rows: Vec<MemberRow> = on!(conn, |c| sqlx::query_as(sql).bind(brand).bind(customer).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(KeptMember::from).collect())
+}
+
+/// The same without holding them: what is read may be past by the time it is looked at.
+pub async fn list_memberships(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    customer: CustomerId,
+) -> sqlx::Result<Vec<KeptMember>> {
+    const SQL: &str = "
+        SELECT m.member_id, m.program_id, m.customer_id, m.created_at, m.tier, m.tier_since, m.tier_until, m.tier_lost_at,
+               m.tier_value, m.tier_due_at, p.rules_version, p.time_zone, c.attributes
+        FROM members m JOIN programs p ON p.brand_id = m.brand_id AND p.program_id = m.program_id
+        JOIN customers c ON c.brand_id = m.brand_id AND c.customer_id = m.customer_id
+        WHERE m.brand_id = $1 AND m.customer_id = $2 ORDER BY m.member_id";
+    let rows: Vec<MemberRow> = on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(customer).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(KeptMember::from).collect())
+}
+
+/// Memberships by their ids.
+pub async fn list_members(conn: &mut Conn<'_>, brand: BrandId, members: &[MemberId]) -> sqlx::Result<Vec<KeptMember>> {
+    const SQL: &str = "
+        SELECT m.member_id, m.program_id, m.customer_id, m.created_at, m.tier, m.tier_since, m.tier_until, m.tier_lost_at,
+               m.tier_value, m.tier_due_at, p.rules_version, p.time_zone, c.attributes
+        FROM members m JOIN programs p ON p.brand_id = m.brand_id AND p.program_id = m.program_id
+            JOIN customers c ON c.brand_id = m.brand_id AND c.customer_id = m.customer_id
+        WHERE m.brand_id = ";
+    if members.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<MemberRow> = on!(conn, |c| {
+        let mut query = QueryBuilder::new(SQL);
+        query.push_bind(brand).push(" AND m.member_id IN ");
+        push_list(&mut query, members.iter().copied());
+        query.build_query_as().fetch_all(c).await
+    })?;
+    Ok(rows.into_iter().map(KeptMember::from).collect())
+}
+
+/// Notes where a member stands.
+pub async fn set_standing(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    member: MemberId,
+    standing: &Standing,
+    value: i64,
+    due_at: Option<DateTime<Utc>>,
+) -> sqlx::Result<()> {
+    const SQL: &str = "
+        UPDATE members SET tier = $3, tier_since = $4, tier_until = $5, tier_lost_at = $6, tier_value = $7, tier_due_at = $8
+        WHERE brand_id = $1 AND member_id = $2";
+    on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(member)
+        .bind(&standing.tier)
+        .bind(standing.since)
+        .bind(standing.until)
+        .bind(standing.lost_at)
+        .bind(value)
+        .bind(due_at)
+        .execute(c)
+        .await
+        .map(|_| ()))
+}
+
+/// A wallet without its lots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptWallet {
+    pub id: WalletId,
+    pub member: MemberId,
+    pub wallet_type: WalletTypeId,
+    pub totals: Totals,
+    /// The newest entry's number; 0: there is none.
+    pub head_no: i64,
+    /// Its link in the chain: 32 bytes.
+    pub head_link: Vec<u8>,
+    pub last_lot: i64,
+    pub earned: Counter,
+    pub spent: Counter,
+    /// When the clock has something to do.
+    pub due_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(FromRow)]
+struct WalletRow {
+    wallet_id: WalletId,
+    member_id: MemberId,
+    wallet_type_id: WalletTypeId,
+    active: i64,
+    pending: i64,
+    held: i64,
+    spent: i64,
+    expired: i64,
+    cancelled: i64,
+    debt: i64,
+    head_no: i64,
+    head_link: Vec<u8>,
+    last_lot: i64,
+    earn_since: DateTime<Utc>,
+    earn_count: i64,
+    spend_since: DateTime<Utc>,
+    spend_count: i64,
+    due_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+}
+
+impl From<WalletRow> for KeptWallet {
+    fn from(row: WalletRow) -> Self {
+        Self {
+            id: row.wallet_id,
+            member: row.member_id,
+            wallet_type: row.wallet_type_id,
+            totals: Totals {
+                active: row.active,
+                pending: row.pending,
+                held: row.held,
+                spent: row.spent,
+                expired: row.expired,
+                cancelled: row.cancelled,
+                debt: row.debt,
+            },
+            head_no: row.head_no,
+            head_link: row.head_link,
+            last_lot: row.last_lot,
+            earned: Counter { since: row.earn_since, count: row.earn_count },
+            spent: Counter { since: row.spend_since, count: row.spend_count },
+            due_at: row.due_at,
+            created_at: row.created_at,
+        }
+    }
+}
+
+macro_rules! columns {
+    () => {
+        "wallet_id, member_id, wallet_type_id, active, pending, held, spent, expired, cancelled, debt, head_no, head_link,
+         last_lot, earn_since, earn_count, spend_since, spend_count, due_at, created_at"
+    };
+}
+
+/// The wallets of members.
+pub async fn list_of(conn: &mut Conn<'_>, brand: BrandId, members: &[MemberId]) -> sqlx::Result<Vec<KeptWallet>> {
+    if members.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<WalletRow> = on!(conn, |c| {
+        let mut query = QueryBuilder::new(concat!("SELECT ", columns!(), " FROM wallets WHERE brand_id = "));
+        query.push_bind(brand).push(" AND member_id IN ");
+        push_list(&mut query, members.iter().copied());
+        query.push(" ORDER BY wallet_id").build_query_as().fetch_all(c).await
+    })?;
+    Ok(rows.into_iter().map(KeptWallet::from).collect())
+}
+
+pub async fn find(conn: &mut Conn<'_>, brand: BrandId, wallet: WalletId) -> sqlx::Result<Option<KeptWallet>> {
+    const SQL: &str = concat!("SELECT ", columns!(), " FROM wallets WHERE brand_id = $1 AND wallet_id = $2");
+    let row: Option<WalletRow> = on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(wallet).fetch_optional(c).await)?;
+    Ok(row.map(KeptWallet::from))
+}
+
+/// The wallets of the brand after `after`, in order of their ids.
+pub async fn list(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    after: Option<WalletId>,
+    limit: i64,
+) -> sqlx::Result<Vec<KeptWallet>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM wallets WHERE brand_id = $1 AND wallet_id > $2 ORDER BY wallet_id LIMIT $3"
+    );
+    let after = after.unwrap_or(WalletId::FIRST);
+    let rows: Vec<WalletRow> =
+        on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(after).bind(limit).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(KeptWallet::from).collect())
+}
+
+/// Writes wallets as they are now, new ones too; each once, in order of their ids.
+pub async fn save(conn: &mut Conn<'_>, brand: BrandId, wallets: &[KeptWallet]) -> sqlx::Result<()> {
+    if wallets.is_empty() {
+        return Ok(());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO wallets (brand_id, wallet_id, member_id, wallet_type_id, active, pending, held, spent, expired,
+                 cancelled, debt, head_no, head_link, last_lot, earn_since, earn_count, spend_since, spend_count, due_at,
+                 anchored_no, created_at) ",
+        );
+        query.push_values(wallets, |mut row, wallet| {
+            row.push_bind(brand)
+                .push_bind(wallet.id)
+                .push_bind(wallet.member)
+                .push_bind(wallet.wallet_type)
+                .push_bind(wallet.totals.active)
+                .push_bind(wallet.totals.pending)
+                .push_bind(wallet.totals.held)
+                .push_bind(wallet.totals.spent)
+                .push_bind(wallet.totals.expired)
+                .push_bind(wallet.totals.cancelled)
+                .push_bind(wallet.totals.debt)
+                .push_bind(wallet.head_no)
+                .push_bind(wallet.head_link.as_slice())
+                .push_bind(wallet.last_lot)
+                .push_bind(wallet.earned.since)
+                .push_bind(wallet.earned.count)
+                .push_bind(wallet.spent.since)
+                .push_bind(wallet.spent.count)
+                .push_bind(wallet.due_at)
+                .push("0")
+                .push_bind(wallet.created_at);
+        });
+        query.push(
+            " ON CONFLICT (brand_id, wallet_id) DO UPDATE SET
+                active = excluded.active, pending = excluded.pending, held = excluded.held, spent = excluded.spent,
+                expired = excluded.expired, cancelled = excluded.cancelled, debt = excluded.debt,
+                head_no = excluded.head_no, head_link = excluded.head_link, last_lot = excluded.last_lot,
+                earn_since = excluded.earn_since, earn_count = excluded.earn_count, spend_since = excluded.spend_since,
+                spend_count = excluded.spend_count, due_at = excluded.due_at",
+        );
+        query.build().execute(c).await.map(|_| ())
+    })
+}
+
+#[derive(FromRow)]
+struct LotRow {
+    wallet_id: WalletId,
+    lot_no: i64,
+    pending: i64,
+    active: i64,
+    held: i64,
+    spent: i64,
+    expired: i64,
+    cancelled: i64,
+    starts_at: DateTime<Utc>,
+    activation: Json<Activation>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl From<LotRow> for (WalletId, Lot) {
+    fn from(row: LotRow) -> Self {
+        let dates = Dates {
+            lot: row.lot_no,
+            starts_at: row.starts_at,
+            activation: row.activation.0,
+            expires_at: row.expires_at,
+        };
+        let units = [row.pending, row.active, row.held, row.spent, row.expired, row.cancelled];
+        (row.wallet_id, Lot::kept(dates, units))
+    }
+}
+
+const LOTS: &str = "
+    SELECT wallet_id, lot_no, pending, active, held, spent, expired, cancelled, starts_at, activation, expires_at
+    FROM lots WHERE brand_id = ";
+
+/// The lots of wallets of which units are pending, active or held.
+pub async fn list_open_lots(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    wallets: &[WalletId],
+) -> sqlx::Result<Vec<(WalletId, Lot)>> {
+    if wallets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<LotRow> = on!(conn, |c| {
+        let mut query = QueryBuilder::new(LOTS);
+        query.push_bind(brand).push(" AND (pending > 0 OR active > 0 OR held > 0) AND wallet_id IN ");
+        push_list(&mut query, wallets.iter().copied());
+        query.push(" ORDER BY wallet_id, lot_no").build_query_as().fetch_all(c).await
+    })?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Some lots of a wallet, or all of them (`None`), in order.
+pub async fn list_lots(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    wallet: WalletId,
+    lots: Option<&[i64]>,
+) -> sqlx::Result<Vec<Lot>> {
+    if lots.is_some_and(<[i64]>::is_empty) {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<LotRow> = on!(conn, |c| {
+        let mut query = QueryBuilder::new(LOTS);
+        query.push_bind(brand).push(" AND wallet_id = ").push_bind(wallet);
+        if let Some(lots) = lots {
+            query.push(" AND lot_no IN ");
+            push_list(&mut query, lots.iter().copied());
+        }
+        query.push(" ORDER BY lot_no").build_query_as().fetch_all(c).await
+    })?;
+    Ok(rows.into_iter().map(|row| <(WalletId, Lot)>::from(row).1).collect())
+}
+
+/// Writes lots as they are now, new ones too.
+pub async fn save_lots(conn: &mut Conn<'_>, brand: BrandId, lots: &[(WalletId, Lot)]) -> sqlx::Result<()> {
+    use crate::domain::ledger::State;
+    if lots.is_empty() {
+        return Ok(());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO lots (brand_id, wallet_id, lot_no, pending, active, held, spent, expired, cancelled, starts_at,
+                 activation, expires_at) ",
+        );
+        query.push_values(lots, |mut row, (wallet, lot)| {
+            row.push_bind(brand).push_bind(*wallet).push_bind(lot.no());
+            for state in State::ALL {
+                row.push_bind(lot.in_state(*state));
+            }
+            row.push_bind(lot.dates.starts_at).push_bind(Json(&lot.dates.activation)).push_bind(lot.dates.expires_at);
+        });
+        query.push(
+            " ON CONFLICT (brand_id, wallet_id, lot_no) DO UPDATE SET
+                pending = excluded.pending, active = excluded.active, held = excluded.held, spent = excluded.spent,
+                expired = excluded.expired, cancelled = excluded.cancelled, starts_at = excluded.starts_at,
+                activation = excluded.activation, expires_at = excluded.expires_at",
+        );
+        query.build().execute(c).await.map(|_| ())
+    })
+}
+
+/// What is held of wallets.
+pub async fn list_holds(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    wallets: &[WalletId],
+) -> sqlx::Result<Vec<(WalletId, Hold)>> {
+    if wallets.is_empty() {
+        return Ok(Vec::new());
+    }
+    type Row = (WalletId, i64, DateTime<Utc>, Json<Vec<(i64, i64)>>);
+    let rows: Vec<Row> = on!(conn, |c| {
+        let mut query = QueryBuilder::new("SELECT wallet_id, hold_no, until, slices FROM holds WHERE brand_id = ");
+        query.push_bind(brand).push(" AND wallet_id IN ");
+        push_list(&mut query, wallets.iter().copied());
+        query.push(" ORDER BY wallet_id, hold_no").build_query_as().fetch_all(c).await
+    })?;
+    Ok(rows.into_iter().map(|(wallet, no, until, Json(slices))| (wallet, Hold { no, until, slices })).collect())
+}
+
+/// What is held of a wallet is this, and nothing else.
+pub async fn set_holds(conn: &mut Conn<'_>, brand: BrandId, wallet: WalletId, holds: &[Hold]) -> sqlx::Result<()> {
+    const CLEAR: &str = "DELETE FROM holds WHERE brand_id = $1 AND wallet_id = $2";
+    on!(conn, |c| {
+        sqlx::query(CLEAR).bind(brand).bind(wallet).execute(&mut *c).await?;
+        if holds.is_empty() {
+            return Ok(());
+        }
+        let mut query = QueryBuilder::new("INSERT INTO holds (brand_id, wallet_id, hold_no, until, slices) ");
+        query.push_values(holds, |mut row, hold| {
+            row.push_bind(brand)
+                .push_bind(wallet)
+                .push_bind(hold.no)
+                .push_bind(hold.until)
+                .push_bind(Json(&hold.slices));
+        });
+        query.build().execute(c).await.map(|_| ())
+    })
+}
+
+/// Adds to what a member did on a day (days since 1970 in the program's zone).
+pub async fn add_day(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    member: MemberId,
+    day: i64,
+    did: &[(WalletTypeId, Did)],
+) -> sqlx::Result<()> {
+    if did.is_empty() {
+        return Ok(());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO member_days (brand_id, member_id, wallet_type_id, day, earned, spent_minor, visits) ",
+        );
+        query.push_values(did, |mut row, (wallet_type, did)| {
+            row.push_bind(brand)
+                .push_bind(member)
+                .push_bind(*wallet_type)
+                .push_bind(day)
+                .push_bind(did.earned)
+                .push_bind(did.spent_minor)
+                .push_bind(did.visits);
+        });
+        query.push(
+            " ON CONFLICT (brand_id, member_id, wallet_type_id, day) DO UPDATE SET
+                earned = member_days.earned + excluded.earned, spent_minor = member_days.spent_minor + excluded.spent_minor,
+                visits = member_days.visits + excluded.visits",
+        );
+        query.build().execute(c).await.map(|_| ())
+    })
+}
+
+/// What a member did: earned into one kind of wallet, or spent and bought (under [`WalletTypeId::FIRST`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, FromRow)]
+pub struct Did {
+    pub earned: i64,
+    pub spent_minor: i64,
+    pub visits: i64,
+}
+
+/// What a member did since a day, under one id.
+pub async fn sum_days(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    member: MemberId,
+    wallet_type: WalletTypeId,
+    since: i64,
+) -> sqlx::Result<Did> {
+    const SQL: &str = "
+        SELECT CAST(COALESCE(SUM(earned), 0) AS BIGINT) AS earned,
+               CAST(COALESCE(SUM(spent_minor), 0) AS BIGINT) AS spent_minor,
+               CAST(COALESCE(SUM(visits), 0) AS BIGINT) AS visits
+        FROM member_days WHERE brand_id = $1 AND member_id = $2 AND wallet_type_id = $3 AND day >= $4";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(member).bind(wallet_type).bind(since).fetch_one(c).await)
+}
+
+/// The brand after `after` in which the clock has something to do for a wallet or a tier.
+pub async fn next_brand_due(
+    conn: &mut Conn<'_>,
+    after: Option<BrandId>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<BrandId>> {
+    const SQL: &str = "
+        SELECT b.brand_id FROM brands b
+        WHERE b.brand_id > $1
+          AND (EXISTS (SELECT 1 FROM wallets w WHERE w.brand_id = b.brand_id AND w.due_at <= $2)
+               OR EXISTS (SELECT 1 FROM members m WHERE m.brand_id = b.brand_id AND m.tier_due_at <= $2))
+        ORDER BY b.brand_id LIMIT 1";
+    let after = after.unwrap_or(BrandId::FIRST);
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(after).bind(now).fetch_optional(c).await)
+}
+
+/// Customers for whose wallets or tiers the clock has something to do, those that wait longest first.
+pub async fn list_due(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<CustomerId>> {
+    const SQL: &str = "
+        SELECT customer_id FROM (
+            SELECT m.customer_id, w.due_at FROM (
+                SELECT brand_id, member_id, due_at FROM wallets
+                WHERE brand_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3) AS w
+            JOIN members m ON m.brand_id = w.brand_id AND m.member_id = w.member_id
+            UNION ALL
+            SELECT t.customer_id, t.due_at FROM (
+                SELECT customer_id, tier_due_at AS due_at FROM members
+                WHERE brand_id = $1 AND tier_due_at <= $2 ORDER BY tier_due_at LIMIT $3) AS t) AS due
+        GROUP BY customer_id ORDER BY MIN(due_at) LIMIT $3";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(now).bind(limit).fetch_all(c).await)
+}
