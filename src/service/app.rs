@@ -15,6 +15,7 @@ use crate::service::bundles::Bundles;
 use crate::service::deliver::apns::Pushes;
 use crate::service::deliver::apps::Projects;
 use crate::service::deliver::google::Issuers;
+use crate::service::loyalty::rules::ReadyRules;
 use crate::service::preview::Previews;
 use crate::service::reads::Reads;
 use crate::service::save_link;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub master_key: MasterKey,
     pub(super) signers: Signers,
     pub templates: Templates,
+    /// What programs promise.
+    pub(super) rules: ReadyRules,
     pub bundles: Bundles,
     pub reads: Reads,
     pub previews: Previews,
@@ -96,6 +99,7 @@ impl App {
             master_key,
             signers: Signers::new(certificates),
             templates: Templates::default(),
+            rules: ReadyRules::default(),
             bundles,
             reads: Reads::default(),
             previews: Previews::default(),

@@ -12,6 +12,7 @@ use crate::domain::pass::{Lane, PassStatus, next_last_modified};
 use crate::domain::secret::{Personal, Secret};
 use crate::domain::text;
 use crate::service::customers::{self, Details, Named, Selector, check_size};
+use crate::service::loyalty::shown;
 use crate::service::once::{self, Once, Reply};
 use crate::service::publish::{Rendered, render};
 use crate::service::read_pass::{Wallets, wallets};
@@ -117,7 +118,9 @@ async fn try_issue(
     let made_with = MadeWith::live(&template);
     let behind =
         Behind { template: &template, program: &program, customer: &customer, card_number, member_since, made_with };
-    let mut rendered = render(app, brand, &behind.source(&pass), &version)?;
+    let mut source = behind.source(&pass);
+    shown::fill(app, &mut tx.conn(), brand.id, std::slice::from_mut(&mut source)).await?;
+    let mut rendered = render(app, brand, &source, &version)?;
     let told = rendered.notice.take().map(|notice| notices::Change::of_new(&pass, notice, Lane::Interactive));
     notices::queue(app, &mut tx.conn(), brand.id, told.into_iter().collect()).await?;
     record(app, &mut tx.conn(), brand, "pass.issued", &pass).await?;
@@ -282,6 +285,9 @@ impl Behind<'_> {
             is_live: true,
             program_id: self.program.id,
             customer_id: pass.customer_id,
+            member_id: pass.member_id,
+            rules_version: self.program.rules_version,
+            loyalty: Map::new(),
             status: pass.status,
             data: Json(pass.data.reveal().clone()),
             created_at: pass.created_at,

@@ -33,16 +33,26 @@ impl Caller {
     }
 }
 
+/// Where the holder of a key stands.
+#[derive(Debug, Clone, Default)]
+pub struct Stand {
+    pub store: Option<StoreId>,
+    pub terminal: Option<String>,
+}
+
 /// Makes a key; the whole of it is in the answer and nowhere else.
 pub async fn create(
     app: &App,
     brand: &Brand,
     role: Role,
-    store_id: Option<StoreId>,
+    stand: Stand,
     name: &str,
     expires_at: Option<DateTime<Utc>>,
 ) -> Result<(ApiKey, Secret<String>), Problem> {
     let name = text::line(name, 64).map_err(Problem::text("/name"))?;
+    let Stand { store: store_id, terminal } = stand;
+    let terminal = terminal.map(|terminal| text::line(&terminal, 64)).transpose();
+    let terminal = terminal.map_err(Problem::text("/terminal"))?;
     if role.needs_store() != store_id.is_some() {
         let detail = if role.needs_store() {
             "a key of this role names its store"
@@ -59,6 +69,7 @@ pub async fn create(
         id: KeyId::new(app.clock.new_id()),
         role,
         store_id,
+        terminal,
         name,
         created_at: app.clock.now(),
         expires_at,

@@ -1,11 +1,14 @@
 //! Use cases: each one function and one transaction. Nothing here knows HTTP.
 
+pub mod adjustments;
 pub mod app;
 pub mod app_devices;
 pub mod apple_devices;
 pub mod brands;
 pub mod bundles;
 pub mod change_pass;
+pub mod clockwork;
+pub mod coupons;
 pub mod customers;
 pub mod deliver;
 pub mod deliveries;
@@ -13,24 +16,33 @@ pub mod gather;
 pub mod imports;
 pub mod issue_pass;
 pub mod keys;
+pub mod ledger;
+pub mod loyalty;
 pub mod notices;
+pub mod offers;
 pub mod once;
+pub mod orders;
 pub mod preview;
 pub mod problem;
+pub mod program_rules;
 pub mod programs;
 pub mod publish;
 pub mod read_pass;
+pub mod read_wallets;
 pub mod reads;
 pub mod reconcile;
 pub mod reissue_pass;
+pub mod returns;
 pub mod rollouts;
 pub mod save_link;
 pub mod sequence;
 pub mod sightings;
 pub mod sign_up;
 pub mod signers;
+pub mod stores;
 pub mod sweep;
 pub mod templates;
+pub mod till;
 pub mod timeline;
 
 pub use app::App;

@@ -4,6 +4,7 @@ use tokio::sync::Semaphore;
 
 use crate::domain::ids::{BrandId, PassId, TemplateId};
 use crate::domain::locale::Locale;
+use crate::service::loyalty::shown;
 use crate::service::publish::content_of;
 use crate::service::{App, Problem, templates};
 use crate::store::{brands, publication};
@@ -60,7 +61,8 @@ pub async fn of_pass(app: &App, brand: BrandId, pass: PassId, wanted: Wanted) ->
     let (brand, source) = {
         let mut reader = app.db.read().await?;
         let brand = brands::load(&mut reader.conn(), brand).await?;
-        let sources = publication::load_sources(&mut reader.conn(), brand.id, &[pass]).await?;
+        let mut sources = publication::load_sources(&mut reader.conn(), brand.id, &[pass]).await?;
+        shown::fill(app, &mut reader.conn(), brand.id, &mut sources).await?;
         (brand, sources.into_iter().next().ok_or(Problem::NotFound { what: "pass" })?)
     };
     let ready = templates::load(app, brand.id, source.template_id, source.template_version).await?;

@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, Utc};
+
+use crate::domain::ids::RedemptionId;
+use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::pass::PassKind;
 use crate::domain::rollout::RolloutState;
 use crate::domain::text::BadText;
@@ -38,6 +42,15 @@ pub enum Problem {
     Throttled { retry_after_secs: u64 },
     #[error("a key with the role {role} may not do this")]
     RoleForbidden { role: &'static str },
+    #[error("this key speaks for another store")]
+    OtherStore,
+    #[error("an Idempotency-Key is required: this moves units, and its body has no id of yours")]
+    KeyRequired,
+    /// What a till may not do, in its own language.
+    #[error("{}", .0.sentence)]
+    Refused(Box<Refused>),
+    #[error("this {what} was made with other content")]
+    OtherContent { what: &'static str },
     #[error("more than one customer is known by this; name one by its id")]
     AmbiguousCustomer,
     #[error("this external_id was used for something else")]
@@ -82,6 +95,21 @@ pub enum Problem {
     StorageFull(#[source] sqlx::Error),
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A refusal at the till.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    pub code: RefusalCode,
+    pub sentence: String,
+    /// Which of what was asked for, from 0.
+    pub index: Option<usize>,
+    /// Who was first, when and where.
+    pub redemption: Option<RedemptionId>,
+    pub redeemed_at: Option<DateTime<Utc>>,
+    pub redeemed_in: Option<String>,
+    /// What may be spent.
+    pub available: Option<String>,
 }
 
 impl Problem {

@@ -40,6 +40,7 @@ pub async fn create(
         name: text::line(&new.name, 64).map_err(Problem::text("/name"))?,
         time_zone: checked_zone(&new.time_zone)?,
         version: 1,
+        rules_version: 0,
         created_at: now,
         updated_at: now,
     };

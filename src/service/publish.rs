@@ -13,6 +13,7 @@ use crate::domain::delivery::Channel;
 use crate::domain::ids::{BrandId, DeviceId, GoogleClassId, PassId};
 use crate::domain::notice::Notice;
 use crate::domain::pass::{Lane, PassKind, next_last_modified};
+use crate::service::loyalty::shown;
 use crate::service::templates::{self, TemplateVersion};
 use crate::service::{App, Problem, notices};
 use crate::store::brands::{self, Brand};
@@ -70,6 +71,7 @@ pub fn content_of(
         pass_serial: &source.serial,
         pass_status: source.status,
         pass_data: &source.data,
+        loyalty: &source.loyalty,
         pass_created_at: source.created_at,
         pass_code: &code,
         is_signed_up: source.signed_up_at.is_some(),
@@ -160,10 +162,11 @@ pub async fn publish_due(app: &App, brand: BrandId) -> Result<Batch, Problem> {
     let ids: Vec<PassId> = claims.keys().copied().collect();
     let (brand, sources) = {
         let mut reader = app.db.read().await?;
-        (
-            brands::load(&mut reader.conn(), brand).await?,
-            publication::load_sources(&mut reader.conn(), brand, &ids).await?,
-        )
+        let owner = brands::load(&mut reader.conn(), brand).await?;
+        let mut sources = publication::load_sources(&mut reader.conn(), brand, &ids).await?;
+        // After the passes: what changed in between is newer than they say, and is published again.
+        shown::fill(app, &mut reader.conn(), brand, &mut sources).await?;
+        (owner, sources)
     };
     let mut batch = Batch { claimed: claims.len(), ..Batch::default() };
     let mut ready: HashMap<String, Vec<(Source, Rendered)>> = HashMap::new();

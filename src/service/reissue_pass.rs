@@ -3,6 +3,7 @@
 use crate::domain::ids::PassId;
 use crate::domain::pass::Lane;
 use crate::service::issue_pass::{Behind, FreshPass, MadeWith, card_number, insert, record};
+use crate::service::loyalty::shown;
 use crate::service::publish::render;
 use crate::service::{App, Problem, notices, templates as ready_templates};
 use crate::store::brands::Brand;
@@ -54,7 +55,9 @@ pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Prob
     let member_since = ensured.1;
     let behind =
         Behind { template: &template, program: &program, customer: &customer, card_number, member_since, made_with };
-    let mut rendered = render(app, brand, &behind.source(&pass), &version)?;
+    let mut source = behind.source(&pass);
+    shown::fill(app, &mut tx.conn(), brand.id, std::slice::from_mut(&mut source)).await?;
+    let mut rendered = render(app, brand, &source, &version)?;
     // The same card under another number: nobody is greeted again.
     let told = rendered.notice.take().map(|notice| notices::Change::of_new(&pass, notice, Lane::Interactive));
     let told = told.map(|change| notices::Change { is_new: false, ..change });

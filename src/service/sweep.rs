@@ -10,6 +10,7 @@ use crate::domain::notice::AppService;
 use crate::domain::pass::Lane;
 use crate::service::deliver::schedule;
 use crate::service::notices::channel;
+use crate::service::till::quote;
 use crate::service::{App, Problem};
 use crate::store::{brands, google, idempotency, logs, notices, outbox, publication};
 
@@ -47,6 +48,7 @@ pub async fn sweep(app: &App, brand: BrandId) -> Result<Swept, Problem> {
         let forgotten = idempotency::forget(&mut tx.conn(), brand, app.clock.now() - KEYS_KEPT, BATCH).await?;
         let trimmed = logs::trim(&mut tx.conn(), brand, LOGS_KEPT, BATCH).await?;
         tx.commit().await?;
+        let trimmed = trimmed.max(quote::forget(app, brand, BATCH).await?);
         swept.keys_forgotten += forgotten;
         if forgotten.max(trimmed) < BATCH.unsigned_abs() {
             return Ok(swept);

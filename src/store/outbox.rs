@@ -208,9 +208,8 @@ pub async fn settle(
     // PostgreSQL takes the constants of a join for a sign that there is one row on either side, and the state for a reason to
     // read all open rows of the channel; so it is told neither.
     const MATCH: PerEngine = PerEngine {
-        sqlite: "outbox.brand_id = v.brand_id AND outbox.channel = v.channel AND outbox.state = 'sending'",
-        postgres:
-            "outbox.brand_id = (SELECT brand_id FROM v LIMIT 1) AND outbox.channel = (SELECT channel FROM v LIMIT 1)
+        sqlite: "v.brand_id AND outbox.channel = v.channel AND outbox.state = 'sending'",
+        postgres: "(SELECT brand_id FROM v LIMIT 1) AND outbox.channel = (SELECT channel FROM v LIMIT 1)
             AND outbox.destination_id = ANY (ARRAY (SELECT destination_id FROM v))
             AND outbox.state = (SELECT 'sending') AND (SELECT COUNT(*) FROM locked) >= 0",
     };
@@ -247,7 +246,8 @@ pub async fn settle(
                 told_at = CASE WHEN v.told_at IS NULL THEN outbox.told_at ELSE v.told_at END,
                 answer = v.answer
              FROM v
-             WHERE outbox.destination_id = v.destination_id AND outbox.claim_no = v.claim_no AND ",
+             WHERE outbox.destination_id = v.destination_id AND outbox.claim_no = v.claim_no
+               AND outbox.brand_id = ",
         );
         query.push(matching).build().execute(c).await.map(|done| done.rows_affected())
     })

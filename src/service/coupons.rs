@@ -1,0 +1,214 @@
+//! Coupons: one customer's right to an offer, with a code that a till scans or types, and maybe a pass that shows it.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+
+use crate::clock::random_crockford;
+use crate::domain::code::{CODE_ID_LEN, CodeKind, TYPED_LEN, read_typed_code, typed_code};
+use crate::domain::ids::{BrandId, CouponId, OfferId, PassId};
+use crate::domain::loyalty::offer::OfferRules;
+use crate::domain::secret::Personal;
+use crate::domain::text;
+use crate::service::customers::{self, Details, Named, Selector};
+use crate::service::issue_pass::{self, Order, TemplateRef};
+use crate::service::loyalty::rules;
+use crate::service::timeline::{self, About};
+use crate::service::{App, Problem, change_pass};
+use crate::store::Conn;
+use crate::store::brands::Brand;
+use crate::store::coupons::{self, Coupon, CouponState};
+use crate::store::offers::{self, Offer, OfferState};
+use crate::wallet::keys::BadCode;
+
+/// What a coupon is issued from.
+#[derive(Debug, Clone)]
+pub struct NewCoupon {
+    pub offer: OfferId,
+    /// `None`: whoever has its code may use it.
+    pub customer: Option<Selector>,
+    pub external_id: Option<String>,
+    pub starts_at: Option<DateTime<Utc>>,
+    /// The offer's own end, or so long after now as it says, if absent.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// The text of a coupon's barcode.
+pub fn barcode(app: &App, brand: BrandId, coupon: &Coupon) -> Result<String, Problem> {
+    let id: [u8; CODE_ID_LEN] = coupon.code_id.as_slice().try_into().map_err(Problem::internal)?;
+    Ok(app.master_key.code(brand, CodeKind::Coupon, id))
+}
+
+/// Issues a coupon, and the pass that shows it where its offer has a design. `true`: it is new; the same `external_id` again is
+/// the coupon that has it.
+pub async fn issue(app: &App, brand: &Brand, new: NewCoupon) -> Result<(Coupon, bool), Problem> {
+    let external_id = new.external_id.as_deref().map(|id| text::line(id, 100)).transpose();
+    let external_id = external_id.map_err(Problem::text("/external_id"))?;
+    let mut tx = app.db.begin().await?;
+    let offer = offers::find(&mut tx.conn(), brand.id, new.offer).await?;
+    let offer = offer.ok_or_else(|| Problem::invalid("/offer_id", "there is no offer with this id"))?;
+    let ready = rules::current(app, &mut tx.conn(), brand.id, offer.program_id).await?;
+    let read = OfferRules::read(&offer.spec, |key| ready.scale(key))
+        .map_err(|fault| Problem::internal(format!("offers {}: {}: {fault}", offer.id, fault.pointer)))?;
+    if offer.state == OfferState::Ended {
+        return Err(Problem::invalid("/offer_id", "the offer has ended"));
+    }
+    let customer = match &new.customer {
+        None => None,
+        Some(selector) => match customers::find(app, &mut tx.conn(), brand.id, selector).await? {
+            Named::Known(customer) => Some(customer),
+            Named::New(_) => return Err(Problem::NotFound { what: "customer" }),
+        },
+    };
+    let now = app.clock.now();
+    let life = read.coupon_life.map(|life| life.after(now, ready.zone));
+    let coupon = fresh(app, offer.id, customer, external_id, new.starts_at, new.expires_at.or(life).or(read.until));
+    let (coupon, is_new) = if coupons::insert(&mut tx.conn(), brand.id, std::slice::from_ref(&coupon)).await? == 1 {
+        record(app, &mut tx.conn(), brand.id, "coupon.issued", &coupon).await?;
+        tx.commit().await?;
+        (coupon, true)
+    } else {
+        let known = match &coupon.external_id {
+            Some(external_id) => coupons::find_by_external_id(&mut tx.conn(), brand.id, external_id).await?,
+            None => None,
+        };
+        drop(tx);
+        let known = known.ok_or(Problem::Busy)?;
+        if known.offer_id != coupon.offer_id || known.customer_id != coupon.customer_id {
+            return Err(Problem::ExternalIdTaken);
+        }
+        (known, false)
+    };
+    // A pass that could not be made is made when the request is repeated.
+    match (&read.coupon_template, coupon.customer_id, coupon.pass_id) {
+        (Some(template), Some(_), None) => Ok((show(app, brand, &offer, template, coupon).await?, is_new)),
+        _ => Ok((coupon, is_new)),
+    }
+}
+
+fn fresh(
+    app: &App,
+    offer: OfferId,
+    customer: Option<crate::domain::ids::CustomerId>,
+    external_id: Option<String>,
+    starts_at: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+) -> Coupon {
+    let now = app.clock.now();
+    let mut code_id = vec![0; CODE_ID_LEN];
+    app.clock.random(&mut code_id);
+    Coupon {
+        id: CouponId::new(app.clock.new_id()),
+        offer_id: offer,
+        customer_id: customer,
+        external_id,
+        code_id,
+        typed: typed_code(&random_crockford(&*app.clock, TYPED_LEN)),
+        state: CouponState::Issued,
+        starts_at: starts_at.unwrap_or(now),
+        expires_at,
+        held_until: None,
+        held_by: None,
+        redemption_id: None,
+        redeemed_at: None,
+        redeemed_in: None,
+        pass_id: None,
+        created_at: now,
+    }
+}
+
+/// Makes the pass of a coupon.
+async fn show(app: &App, brand: &Brand, offer: &Offer, template: &str, coupon: Coupon) -> Result<Coupon, Problem> {
+    let Some(customer) = coupon.customer_id else { return Ok(coupon) };
+    let effect = offer.spec.0.get("effect").cloned().unwrap_or(Value::Null);
+    let percent = effect.pointer("/percent/percent").and_then(Value::as_str).and_then(|text| text.parse::<f64>().ok());
+    let mut shown = json!({ "code": coupon.typed, "title": offer.name, "barcode": barcode(app, brand.id, &coupon)? });
+    if let Some(shown) = shown.as_object_mut() {
+        shown.extend(percent.map(|percent| ("discount".to_owned(), json!(percent / 100.0))));
+        shown.extend(coupon.expires_at.map(|end| ("ends_at".to_owned(), json!(end))));
+    }
+    let data: Map<String, Value> = [("coupon".to_owned(), shown)].into_iter().collect();
+    let order = Order {
+        template: TemplateRef::parse(template.to_owned()),
+        program: offer.program_id,
+        customer: Selector::Id(customer),
+        details: Details::default(),
+        external_id: Some(coupon.id.to_string()),
+        data: Personal::new(data),
+        hash: [0; 32],
+    };
+    let reply = issue_pass::issue(app, brand, &order, None, |_, pass, _| pass.id.to_string().into_bytes()).await?;
+    let pass: PassId = String::from_utf8_lossy(&reply.body).parse().map_err(Problem::internal)?;
+    let mut tx = app.db.begin().await?;
+    coupons::set_pass(&mut tx.conn(), brand.id, coupon.id, pass).await?;
+    tx.commit().await?;
+    Ok(Coupon { pass_id: Some(pass), ..coupon })
+}
+
+pub async fn read(app: &App, brand: BrandId, id: CouponId) -> Result<Coupon, Problem> {
+    let found = coupons::find(&mut app.db.read().await?.conn(), brand, id).await?;
+    found.ok_or(Problem::NotFound { what: "coupon" })
+}
+
+pub async fn list(
+    app: &App,
+    brand: BrandId,
+    offer: OfferId,
+    after: Option<CouponId>,
+    limit: i64,
+) -> Result<Vec<Coupon>, Problem> {
+    Ok(coupons::list(&mut app.db.read().await?.conn(), brand, offer, after, limit).await?)
+}
+
+/// Takes a coupon back that nobody used; one that is used or void stays as it is.
+pub async fn void(app: &App, brand: BrandId, id: CouponId) -> Result<Coupon, Problem> {
+    let mut tx = app.db.begin().await?;
+    let is_voided = coupons::void(&mut tx.conn(), brand, id).await?;
+    let coupon = coupons::find(&mut tx.conn(), brand, id).await?.ok_or(Problem::NotFound { what: "coupon" })?;
+    if is_voided {
+        record(app, &mut tx.conn(), brand, "coupon.voided", &coupon).await?;
+        tx.commit().await?;
+    }
+    if let Some(pass) = coupon.pass_id.filter(|_| coupon.state == CouponState::Voided) {
+        change_pass::void(app, brand, pass).await?;
+    }
+    Ok(coupon)
+}
+
+/// The coupon that a text at a till means: a scanned code, or a typed one. `None`: none of this brand's; why is logged.
+pub(super) async fn find_by_text(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    text: &str,
+) -> Result<Option<Coupon>, Problem> {
+    match app.master_key.read_code(brand, text) {
+        Ok((CodeKind::Coupon, id)) => Ok(coupons::find_by_code(conn, brand, &id).await?),
+        // The pass that shows it has a code of its own.
+        Ok((CodeKind::Pass, id)) => Ok(coupons::find_by_pass_code(conn, brand, &id).await?),
+        Err(bad @ (BadCode::Forged | BadCode::RetiredKey)) => {
+            tracing::warn!(brand.id = %brand, "a coupon's code {bad}");
+            metrics::counter!("passarela_bad_codes_total", "reason" => if bad == BadCode::Forged { "forged" } else { "retired" })
+                .increment(1);
+            Ok(None)
+        }
+        Err(BadCode::Mistyped) => match read_typed_code(text) {
+            Some(typed) => Ok(coupons::find_by_typed(conn, brand, &typed).await?),
+            None => {
+                metrics::counter!("passarela_bad_codes_total", "reason" => "mistyped").increment(1);
+                Ok(None)
+            }
+        },
+    }
+}
+
+async fn record(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    kind: &'static str,
+    coupon: &Coupon,
+) -> Result<(), Problem> {
+    let about = About { customer: coupon.customer_id, pass: coupon.pass_id, subject: coupon.id.uuid() };
+    let data = json!({ "coupon_id": coupon.id, "offer_id": coupon.offer_id });
+    timeline::record(app, conn, brand, kind, about, data).await
+}

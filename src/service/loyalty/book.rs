@@ -1,0 +1,361 @@
+//! The book of one customer: opened in a transaction, which holds their memberships until it ends; posted to; and closed,
+//! which writes down what changed, where they stand now, and that their passes say something else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::domain::ids::{BrandId, CustomerId, WalletId, WalletTypeId};
+use crate::domain::ledger::{self, Link, Refusal, Source, link};
+use crate::domain::loyalty::counter::Counter;
+use crate::domain::loyalty::tier::QualifyBy;
+use crate::domain::period::day_of;
+use crate::domain::secret::Personal;
+use crate::service::loyalty::place::Place;
+use crate::service::loyalty::rules::{self, Kind, Rules};
+use crate::service::timeline::{self, About};
+use crate::service::{App, Problem};
+use crate::store::entries::{self, KeptEntry};
+use crate::store::wallets::{self, Did, KeptMember, KeptWallet};
+use crate::store::{Conn, passes};
+
+/// Why an entry was made.
+#[derive(Debug, Clone, Default)]
+pub struct Note {
+    pub source: Option<Uuid>,
+    pub rule: Option<Uuid>,
+    pub reason: Option<Personal<String>>,
+}
+
+impl Note {
+    pub fn of(source: Uuid) -> Self {
+        Self { source: Some(source), ..Self::default() }
+    }
+}
+
+/// A wallet that may be posted to.
+pub struct OpenWallet {
+    /// The kind, by its place in the program's rules.
+    pub kind: usize,
+    pub kept: KeptWallet,
+    pub ledger: ledger::Wallet,
+    /// Why, for each of the ledger's new entries.
+    notes: Vec<Note>,
+    had_holds: bool,
+}
+
+impl OpenWallet {
+    /// Moves units; what the clock had to do before has no note of anybody's.
+    pub fn post<T>(
+        &mut self,
+        note: &Note,
+        now: DateTime<Utc>,
+        movement: impl FnOnce(&mut ledger::Wallet) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.ledger.tick(now)?;
+        self.notes.resize(self.ledger.entries.len(), Note::default());
+        let result = movement(&mut self.ledger);
+        self.notes.resize(self.ledger.entries.len(), note.clone());
+        result
+    }
+}
+
+/// A membership whose wallets may be posted to.
+pub struct OpenMember {
+    pub kept: KeptMember,
+    pub rules: Arc<Rules>,
+    pub wallets: Vec<OpenWallet>,
+    /// What the member did, by kind of wallet and day.
+    did: BTreeMap<(WalletTypeId, i64), Did>,
+}
+
+pub struct Book {
+    pub brand: BrandId,
+    pub customer: CustomerId,
+    pub now: DateTime<Utc>,
+    pub place: Place,
+    pub members: Vec<OpenMember>,
+}
+
+/// Days since 1970.
+pub fn day_number(day: NaiveDate) -> i64 {
+    i64::from(day.num_days_from_ce()) - i64::from(NaiveDate::default().num_days_from_ce())
+}
+
+impl OpenMember {
+    /// The member's wallet of a kind; made if there is none.
+    pub fn wallet(&mut self, app: &App, kind: usize, now: DateTime<Utc>) -> Result<(&mut OpenWallet, &Kind), Problem> {
+        let of_kind =
+            self.rules.kinds.get(kind).ok_or_else(|| Problem::internal("a kind of wallet that is not there"))?;
+        let index = match self.wallets.iter().position(|wallet| wallet.kind == kind) {
+            Some(index) => index,
+            None => {
+                let kept = KeptWallet {
+                    id: WalletId::new(app.clock.new_id()),
+                    member: self.kept.id,
+                    wallet_type: of_kind.id,
+                    totals: ledger::Totals::default(),
+                    head_no: 0,
+                    head_link: vec![0; 32],
+                    last_lot: 0,
+                    earned: Counter::default(),
+                    spent: Counter::default(),
+                    due_at: None,
+                    created_at: now,
+                };
+                let ledger = ledger::Wallet { forfeits_held: of_kind.rules.forfeits_held, ..ledger::Wallet::default() };
+                self.wallets.push(OpenWallet { kind, kept, ledger, notes: Vec::new(), had_holds: false });
+                self.wallets.len() - 1
+            }
+        };
+        let wallet = self.wallets.get_mut(index).ok_or_else(|| Problem::internal("a wallet that is not there"))?;
+        Ok((wallet, of_kind))
+    }
+
+    pub fn tier(&self) -> Option<&str> {
+        self.kept.standing.as_ref().map(|standing| standing.tier.as_str())
+    }
+
+    pub fn attributes(&self) -> &Map<String, Value> {
+        self.kept.attributes.reveal()
+    }
+
+    /// Notes what counts for tiers, on the day that it counts for.
+    pub fn did(&mut self, kind: WalletTypeId, at: DateTime<Utc>, did: Did) {
+        let day = day_number(day_of(at, self.rules.zone));
+        let sum = self.did.entry((kind, day)).or_default();
+        sum.earned += did.earned;
+        sum.spent_minor += did.spent_minor;
+        sum.visits += did.visits;
+    }
+
+    fn is_changed(&self) -> bool {
+        !self.did.is_empty() || self.wallets.iter().any(|wallet| !wallet.ledger.entries.is_empty())
+    }
+}
+
+impl Book {
+    /// Holds the customer's memberships and reads their wallets.
+    pub async fn open(
+        app: &App,
+        conn: &mut Conn<'_>,
+        brand: BrandId,
+        customer: CustomerId,
+        place: Place,
+    ) -> Result<Self, Problem> {
+        let kept = wallets::lock_members(conn, brand, customer).await?;
+        let now = app.clock.now();
+        Self::read(app, conn, brand, customer, place, kept, now).await
+    }
+
+    /// The same to look at, holding nobody up; it cannot be closed to any effect.
+    pub async fn peek(
+        app: &App,
+        conn: &mut Conn<'_>,
+        brand: BrandId,
+        customer: CustomerId,
+        place: Place,
+    ) -> Result<Self, Problem> {
+        let kept = wallets::list_memberships(conn, brand, customer).await?;
+        let now = app.clock.now();
+        let mut book = Self::read(app, conn, brand, customer, place, kept, now).await?;
+        for wallet in book.members.iter_mut().flat_map(|member| &mut member.wallets) {
+            wallet.ledger.tick(now).map_err(Problem::internal)?;
+        }
+        Ok(book)
+    }
+
+    /// Memberships with their wallets, of whosoever; to be posted to only by whoever holds them.
+    pub(super) async fn read(
+        app: &App,
+        conn: &mut Conn<'_>,
+        brand: BrandId,
+        customer: CustomerId,
+        place: Place,
+        kept: Vec<KeptMember>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Problem> {
+        let ids: Vec<_> = kept.iter().map(|member| member.id).collect();
+        let own = wallets::list_of(conn, brand, &ids).await?;
+        let ids: Vec<WalletId> = own.iter().map(|wallet| wallet.id).collect();
+        let mut lots = wallets::list_open_lots(conn, brand, &ids).await?;
+        let held: Vec<WalletId> = own.iter().filter(|wallet| wallet.totals.held > 0).map(|wallet| wallet.id).collect();
+        let holds = wallets::list_holds(conn, brand, &held).await?;
+        let mut members = Vec::with_capacity(kept.len());
+        for member in kept {
+            let rules = rules::load(app, conn, brand, member.program, member.rules_version, &member.time_zone).await?;
+            let mut open = Vec::new();
+            for wallet in own.iter().filter(|wallet| wallet.member == member.id) {
+                let Some(kind) = rules.kinds.iter().position(|kind| kind.id == wallet.wallet_type) else { continue };
+                let forfeits_held = rules.kinds.get(kind).is_some_and(|kind| kind.rules.forfeits_held);
+                let mine = lots.extract_if(.., |(of, _)| *of == wallet.id).map(|(_, lot)| lot).collect();
+                let holds: Vec<_> =
+                    holds.iter().filter(|(of, _)| *of == wallet.id).map(|(_, hold)| hold.clone()).collect();
+                open.push(OpenWallet {
+                    kind,
+                    kept: wallet.clone(),
+                    had_holds: !holds.is_empty(),
+                    ledger: ledger::Wallet {
+                        totals: wallet.totals,
+                        lots: mine,
+                        holds,
+                        head_no: wallet.head_no,
+                        last_lot: wallet.last_lot,
+                        forfeits_held,
+                        entries: Vec::new(),
+                    },
+                    notes: Vec::new(),
+                });
+            }
+            members.push(OpenMember { kept: member, rules, wallets: open, did: BTreeMap::new() });
+        }
+        Ok(Self { brand, customer, now, place, members })
+    }
+
+    /// The open wallet with this id.
+    pub fn find(&mut self, id: WalletId) -> Option<(&mut OpenWallet, Arc<Rules>)> {
+        self.members.iter_mut().find_map(|member| {
+            let rules = Arc::clone(&member.rules);
+            member.wallets.iter_mut().find(|wallet| wallet.kept.id == id).map(|wallet| (wallet, rules))
+        })
+    }
+
+    /// Reads lots that nothing is left of, because something is to go back into them.
+    pub async fn fetch_lots(&mut self, conn: &mut Conn<'_>, id: WalletId, lots: &[i64]) -> Result<(), Problem> {
+        let brand = self.brand;
+        let Some((wallet, _)) = self.find(id) else { return Ok(()) };
+        let missing: Vec<i64> =
+            lots.iter().copied().filter(|no| wallet.ledger.lots.iter().all(|lot| lot.no() != *no)).collect();
+        let found = wallets::list_lots(conn, brand, id, Some(&missing)).await?;
+        wallet.ledger.lots.extend(found);
+        Ok(())
+    }
+
+    /// Writes down what was posted, in the caller's transaction. `true`: something was, and the customer's passes are to be
+    /// published.
+    pub async fn close(mut self, app: &App, conn: &mut Conn<'_>) -> Result<bool, Problem> {
+        let (mut kept, mut lots, mut written) = (Vec::new(), Vec::new(), Vec::new());
+        let changed = self.members.iter_mut().flat_map(|member| &mut member.wallets);
+        for wallet in changed.filter(|wallet| !wallet.ledger.entries.is_empty()) {
+            let (entries, touched) = write_down(wallet, &self.place, self.now)?;
+            written.extend(entries);
+            let id = wallet.kept.id;
+            let moved = wallet.ledger.lots.iter().filter(|lot| touched.contains(&lot.no()));
+            lots.extend(moved.map(|lot| (id, lot.clone())));
+            kept.push(wallet.kept.clone());
+            if wallet.had_holds || !wallet.ledger.holds.is_empty() {
+                // After the wallet itself, which may be new.
+                wallets::save(conn, self.brand, &kept).await?;
+                kept.clear();
+                wallets::set_holds(conn, self.brand, id, &wallet.ledger.holds).await?;
+            }
+        }
+        kept.sort_by_key(|wallet| wallet.id);
+        wallets::save(conn, self.brand, &kept).await?;
+        wallets::save_lots(conn, self.brand, &lots).await?;
+        entries::insert(conn, self.brand, &written).await?;
+        let mut is_changed = !written.is_empty();
+        for index in 0..self.members.len() {
+            is_changed |= self.stand(app, conn, index).await?;
+        }
+        if is_changed {
+            passes::touch_customer(conn, self.brand, self.customer, self.now).await?;
+        }
+        Ok(is_changed)
+    }
+
+    /// Where a member stands after what they did. `true`: elsewhere than before.
+    async fn stand(&mut self, app: &App, conn: &mut Conn<'_>, index: usize) -> Result<bool, Problem> {
+        let (brand, now, customer) = (self.brand, self.now, self.customer);
+        let Some(member) = self.members.get_mut(index) else { return Ok(false) };
+        let mut days: BTreeMap<i64, Vec<(WalletTypeId, Did)>> = BTreeMap::new();
+        for ((kind, day), did) in &member.did {
+            days.entry(*day).or_default().push((*kind, *did));
+        }
+        for (day, did) in days {
+            wallets::add_day(conn, brand, member.kept.id, day, &did).await?;
+        }
+        let rules = Arc::clone(&member.rules);
+        let Some(tiers) = &rules.tiers else { return Ok(false) };
+        let is_due = member.kept.standing.is_none() || member.kept.tier_is_due(now);
+        let measures_balance = tiers.qualify_by == QualifyBy::Balance;
+        if !is_due && !(member.is_changed() && (measures_balance || !member.did.is_empty())) {
+            return Ok(false);
+        }
+        let kind = rules.kind(&tiers.wallet);
+        let kind_id = kind.and_then(|kind| rules.kinds.get(kind)).map_or(WalletTypeId::FIRST, |kind| kind.id);
+        let since = day_number(day_of(tiers.window_start(member.kept.joined, now, rules.zone), rules.zone));
+        let value = match tiers.qualify_by {
+            QualifyBy::Balance => {
+                let own = member.wallets.iter().find(|wallet| Some(wallet.kind) == kind);
+                own.map_or(0, |wallet| wallet.ledger.totals.balance())
+            }
+            QualifyBy::Earned => wallets::sum_days(conn, brand, member.kept.id, kind_id, since).await?.earned,
+            QualifyBy::Spend => {
+                wallets::sum_days(conn, brand, member.kept.id, WalletTypeId::FIRST, since).await?.spent_minor
+            }
+            QualifyBy::Visits => {
+                wallets::sum_days(conn, brand, member.kept.id, WalletTypeId::FIRST, since).await?.visits
+            }
+        };
+        let before = member.kept.standing.take();
+        let standing = tiers.evaluate(before.as_ref(), value, now, rules.zone);
+        let due_at = tiers.next_look(&standing, now, rules.zone);
+        wallets::set_standing(conn, brand, member.kept.id, &standing, value, due_at).await?;
+        let was = before.as_ref().map(|standing| standing.tier.clone());
+        let is_elsewhere = was.as_deref() != Some(standing.tier.as_str());
+        if is_elsewhere {
+            let about = About { customer: Some(customer), pass: None, subject: member.kept.id.uuid() };
+            let data = json!({ "member_id": member.kept.id, "from": was, "to": standing.tier });
+            timeline::record(app, conn, brand, "tier.changed", about, data).await?;
+        }
+        let is_changed = is_elsewhere || value != member.kept.tier_value || before.as_ref() != Some(&standing);
+        (member.kept.standing, member.kept.tier_value) = (Some(standing), value);
+        Ok(is_changed)
+    }
+}
+
+/// The new entries of a wallet, linked to those before, and the lots that they touched.
+fn write_down(
+    wallet: &mut OpenWallet,
+    place: &Place,
+    now: DateTime<Utc>,
+) -> Result<(Vec<KeptEntry>, BTreeSet<i64>), Problem> {
+    let OpenWallet { kept, ledger, notes, .. } = wallet;
+    notes.resize(ledger.entries.len(), Note::default());
+    let mut before: Link = kept.head_link.as_slice().try_into().map_err(Problem::internal)?;
+    let mut balance = kept.totals.balance();
+    let (mut written, mut touched) = (Vec::with_capacity(ledger.entries.len()), BTreeSet::new());
+    for (entry, note) in std::mem::take(&mut ledger.entries).into_iter().zip(notes.drain(..)) {
+        let source = note.source.map(|id| Source { id });
+        before = link(&before, kept.id, entry.no, entry.kind.as_str(), &entry.movement, source, entry.at);
+        let units = entry.movement.units();
+        balance += units;
+        touched.extend(entry.movement.slices.iter().map(|slice| slice.lot));
+        touched.extend(entry.movement.dates.iter().map(|dates| dates.lot));
+        let is_by_somebody = note.source.is_some() || note.reason.is_some();
+        written.push(KeptEntry {
+            wallet: kept.id,
+            no: entry.no,
+            kind: entry.kind,
+            units,
+            balance,
+            movement: entry.movement,
+            source: note.source,
+            rule: note.rule,
+            reason: note.reason,
+            store: place.store.filter(|_| is_by_somebody),
+            terminal: place.terminal.clone().filter(|_| is_by_somebody),
+            employee: place.employee.clone().filter(|_| is_by_somebody),
+            occurred_at: entry.at,
+            created_at: now,
+            link: before.to_vec(),
+        });
+    }
+    (kept.totals, kept.head_no, kept.last_lot) = (ledger.totals, ledger.head_no, ledger.last_lot);
+    (kept.head_link, kept.due_at) = (before.to_vec(), ledger.due_at());
+    Ok((written, touched))
+}

@@ -1,0 +1,332 @@
+//! Purchases: who bought, what they earned, by which rule and why.
+
+use chrono::{DateTime, Utc};
+use iso_currency::Currency;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::types::Json;
+
+use crate::domain::ids::{EarningRuleId, OrderId, ProgramId, WalletId, WalletTypeId};
+use crate::domain::ledger::{EntryKind, Refusal};
+use crate::domain::loyalty::earning::{Earning, Line, Occasion, Trigger, net};
+use crate::domain::loyalty::wallet_type::{Capped, Filled};
+use crate::domain::money::MINOR_MAX;
+use crate::domain::text;
+use crate::service::customers::{self, Named, Selector};
+use crate::service::loyalty::book::{Book, Note};
+use crate::service::loyalty::place::Place;
+use crate::service::timeline::{self, About};
+use crate::service::{App, Problem};
+use crate::store::Conn;
+use crate::store::brands::Brand;
+use crate::store::tills::{self, Order};
+use crate::store::wallets::Did;
+
+/// A purchase as a till tells it.
+#[derive(Debug, Clone)]
+pub struct NewOrder {
+    pub external_id: String,
+    pub customer: Option<Selector>,
+    pub channel: Option<String>,
+    pub place: Place,
+    pub business_date: Option<String>,
+    pub placed_at: Option<DateTime<Utc>>,
+    /// Of the redemption in the same basket.
+    pub transaction_id: Option<String>,
+    pub currency: Currency,
+    pub lines: Vec<Line>,
+    /// Due before redemptions.
+    pub total_minor: i64,
+    /// `false`: history, which earns nothing.
+    pub has_effects: bool,
+    /// SHA-256 of the request.
+    pub hash: [u8; 32],
+}
+
+/// A line as it is kept, with what came back of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeptLine {
+    pub sku: Option<String>,
+    pub category: Option<String>,
+    /// Thousandths of a piece.
+    pub quantity: i64,
+    pub minor: i64,
+    /// What was paid for it after redemptions.
+    pub paid_minor: i64,
+    pub returned_minor: i64,
+}
+
+/// What an order earned, as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Earned {
+    pub program_id: ProgramId,
+    pub wallet: String,
+    pub wallet_id: WalletId,
+    pub rule_id: EarningRuleId,
+    pub rule: String,
+    /// What the rule gives, and what limits left of it.
+    pub desired: i64,
+    pub granted: i64,
+    pub scale: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capped: Option<String>,
+    /// The entry, the lot, and how the units divide over the lines.
+    pub entry_no: i64,
+    pub lot: i64,
+    pub by_line: Vec<i64>,
+    /// What was taken back, line by line.
+    pub taken_back: Vec<i64>,
+}
+
+/// Lines of an order at most.
+pub const LINES_MAX: usize = 500;
+
+/// Records a purchase, and what it earns. The same `external_id` and content again: the first answer. `true`: it is new.
+pub async fn place(app: &App, brand: &Brand, new: NewOrder) -> Result<(Order, bool), Problem> {
+    let external_id = text::line(&new.external_id, 100).map_err(Problem::text("/external_id"))?;
+    check(&new)?;
+    let mut tx = app.db.begin().await?;
+    let customer = match &new.customer {
+        None => None,
+        Some(selector) => match customers::find(app, &mut tx.conn(), brand.id, selector).await? {
+            Named::Known(customer) => Some(customer),
+            // Whoever gives a CPF at the till and is no customer buys without a name.
+            Named::New(_) => None,
+        },
+    };
+    let now = app.clock.now();
+    let placed_at = new.placed_at.unwrap_or(now);
+    let order_id = OrderId::new(app.clock.new_id());
+    let scope = new.place.scope();
+    let redemption = match &new.transaction_id {
+        None => None,
+        Some(transaction) => {
+            let found = tills::find_redemption_named(&mut tx.conn(), brand.id, &scope, transaction).await?;
+            Some(found.ok_or_else(|| {
+                Problem::invalid("/transaction_id", "there is no redemption of this till with this id")
+            })?)
+        }
+    };
+    let off = redemption.as_ref().map_or(0, |redemption| redemption.discount_minor);
+    let paid_minor = (new.total_minor - off).max(0);
+    let paid = net(&new.lines, paid_minor);
+    let multiplier = redemption.as_ref().map_or(1_000, |redemption| multiplier_of(&redemption.items));
+    let mut earned = Vec::new();
+    let mut book = None;
+    if let Some(customer) = customer.filter(|_| new.has_effects) {
+        let mut open = Book::open(app, &mut tx.conn(), brand.id, customer, new.place.clone()).await?;
+        let bought = Bought {
+            id: order_id,
+            place: &new.place,
+            channel: new.channel.as_deref(),
+            placed_at,
+            paid: &paid,
+            paid_minor,
+            multiplier,
+        };
+        earned = earn(app, &mut open, &bought)?;
+        book = Some(open);
+    }
+    let lines: Vec<KeptLine> = new.lines.iter().zip(&paid).map(|(line, paid)| keep(line, paid.minor)).collect();
+    let order = Order {
+        id: order_id,
+        place: scope.clone(),
+        external_id: external_id.clone(),
+        body_hash: new.hash.to_vec(),
+        customer_id: customer,
+        channel: new.channel.clone(),
+        store_id: new.place.store,
+        terminal: new.place.terminal.clone(),
+        employee: new.place.employee.as_ref().map(|employee| employee.reveal().clone()),
+        business_date: new.business_date.clone(),
+        placed_at,
+        currency: new.currency.code().to_owned(),
+        total_minor: new.total_minor,
+        paid_minor,
+        returned_minor: 0,
+        redemption_id: redemption.as_ref().map(|redemption| redemption.id),
+        lines: Json(serde_json::to_value(&lines).map_err(Problem::internal)?),
+        earnings: Json(serde_json::to_value(&earned).map_err(Problem::internal)?),
+        created_at: now,
+    };
+    if !tills::insert_order(&mut tx.conn(), brand.id, &order).await? {
+        drop(tx);
+        return first(app, brand, &scope, &external_id, &new.hash).await;
+    }
+    record(app, &mut tx.conn(), brand, "order.paid", &order).await?;
+    let is_changed = match book {
+        Some(book) => book.close(app, &mut tx.conn()).await?,
+        None => false,
+    };
+    tx.commit().await?;
+    if is_changed {
+        app.changed.notify_one();
+    }
+    Ok((order, true))
+}
+
+/// The answer that the id was given first.
+async fn first(
+    app: &App,
+    brand: &Brand,
+    scope: &str,
+    external_id: &str,
+    hash: &[u8],
+) -> Result<(Order, bool), Problem> {
+    let mut reader = app.db.read().await?;
+    let found = tills::find_order_named(&mut reader.conn(), brand.id, scope, external_id).await?;
+    let found = found.ok_or(Problem::Busy)?;
+    if found.body_hash == hash { Ok((found, false)) } else { Err(Problem::OtherContent { what: "order" }) }
+}
+
+fn check(new: &NewOrder) -> Result<(), Problem> {
+    if new.lines.is_empty() || new.lines.len() > LINES_MAX {
+        return Err(Problem::invalid("/lines", format!("must be 1 to {LINES_MAX}")));
+    }
+    let is_good = |line: &Line| (0..=MINOR_MAX).contains(&line.minor) && (0..=MINOR_MAX).contains(&line.quantity);
+    if let Some(index) = new.lines.iter().position(|line| !is_good(line)) {
+        return Err(Problem::invalid(format!("/lines/{index}"), "amount and quantity must not be negative"));
+    }
+    let sum: i64 = new.lines.iter().map(|line| line.minor).sum();
+    if sum != new.total_minor {
+        return Err(Problem::invalid("/total", format!("the lines sum to {sum}, and total is {}", new.total_minor)));
+    }
+    Ok(())
+}
+
+fn keep(line: &Line, paid_minor: i64) -> KeptLine {
+    KeptLine {
+        sku: line.sku.clone(),
+        category: line.category.clone(),
+        quantity: line.quantity,
+        minor: line.minor,
+        paid_minor,
+        returned_minor: 0,
+    }
+}
+
+/// What multipliers that were redeemed in the same basket make of it: thousandths, each on top of the others.
+fn multiplier_of(items: &Value) -> i64 {
+    let items = items.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let each = items.iter().filter_map(|item| item.get("multiplier").and_then(Value::as_i64));
+    each.fold(1_000_i64, |all, one| all.saturating_mul(one) / 1_000).clamp(1_000, 1_000_000)
+}
+
+/// A purchase as rules look at it.
+struct Bought<'a> {
+    id: OrderId,
+    place: &'a Place,
+    channel: Option<&'a str>,
+    placed_at: DateTime<Utc>,
+    /// What was paid for each line, and for all.
+    paid: &'a [Line],
+    paid_minor: i64,
+    /// Thousandths that it earns.
+    multiplier: i64,
+}
+
+/// What a purchase earns, posted to the wallets of everybody's programs.
+fn earn(app: &App, book: &mut Book, bought: &Bought<'_>) -> Result<Vec<Earned>, Problem> {
+    let mut earned = Vec::new();
+    let now = book.now;
+    let store = bought.place.store.map(|store| store.to_string());
+    for member in &mut book.members {
+        let rules = std::sync::Arc::clone(&member.rules);
+        let tier = member.kept.standing.as_ref().map(|standing| standing.tier.clone());
+        let mut in_transaction = vec![0_i64; rules.kinds.len()];
+        for rule in &rules.earning {
+            let Some(kind) = rules.kinds.get(rule.kind) else { continue };
+            let is_theirs = kind.rules.audience.includes(tier.as_deref(), member.attributes());
+            if !kind.rules.is_open(now) || !is_theirs {
+                continue;
+            }
+            let occasion = Occasion {
+                trigger: Trigger::Order(bought.paid),
+                at: bought.placed_at,
+                store: store.as_deref(),
+                channel: bought.channel,
+                tier: tier.as_deref(),
+                attributes: member.kept.attributes.reveal(),
+            };
+            let Some(Earning { units, by_line }) = rule.rule.earn(&occasion) else { continue };
+            let desired =
+                i64::try_from(i128::from(units) * i128::from(bought.multiplier) / 1_000).map_err(Problem::internal)?;
+            let (wallet, kind) = member.wallet(app, rule.kind, now)?;
+            let id = wallet.kept.id;
+            let filled = Filled {
+                in_transaction: in_transaction.get(rule.kind).copied().unwrap_or(0),
+                earned: wallet.kept.earned,
+                totals: wallet.ledger.totals,
+                order_minor: Some(bought.paid_minor),
+            };
+            let (granted, capped) = kind.rules.grant(desired, &filled, now, rules.zone);
+            let kept = |entry_no: i64, lot: i64, by_line: Vec<i64>| Earned {
+                program_id: rules.program,
+                wallet: kind.key.clone(),
+                wallet_id: id,
+                rule_id: rule.id,
+                rule: rule.name.clone(),
+                desired,
+                granted,
+                scale: kind.rules.scale,
+                capped: capped.map(word),
+                entry_no,
+                lot,
+                taken_back: vec![0; by_line.len()],
+                by_line,
+            };
+            if granted == 0 {
+                earned.push(kept(0, 0, Vec::new()));
+                continue;
+            }
+            let (activation, expires_at) = kind.rules.birth(now, rules.zone);
+            let note = Note { source: Some(bought.id.uuid()), rule: Some(rule.id.uuid()), reason: None };
+            let (entry_no, lot) = wallet
+                .post(&note, now, |ledger| {
+                    let entry = ledger.earn(EntryKind::Earned, granted, activation, expires_at, now)?;
+                    let lot = entry.movement.dates.first().map_or(0, |dates| dates.lot);
+                    Ok((entry.no, lot))
+                })
+                .map_err(broken)?;
+            if let Some(to) = kind.rules.slides_to(now, rules.zone) {
+                wallet.post(&note, now, |ledger| ledger.extend(to, now).map(|_| ())).map_err(broken)?;
+            }
+            if let Some(limit) = kind.rules.earn_per_period {
+                wallet.kept.earned = wallet.kept.earned.add(limit.period.start(now, rules.zone), granted);
+            }
+            if let Some(sum) = in_transaction.get_mut(rule.kind) {
+                *sum += granted;
+            }
+            let shares = crate::domain::apportion::apportion(granted, &by_line);
+            earned.push(kept(entry_no, lot, shares));
+            let kind_id = kind.id;
+            member.did(kind_id, bought.placed_at, Did { earned: granted, ..Did::default() });
+        }
+        member.did(WalletTypeId::FIRST, bought.placed_at, Did { earned: 0, spent_minor: bought.paid_minor, visits: 1 });
+    }
+    Ok(earned)
+}
+
+fn word(capped: Capped) -> String {
+    serde_json::to_value(capped).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// A movement that cannot be refused was: what is kept contradicts itself, or does not fit.
+pub(super) fn broken(refusal: Refusal) -> Problem {
+    Problem::internal(refusal)
+}
+
+pub(super) async fn record(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: &Brand,
+    kind: &'static str,
+    order: &Order,
+) -> Result<(), Problem> {
+    let about = About { customer: order.customer_id, pass: None, subject: order.id.uuid() };
+    let data = json!({
+        "order_id": order.id, "store_id": order.store_id, "total_minor": order.total_minor, "paid_minor": order.paid_minor,
+        "returned_minor": order.returned_minor, "currency": order.currency,
+    });
+    timeline::record(app, conn, brand.id, kind, about, data).await
+}

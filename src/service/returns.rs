@@ -1,0 +1,296 @@
+//! Goods that come back: what they earned is taken back as far as the wallet's policy says, and what paid for them is given
+//! back, line by line.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::types::Json;
+
+use crate::domain::apportion::apportion;
+use crate::domain::ids::{OrderId, ProgramId, ReturnId, WalletId, WalletTypeId};
+use crate::domain::ledger::{EntryKind, Movement, left_of};
+use crate::domain::quantity;
+use crate::domain::text;
+use crate::service::loyalty::book::{Book, Note};
+use crate::service::loyalty::place::Place;
+use crate::service::orders::{Earned, KeptLine, broken, record};
+use crate::service::{App, Problem};
+use crate::store::brands::Brand;
+use crate::store::entries::{self, KeptEntry};
+use crate::store::tills::{self, Order, Return};
+use crate::store::wallets::Did;
+
+/// The order that something comes back of.
+#[derive(Debug, Clone)]
+pub enum OrderRef {
+    Id(OrderId),
+    /// The till's own id of it, in the same place.
+    Named(String),
+}
+
+/// A line of which something comes back, by its place in the order, from 0.
+#[derive(Debug, Clone, Copy)]
+pub struct BackLine {
+    pub position: usize,
+    /// Thousandths of a piece; all that is left of it, if absent.
+    pub quantity: Option<i64>,
+}
+
+/// What comes back.
+#[derive(Debug, Clone)]
+pub enum Back {
+    Lines(Vec<BackLine>),
+    /// So much of what was paid, of whatever lines.
+    Amount(i64),
+    /// All that is left.
+    All,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewReturn {
+    pub external_id: String,
+    pub order: OrderRef,
+    pub back: Back,
+    pub place: Place,
+    /// SHA-256 of the request.
+    pub hash: [u8; 32],
+}
+
+/// What became of one wallet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Moved {
+    pub program_id: ProgramId,
+    pub wallet: String,
+    pub wallet_id: WalletId,
+    /// Units that were taken back of what was earned, or given back of what was spent.
+    pub taken_back: String,
+    pub given_back: String,
+}
+
+/// Records a return. The same `external_id` and content again: the first answer. `true`: it is new.
+pub async fn take_back(app: &App, brand: &Brand, new: NewReturn) -> Result<(Return, bool), Problem> {
+    let external_id = text::line(&new.external_id, 100).map_err(Problem::text("/external_id"))?;
+    let scope = new.place.scope();
+    let mut tx = app.db.begin().await?;
+    let order_id = match &new.order {
+        OrderRef::Id(id) => *id,
+        OrderRef::Named(name) => {
+            let found = tills::find_order_named(&mut tx.conn(), brand.id, &scope, name).await?;
+            found.ok_or(Problem::NotFound { what: "order" })?.id
+        }
+    };
+    let order = tills::lock_order(&mut tx.conn(), brand.id, order_id).await?;
+    let mut order = order.ok_or(Problem::NotFound { what: "order" })?;
+    // Under the order's lock: a repetition sees what the first one made.
+    if let Some(first) = tills::find_return_named(&mut tx.conn(), brand.id, &scope, &external_id).await? {
+        return if first.body_hash == new.hash {
+            Ok((first, false))
+        } else {
+            Err(Problem::OtherContent { what: "return" })
+        };
+    }
+    let mut lines: Vec<KeptLine> = serde_json::from_value(order.lines.0.clone()).map_err(Problem::internal)?;
+    let mut earned: Vec<Earned> = serde_json::from_value(order.earnings.0.clone()).map_err(Problem::internal)?;
+    let back = back_by_line(&lines, &new.back)?;
+    let minor: i64 = back.iter().sum();
+    lines.iter_mut().zip(&back).for_each(|(line, back)| line.returned_minor += back);
+    let id = ReturnId::new(app.clock.new_id());
+    let (mut moved, mut is_changed) = (Vec::new(), false);
+    if let Some(customer) = order.customer_id {
+        let mut book = Book::open(app, &mut tx.conn(), brand.id, customer, new.place.clone()).await?;
+        take_earned(&mut book, id, &lines, &mut earned, &order, minor, &mut moved)?;
+        if let Some(redemption) = order.redemption_id {
+            let spent = entries::list_by_source(&mut tx.conn(), brand.id, redemption.uuid()).await?;
+            let share = Share { after: order.returned_minor + minor, whole: order.paid_minor };
+            for entry in spent.iter().filter(|entry| matches!(entry.kind, EntryKind::Spent | EntryKind::Captured)) {
+                give_back(&mut tx.conn(), &mut book, entry, share, Note::of(id.uuid()), Late::Policy, &mut moved)
+                    .await?;
+            }
+        }
+        is_changed = book.close(app, &mut tx.conn()).await?;
+    }
+    order.returned_minor += minor;
+    order.lines = Json(serde_json::to_value(&lines).map_err(Problem::internal)?);
+    order.earnings = Json(serde_json::to_value(&earned).map_err(Problem::internal)?);
+    tills::set_returned(&mut tx.conn(), brand.id, order.id, order.returned_minor, &order.lines, &order.earnings)
+        .await?;
+    let made = Return {
+        id,
+        place: scope,
+        external_id,
+        body_hash: new.hash.to_vec(),
+        order_id: order.id,
+        minor,
+        answer: Json(json!({ "currency": order.currency, "by_line": back, "wallets": moved })),
+        created_at: app.clock.now(),
+    };
+    if !tills::insert_return(&mut tx.conn(), brand.id, &made).await? {
+        // The id was used for a return of another order a moment ago.
+        return Err(Problem::OtherContent { what: "return" });
+    }
+    record(app, &mut tx.conn(), brand, "order.returned", &order).await?;
+    tx.commit().await?;
+    if is_changed {
+        app.changed.notify_one();
+    }
+    Ok((made, true))
+}
+
+/// What of each line's price comes back; at most what has not yet.
+fn back_by_line(lines: &[KeptLine], back: &Back) -> Result<Vec<i64>, Problem> {
+    let left: Vec<i64> = lines.iter().map(|line| line.paid_minor - line.returned_minor).collect();
+    match back {
+        Back::All => Ok(left),
+        Back::Amount(minor) => {
+            let sum: i64 = left.iter().sum();
+            if !(1..=sum).contains(minor) {
+                return Err(Problem::invalid("/amount", format!("{sum} of the order can come back")));
+            }
+            Ok(apportion(*minor, &left))
+        }
+        Back::Lines(given) => {
+            let mut back = vec![0; lines.len()];
+            for (index, one) in given.iter().enumerate() {
+                let place = || format!("/lines/{index}");
+                let known = lines.get(one.position).zip(left.get(one.position)).zip(back.get_mut(one.position));
+                let ((line, left), back) =
+                    known.ok_or_else(|| Problem::invalid(place(), "the order has no line at this position"))?;
+                let minor = match one.quantity {
+                    None => *left,
+                    Some(pieces) if pieces >= 1 && pieces <= line.quantity => {
+                        let exact = i128::from(line.paid_minor) * i128::from(pieces) / i128::from(line.quantity);
+                        i64::try_from(exact).map_err(Problem::internal)?
+                    }
+                    Some(_) => {
+                        let most = quantity::text(line.quantity, 3);
+                        return Err(Problem::invalid(
+                            format!("{}/quantity", place()),
+                            format!("must be at most {most}"),
+                        ));
+                    }
+                };
+                if *back != 0 || minor > *left {
+                    return Err(Problem::invalid(place(), "so much of the line has come back already"));
+                }
+                *back = minor;
+            }
+            Ok(back)
+        }
+    }
+}
+
+fn take_earned(
+    book: &mut Book,
+    id: ReturnId,
+    lines: &[KeptLine],
+    earned: &mut [Earned],
+    order: &Order,
+    minor: i64,
+    moved: &mut Vec<Moved>,
+) -> Result<(), Problem> {
+    let now = book.now;
+    for earning in earned.iter_mut().filter(|earning| earning.entry_no > 0) {
+        let mut units = 0;
+        for ((line, by_line), taken) in lines.iter().zip(&earning.by_line).zip(&mut earning.taken_back) {
+            // The share of the line so far: what was taken for less of it is part of that, and at the end it is all.
+            let share = Share { after: line.returned_minor, whole: line.paid_minor };
+            let more = (share.of(*by_line) - *taken).max(0);
+            *taken += more;
+            units += more;
+        }
+        if units == 0 {
+            continue;
+        }
+        let Some((wallet, rules)) = book.find(earning.wallet_id) else { continue };
+        let Some(kind) = rules.kinds.get(wallet.kind) else { continue };
+        let (reach, entry_no, lot) = (kind.rules.take_back(), earning.entry_no, earning.lot);
+        let note = Note { source: Some(id.uuid()), rule: Some(earning.rule_id.uuid()), reason: None };
+        let taken = wallet
+            .post(&note, now, |ledger| {
+                let entry = ledger.take_back(entry_no, &[lot], units, reach, now)?;
+                Ok(entry.map_or(0, |entry| {
+                    entry.movement.gain(crate::domain::ledger::State::Cancelled) + entry.movement.debt
+                }))
+            })
+            .map_err(broken)?;
+        let (kind_id, program) = (kind.id, rules.program);
+        moved.push(Moved {
+            program_id: program,
+            wallet: kind.key.clone(),
+            wallet_id: earning.wallet_id,
+            taken_back: kind.rules.text(taken),
+            given_back: "0".to_owned(),
+        });
+        if let Some(member) = book.members.iter_mut().find(|member| member.rules.program == program) {
+            member.did(kind_id, order.placed_at, Did { earned: -taken, ..Did::default() });
+        }
+    }
+    for member in &mut book.members {
+        member.did(WalletTypeId::FIRST, order.placed_at, Did { spent_minor: -minor, ..Did::default() });
+    }
+    Ok(())
+}
+
+/// How much of a whole has come back by now.
+#[derive(Clone, Copy)]
+pub(super) struct Share {
+    pub after: i64,
+    pub whole: i64,
+}
+
+impl Share {
+    /// Of so many units, those that belong to what has come back afterwards.
+    pub fn of(self, units: i64) -> i64 {
+        if self.after >= self.whole {
+            return units;
+        }
+        i64::try_from(i128::from(units) * i128::from(self.after) / i128::from(self.whole.max(1))).unwrap_or(units)
+    }
+}
+
+/// What becomes of units whose lot has ended meanwhile.
+#[derive(Clone, Copy)]
+pub(super) enum Late {
+    /// What the kind of wallet says.
+    Policy,
+    /// As if nothing had happened: they go back to where they were, and end there.
+    AsBefore,
+}
+
+/// Gives units back that an entry spent: so many that the share is given back altogether.
+pub(super) async fn give_back(
+    conn: &mut crate::store::Conn<'_>,
+    book: &mut Book,
+    entry: &KeptEntry,
+    share: Share,
+    note: Note,
+    late: Late,
+    moved: &mut Vec<Moved>,
+) -> Result<(), Problem> {
+    let back = entries::list_reversing(conn, book.brand, entry.wallet, &[entry.no]).await?;
+    let back: Vec<Movement> = back.into_iter().map(|entry| entry.movement).collect();
+    let spent: i64 = left_of(&entry.movement, &[]).iter().map(|(_, units)| units).sum();
+    let left = left_of(&entry.movement, &back);
+    let left_units: i64 = left.iter().map(|(_, units)| units).sum();
+    let units = (share.of(spent) - (spent - left_units)).min(left_units);
+    if units <= 0 {
+        return Ok(());
+    }
+    let lots: Vec<i64> = left.iter().map(|(lot, _)| *lot).collect();
+    book.fetch_lots(conn, entry.wallet, &lots).await?;
+    let now = book.now;
+    let Some((wallet, rules)) = book.find(entry.wallet) else { return Ok(()) };
+    let Some(kind) = rules.kinds.get(wallet.kind) else { return Ok(()) };
+    let late = match late {
+        Late::Policy => kind.rules.late_restore(now, rules.zone),
+        Late::AsBefore => crate::domain::ledger::Restore::Forfeit,
+    };
+    wallet.post(&note, now, |ledger| ledger.restore(entry.no, &left, units, late, now).map(|_| ())).map_err(broken)?;
+    moved.push(Moved {
+        program_id: rules.program,
+        wallet: kind.key.clone(),
+        wallet_id: entry.wallet,
+        taken_back: "0".to_owned(),
+        given_back: kind.rules.text(units),
+    });
+    Ok(())
+}

@@ -1,0 +1,429 @@
+//! What of the things that are asked for applies to a basket, and what not and why. Nothing is written here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use iso_currency::Currency;
+use serde_json::Map;
+
+use super::{Basket, Refusal, Request, Wanted};
+use crate::domain::ids::{BrandId, CustomerId, OfferId, QuoteId, WalletId};
+use crate::domain::loyalty::best::{self, Combination, REQUESTED_MAX};
+use crate::domain::loyalty::earning::Line;
+use crate::domain::loyalty::offer::{OfferRules, Situation};
+use crate::domain::loyalty::refusal::RefusalCode;
+use crate::domain::quantity;
+use crate::service::coupons;
+use crate::service::loyalty::book::{Book, OpenMember};
+use crate::service::loyalty::rules::{self, ReadyOffer, Rules};
+use crate::service::{App, Problem};
+use crate::store::Conn;
+use crate::store::coupons::{self as coupon_store, Coupon, CouponState};
+use crate::store::offers::{self, OfferState, Used};
+
+/// Units of a wallet that something costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    /// The member and the kind of wallet, by their places.
+    pub member: usize,
+    pub kind: usize,
+    pub units: i64,
+}
+
+/// Something that applies.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// Which of what was asked for.
+    pub index: usize,
+    pub coupon: Option<Coupon>,
+    pub offer: Option<ReadyOffer>,
+    pub cost: Option<Cost>,
+    /// Minor units off each line.
+    pub by_line: Vec<i64>,
+    /// Thousandths that the purchase earns.
+    pub multiplier: i64,
+    pub gift: Option<String>,
+}
+
+impl Applied {
+    pub fn minor(&self) -> i64 {
+        self.by_line.iter().sum()
+    }
+}
+
+/// What became of everything that was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Evaluation {
+    pub applied: Vec<Applied>,
+    pub skipped: Vec<(usize, Refusal)>,
+    /// Whether the best choice was looked for among all.
+    pub is_exact: bool,
+}
+
+impl Evaluation {
+    pub fn minor(&self) -> i64 {
+        self.applied.iter().map(Applied::minor).sum()
+    }
+}
+
+/// One of what is asked for, found.
+struct Candidate {
+    index: usize,
+    offer: ReadyOffer,
+    rules: Arc<Rules>,
+    /// The member of the offer's program; `None`: the customer is none, or nobody knows who it is.
+    member: Option<usize>,
+    coupon: Option<Coupon>,
+}
+
+/// Where something is looked for.
+struct Looking<'a> {
+    app: &'a App,
+    brand: BrandId,
+    book: Option<&'a Book>,
+    /// What this quote holds is free to it.
+    quote: Option<QuoteId>,
+    now: DateTime<Utc>,
+}
+
+/// How the redeemables go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// As they were asked for.
+    InOrder,
+    /// What takes off most.
+    Best,
+}
+
+/// Evaluates a request for a customer's book (`None`: nobody knows who it is). Units that `quote` holds may be spent.
+pub async fn evaluate(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    book: Option<&Book>,
+    request: &Request,
+    choice: Choice,
+    quote: Option<(QuoteId, &BTreeMap<WalletId, i64>)>,
+) -> Result<Evaluation, Problem> {
+    if request.wanted.len() > REQUESTED_MAX {
+        return Err(Problem::invalid("/redeem", format!("must not be more than {REQUESTED_MAX}")));
+    }
+    let now = app.clock.now();
+    let looking = Looking { app, brand, book, quote: quote.map(|(quote, _)| quote), now };
+    let mut evaluation = Evaluation::default();
+    let mut candidates = Vec::new();
+    for (index, wanted) in request.wanted.iter().enumerate() {
+        let found = match wanted {
+            Wanted::Coupon(id) => {
+                let coupon = coupon_store::find(conn, brand, *id).await?;
+                of_coupon(&looking, conn, index, coupon).await?
+            }
+            Wanted::Code(code) => {
+                let coupon = coupons::find_by_text(app, conn, brand, code.reveal()).await?;
+                of_coupon(&looking, conn, index, coupon).await?
+            }
+            Wanted::Offer(id) => of_offer(&looking, conn, index, *id).await?,
+            Wanted::Units { .. } => continue,
+        };
+        match found {
+            Ok(candidate) => candidates.push(candidate),
+            Err(refusal) => evaluation.skipped.push((index, refusal)),
+        }
+    }
+    let used = used(conn, brand, book.map(|book| book.customer), &candidates).await?;
+    let mut purse = Purse { book, held: quote.map(|(_, held)| held), taken: BTreeMap::new() };
+    let mut admitted = Vec::new();
+    for candidate in candidates {
+        match admit(&candidate, book, &used, request, &mut purse, now) {
+            Ok(cost) => admitted.push((candidate, cost)),
+            Err(refusal) => evaluation.skipped.push((candidate.index, refusal)),
+        }
+    }
+    let none = Basket { currency: Currency::BRL, lines: Vec::new() };
+    let basket = request.basket.as_ref().unwrap_or(&none);
+    let all: Vec<&OfferRules> = admitted.iter().map(|(candidate, _)| &candidate.offer.rules).collect();
+    let (combination, is_exact) = match choice {
+        Choice::InOrder => {
+            let order: Vec<usize> = (0..all.len()).collect();
+            (best::in_order(&all, &order, &basket.lines, basket.currency), true)
+        }
+        Choice::Best => best::best(&all, &basket.lines, basket.currency),
+    };
+    evaluation.is_exact = is_exact;
+    let mut left: Vec<i64> = basket.lines.iter().map(|line| line.minor).collect();
+    let Combination { applied, skipped } = combination;
+    for (place, off) in applied {
+        let Some((candidate, cost)) = admitted.get(place) else { continue };
+        left.iter_mut().zip(&off.by_line).for_each(|(left, off)| *left -= off);
+        evaluation.applied.push(Applied {
+            index: candidate.index,
+            coupon: candidate.coupon.clone(),
+            offer: Some(candidate.offer.clone()),
+            cost: cost.clone(),
+            by_line: off.by_line,
+            multiplier: off.multiplier,
+            gift: off.gift,
+        });
+    }
+    for (place, code) in skipped {
+        if let Some((candidate, cost)) = admitted.get(place) {
+            purse.put_back(cost.as_ref());
+            evaluation.skipped.push((candidate.index, code.into()));
+        }
+    }
+    pay(request, basket, &mut left, &mut purse, &mut evaluation, now)?;
+    evaluation.skipped.sort_by_key(|(index, _)| *index);
+    Ok(evaluation)
+}
+
+/// The offer of a coupon, if the coupon may be used by this customer now.
+async fn of_coupon(
+    looking: &Looking<'_>,
+    conn: &mut Conn<'_>,
+    index: usize,
+    coupon: Option<Coupon>,
+) -> Result<Result<Candidate, Refusal>, Problem> {
+    let Looking { book, quote, now, .. } = *looking;
+    let Some(coupon) = coupon else { return Ok(Err(RefusalCode::CouponNotFound.into())) };
+    let refusal = match coupon.state {
+        CouponState::Voided => Some(RefusalCode::Voided.into()),
+        CouponState::Redeemed => Some(used_before(&coupon)),
+        CouponState::Issued if coupon.starts_at > now => Some(RefusalCode::StartsInFuture.into()),
+        CouponState::Issued if coupon.expires_at.is_some_and(|end| end <= now) => Some(RefusalCode::Expired.into()),
+        CouponState::Issued => None,
+    };
+    if let Some(refusal) = refusal {
+        return Ok(Err(refusal));
+    }
+    if coupon.customer_id.is_some() && coupon.customer_id != book.map(|book| book.customer) {
+        let code = if book.is_some() { RefusalCode::RecipientMismatch } else { RefusalCode::ProfileRequired };
+        return Ok(Err(code.into()));
+    }
+    if coupon.held_until.is_some_and(|until| until > now) && coupon.held_by != quote {
+        return Ok(Err(RefusalCode::BasketLocked.into()));
+    }
+    let found = find_offer(looking, conn, index, coupon.offer_id).await?;
+    Ok(found.map(|candidate| Candidate { coupon: Some(coupon), ..candidate }))
+}
+
+/// Who used a coupon, when and where.
+pub(super) fn used_before(coupon: &Coupon) -> Refusal {
+    Refusal {
+        redemption: coupon.redemption_id,
+        redeemed_at: coupon.redeemed_at,
+        redeemed_in: coupon.redeemed_in.clone(),
+        ..Refusal::from(RefusalCode::AlreadyRedeemed)
+    }
+}
+
+/// An offer that needs no coupon.
+async fn of_offer(
+    looking: &Looking<'_>,
+    conn: &mut Conn<'_>,
+    index: usize,
+    id: OfferId,
+) -> Result<Result<Candidate, Refusal>, Problem> {
+    let found = find_offer(looking, conn, index, id).await?;
+    Ok(found.and_then(|candidate| {
+        // A reward is paid for; whatever else wants a coupon is for those who have one.
+        let is_open = candidate.offer.rules.price.is_some() || !candidate.offer.rules.wants_coupon;
+        if is_open { Ok(candidate) } else { Err(RefusalCode::ReservationRequired.into()) }
+    }))
+}
+
+async fn find_offer(
+    looking: &Looking<'_>,
+    conn: &mut Conn<'_>,
+    index: usize,
+    id: OfferId,
+) -> Result<Result<Candidate, Refusal>, Problem> {
+    let Looking { app, brand, book, .. } = *looking;
+    let members = book.map(|book| book.members.as_slice()).unwrap_or_default();
+    for (place, member) in members.iter().enumerate() {
+        if let Some(offer) = member.rules.offer(id) {
+            return Ok(Ok(Candidate {
+                index,
+                offer: offer.clone(),
+                rules: Arc::clone(&member.rules),
+                member: Some(place),
+                coupon: None,
+            }));
+        }
+    }
+    let Some(row) = offers::find(conn, brand, id).await? else {
+        return Ok(Err(RefusalCode::CampaignNotRunning.into()));
+    };
+    let ready = rules::current(app, conn, brand, row.program_id).await?;
+    let read = OfferRules::read(&row.spec, |key| ready.scale(key));
+    let read = read.map_err(|fault| Problem::internal(format!("offers {id}: {}: {fault}", fault.pointer)))?;
+    let member = members.iter().position(|member| member.rules.program == row.program_id);
+    let offer = ReadyOffer { id, name: row.name, state: row.state, rules: read };
+    Ok(Ok(Candidate { index, offer, rules: ready, member, coupon: None }))
+}
+
+/// How often the customer used those offers that count it.
+async fn used(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    customer: Option<CustomerId>,
+    candidates: &[Candidate],
+) -> Result<Vec<Used>, Problem> {
+    let counted = candidates.iter().filter(|candidate| counts_uses(&candidate.offer.rules));
+    let ids: Vec<OfferId> = counted.map(|candidate| candidate.offer.id).collect();
+    match customer {
+        Some(customer) => Ok(offers::list_used(conn, brand, customer, &ids).await?),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Whether it matters how often a customer used an offer.
+pub(super) const fn counts_uses(rules: &OfferRules) -> bool {
+    rules.per_customer.is_some() || rules.per_customer_period.is_some()
+}
+
+/// What may still be spent.
+struct Purse<'a> {
+    book: Option<&'a Book>,
+    /// What the quote holds, by wallet.
+    held: Option<&'a BTreeMap<WalletId, i64>>,
+    /// What is spent by this very request, by member and kind.
+    taken: BTreeMap<(usize, usize), i64>,
+}
+
+impl Purse<'_> {
+    fn take(&mut self, member: usize, kind: usize, units: i64, now: DateTime<Utc>) -> Result<Cost, Refusal> {
+        let open = self.book.and_then(|book| book.members.get(member));
+        let open = open.ok_or_else(|| Refusal::from(RefusalCode::ProfileRequired))?;
+        let of_kind = open.rules.kinds.get(kind).ok_or_else(|| Refusal::from(RefusalCode::WalletClosed))?;
+        let is_theirs = of_kind.rules.audience.includes(open.tier(), open.attributes());
+        if !of_kind.rules.is_open(now) || !is_theirs {
+            return Err(RefusalCode::WalletClosed.into());
+        }
+        let wallet = open.wallets.iter().find(|wallet| wallet.kind == kind);
+        let held = wallet.and_then(|wallet| self.held?.get(&wallet.kept.id)).copied().unwrap_or(0);
+        let taken = self.taken.get(&(member, kind)).copied().unwrap_or(0);
+        let balance = wallet.map_or(0, |wallet| wallet.ledger.totals.balance()) + held - taken;
+        if units > balance {
+            let available = Some(of_kind.rules.text(balance.max(0)));
+            return Err(Refusal { available, ..RefusalCode::NotEnoughUnits.into() });
+        }
+        let spent = wallet.map(|wallet| (wallet.kept.spent, wallet.ledger.totals)).unwrap_or_default();
+        let most = of_kind.rules.spendable(spent.0, &spent.1, now, open.rules.zone);
+        if units + taken > most {
+            let available = Some(of_kind.rules.text((most - taken).max(0)));
+            return Err(Refusal { available, ..RefusalCode::SpendLimitReached.into() });
+        }
+        *self.taken.entry((member, kind)).or_default() += units;
+        Ok(Cost { member, kind, units })
+    }
+
+    fn put_back(&mut self, cost: Option<&Cost>) {
+        if let Some(Cost { member, kind, units }) = cost
+            && let Some(taken) = self.taken.get_mut(&(*member, *kind))
+        {
+            *taken -= units;
+        }
+    }
+}
+
+/// Whether a candidate may be used at all, and what it costs.
+fn admit(
+    candidate: &Candidate,
+    book: Option<&Book>,
+    used: &[Used],
+    request: &Request,
+    purse: &mut Purse<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<Cost>, Refusal> {
+    if candidate.offer.state != OfferState::Running {
+        return Err(RefusalCode::CampaignNotRunning.into());
+    }
+    let offer = &candidate.offer.rules;
+    if book.is_none() && (offer.price.is_some() || counts_uses(offer)) {
+        return Err(RefusalCode::ProfileRequired.into());
+    }
+    let member: Option<&OpenMember> = candidate.member.and_then(|member| book?.members.get(member));
+    let nothing = Map::new();
+    let counted = used.iter().find(|used| used.offer_id == candidate.offer.id);
+    let since = offer.per_customer_period.map(|limit| limit.period.start(now, candidate.rules.zone));
+    let in_period = counted.filter(|used| since.is_some_and(|since| used.period_since >= since));
+    let store = request.place.store.map(|store| store.to_string());
+    offer.admit(&Situation {
+        now,
+        store: store.as_deref(),
+        tier: member.and_then(OpenMember::tier),
+        attributes: member.map_or(&nothing, OpenMember::attributes),
+        used: counted.map_or(0, |used| used.used),
+        used_in_period: in_period.map_or(0, |used| used.period_used),
+    })?;
+    // A coupon that was bought with units is paid for already.
+    let Some(price) = offer.price.as_ref().filter(|_| candidate.coupon.is_none()) else { return Ok(None) };
+    let member = candidate.member.ok_or_else(|| Refusal::from(RefusalCode::ProfileRequired))?;
+    let kind = candidate.rules.kind(&price.wallet).ok_or_else(|| Refusal::from(RefusalCode::WalletClosed))?;
+    purse.take(member, kind, price.units, now).map(Some)
+}
+
+/// Units that pay what is left.
+fn pay(
+    request: &Request,
+    basket: &Basket,
+    left: &mut [i64],
+    purse: &mut Purse<'_>,
+    evaluation: &mut Evaluation,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    for (index, wanted) in request.wanted.iter().enumerate() {
+        let Wanted::Units { wallet, units } = wanted else { continue };
+        let members = purse.book.map(|book| book.members.as_slice()).unwrap_or_default();
+        let found = members.iter().enumerate().find_map(|(place, member)| Some((place, member.rules.kind(wallet)?)));
+        let Some((member, kind)) = found else {
+            let code = if purse.book.is_some() { RefusalCode::WalletClosed } else { RefusalCode::ProfileRequired };
+            evaluation.skipped.push((index, code.into()));
+            continue;
+        };
+        let rules = members.get(member).and_then(|member| member.rules.kinds.get(kind)).map(|kind| &kind.rules);
+        let Some(rules) = rules else { continue };
+        let given = quantity::parse(units, rules.scale).ok().filter(|units| *units > 0);
+        let Some(given) = given else {
+            let detail = "must be a positive quantity with the places that the wallet has";
+            return Err(Problem::invalid(format!("/redeem/{index}/units"), detail));
+        };
+        let sum: i64 = left.iter().sum();
+        let paid =
+            rules.pays(given).filter(|(_, currency)| *currency == basket.currency).map(|(minor, _)| minor.min(sum));
+        // Without a basket units are just taken: the till knows what for.
+        let (minor, cost) = match (&request.basket, paid) {
+            (None, _) => (0, given),
+            (Some(_), Some(minor)) if minor > 0 => (minor, rules.price_of(minor).unwrap_or(given).min(given)),
+            (Some(_), _) => {
+                evaluation.skipped.push((index, RefusalCode::EffectNotApplicable.into()));
+                continue;
+            }
+        };
+        match purse.take(member, kind, cost, now) {
+            Ok(cost) => {
+                let by_line = crate::domain::apportion::apportion(minor, left);
+                left.iter_mut().zip(&by_line).for_each(|(left, off)| *left -= off);
+                evaluation.applied.push(Applied {
+                    index,
+                    coupon: None,
+                    offer: None,
+                    cost: Some(cost),
+                    by_line,
+                    multiplier: 1_000,
+                    gift: None,
+                });
+            }
+            Err(refusal) => evaluation.skipped.push((index, refusal)),
+        }
+    }
+    Ok(())
+}
+
+/// What is left of each line.
+pub fn left_of(lines: &[Line], evaluation: &Evaluation) -> Vec<i64> {
+    let off =
+        |index: usize| -> i64 { evaluation.applied.iter().filter_map(|applied| applied.by_line.get(index)).sum() };
+    lines.iter().enumerate().map(|(index, line)| line.minor - off(index)).collect()
+}

@@ -1,0 +1,483 @@
+//! Redeeming: all of what is asked for, or nothing; once, whatever is repeated, raced or killed.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::types::Json;
+
+use super::evaluate::{self, Applied, Choice, Evaluation, counts_uses, used_before};
+use super::quote::{QuoteContent, basket_hash};
+use super::{Refusal, Request, Wanted};
+use crate::domain::ids::{BrandId, CouponId, CustomerId, OfferId, ProgramId, QuoteId, RedemptionId, WalletId};
+use crate::domain::ledger::{EntryKind, Refusal as LedgerRefusal};
+use crate::domain::loyalty::refusal::RefusalCode;
+use crate::domain::pass::PassStatus;
+use crate::domain::text;
+use crate::service::customers::{self, Named, Selector};
+use crate::service::loyalty::book::{Book, Note};
+use crate::service::loyalty::place::Place;
+use crate::service::orders::broken;
+use crate::service::returns::{Late, Share, give_back};
+use crate::service::timeline::{self, About};
+use crate::service::{App, Problem, stores};
+use crate::store::brands::Brand;
+use crate::store::coupons as coupon_store;
+use crate::store::tills::{self, Redemption, RedemptionState};
+use crate::store::{Conn, entries, offers, passes};
+
+/// What was redeemed, as it is kept: the first answer and every repetition are made of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Item {
+    pub kind: ItemKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon_id: Option<CouponId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer_id: Option<OfferId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wallet: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<String>,
+    pub discount_minor: i64,
+    pub by_line: Vec<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gift: Option<String>,
+    /// Thousandths that the purchase earns, where it is not as always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multiplier: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemKind {
+    Coupon,
+    Offer,
+    Reward,
+    Units,
+}
+
+/// A wallet afterwards.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Balance {
+    pub program_id: ProgramId,
+    pub wallet: String,
+    pub wallet_id: WalletId,
+    pub balance: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Receipt {
+    pub items: Vec<Item>,
+    pub wallets: Vec<Balance>,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewRedemption {
+    pub transaction_id: String,
+    pub quote: Option<QuoteId>,
+    pub request: Request,
+    /// SHA-256 of the request.
+    pub hash: [u8; 32],
+}
+
+/// The customer that a request is about; of a request that names none, whose coupon it is.
+pub(super) async fn customer_of(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    request: &Request,
+) -> Result<Option<CustomerId>, Problem> {
+    if let Some(selector) = &request.customer {
+        return match customers::find(app, conn, brand, selector).await? {
+            Named::Known(customer) => Ok(Some(customer)),
+            Named::New(_) => Err(Problem::NotFound { what: "customer" }),
+        };
+    }
+    for wanted in &request.wanted {
+        let coupon = match wanted {
+            Wanted::Coupon(id) => coupon_store::find(conn, brand, *id).await?,
+            Wanted::Code(code) => crate::service::coupons::find_by_text(app, conn, brand, code.reveal()).await?,
+            Wanted::Offer(_) | Wanted::Units { .. } => None,
+        };
+        if let Some(customer) = coupon.and_then(|coupon| coupon.customer_id) {
+            return Ok(Some(customer));
+        }
+    }
+    Ok(None)
+}
+
+/// Redeems. The same `transaction_id` and content again: the first answer. `true`: it is new.
+pub async fn redeem(app: &App, brand: &Brand, new: NewRedemption) -> Result<(Redemption, bool), Problem> {
+    let transaction = text::line(&new.transaction_id, 100).map_err(Problem::text("/transaction_id"))?;
+    let scope = new.request.place.scope();
+    let outcome = try_redeem(app, brand, &new, &transaction, &scope).await;
+    match outcome {
+        Ok(Some(redemption)) => Ok((redemption, true)),
+        // Somebody has this id, or it was refused: maybe because this very request did it before.
+        Ok(None) | Err(Problem::Refused(_)) => {
+            let mut reader = app.db.read().await?;
+            let first = tills::find_redemption_named(&mut reader.conn(), brand.id, &scope, &transaction).await?;
+            match (first, outcome) {
+                (Some(first), _) if first.body_hash == new.hash => Ok((first, false)),
+                (Some(_), _) => Err(Problem::OtherContent { what: "redemption" }),
+                (None, Err(problem)) => Err(problem),
+                (None, Ok(_)) => Err(Problem::Busy),
+            }
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// `None`: the id is taken.
+async fn try_redeem(
+    app: &App,
+    brand: &Brand,
+    new: &NewRedemption,
+    transaction: &str,
+    scope: &str,
+) -> Result<Option<Redemption>, Problem> {
+    let request = &new.request;
+    if request.wanted.is_empty() {
+        return Err(Problem::invalid("/redeem", "must not be empty"));
+    }
+    let mut tx = app.db.begin().await?;
+    let customer = customer_of(app, &mut tx.conn(), brand.id, request).await?;
+    let mut book = match customer {
+        Some(customer) => Some(Book::open(app, &mut tx.conn(), brand.id, customer, request.place.clone()).await?),
+        None => None,
+    };
+    let (now, id) = (app.clock.now(), RedemptionId::new(app.clock.new_id()));
+    if let Some(book) = &mut book {
+        for wallet in book.members.iter_mut().flat_map(|member| &mut member.wallets) {
+            wallet.post(&Note::default(), now, |_| Ok(())).map_err(broken)?;
+        }
+    }
+    let quoted = match new.quote {
+        None => None,
+        Some(quote) => match check_quote(&mut tx.conn(), brand, quote, request, customer, id).await? {
+            Ok(content) => Some((quote, content)),
+            Err(refusal) => return Err(refuse(&mut tx.conn(), brand, &request.place, refusal, None).await?),
+        },
+    };
+    let held: BTreeMap<WalletId, i64> = quoted
+        .iter()
+        .flat_map(|(_, content)| &content.holds)
+        .filter(|hold| is_held(book.as_ref(), hold.wallet_id, hold.hold_no))
+        .map(|hold| (hold.wallet_id, hold.units))
+        .collect();
+    let quote = quoted.as_ref().map(|(quote, _)| (*quote, &held));
+    let evaluation =
+        evaluate::evaluate(app, &mut tx.conn(), brand.id, book.as_ref(), request, Choice::InOrder, quote).await?;
+    if let Some((index, refusal)) = evaluation.skipped.first().cloned() {
+        return Err(refuse(&mut tx.conn(), brand, &request.place, refusal, Some(index)).await?);
+    }
+    let place = stores::voice(&mut tx.conn(), brand, &request.place).await?.0;
+    let taking = Taking { brand: brand.id, id, quote: new.quote, place: &place, book: book.as_ref(), now };
+    if let Err((index, refusal)) = take(&mut tx.conn(), &evaluation, &taking).await? {
+        return Err(refuse(&mut tx.conn(), brand, &request.place, refusal, Some(index)).await?);
+    }
+    let mut wallets = Vec::new();
+    if let Some(book) = &mut book {
+        spend(app, book, &evaluation, id, quoted.as_ref().map(|(_, content)| content), &mut wallets)?;
+    }
+    let items = evaluation.applied.iter().map(|applied| item(applied, book.as_ref())).collect();
+    let receipt = Receipt { items, wallets };
+    let redemption = Redemption {
+        id,
+        place: scope.to_owned(),
+        transaction_id: transaction.to_owned(),
+        body_hash: new.hash.to_vec(),
+        customer_id: customer,
+        store_id: request.place.store,
+        terminal: request.place.terminal.clone(),
+        employee: request.place.employee.as_ref().map(|employee| employee.reveal().clone()),
+        state: RedemptionState::Committed,
+        currency: request.basket.as_ref().map(|basket| basket.currency.code().to_owned()),
+        discount_minor: evaluation.minor(),
+        items: Json(serde_json::to_value(&receipt).map_err(Problem::internal)?),
+        created_at: now,
+        voided_at: None,
+    };
+    if !tills::insert_redemption(&mut tx.conn(), brand.id, &redemption).await? {
+        return Ok(None);
+    }
+    record(app, &mut tx.conn(), brand, "redemption.committed", &redemption).await?;
+    if let Some(book) = book {
+        book.close(app, &mut tx.conn()).await?;
+    }
+    tx.commit().await?;
+    app.changed.notify_one();
+    Ok(Some(redemption))
+}
+
+fn is_held(book: Option<&Book>, wallet: WalletId, hold: i64) -> bool {
+    let wallets = book.into_iter().flat_map(|book| &book.members).flat_map(|member| &member.wallets);
+    wallets.filter(|open| open.kept.id == wallet).any(|open| open.ledger.holds.iter().any(|one| one.no == hold))
+}
+
+/// What a quote promised, if it is this basket's and its time is not over.
+async fn check_quote(
+    conn: &mut Conn<'_>,
+    brand: &Brand,
+    quote: QuoteId,
+    request: &Request,
+    customer: Option<CustomerId>,
+    redemption: RedemptionId,
+) -> Result<Result<QuoteContent, Refusal>, Problem> {
+    let known = tills::find_quote(conn, brand.id, quote).await?;
+    let known = known.ok_or_else(|| Problem::invalid("/quote_id", "there is no quote with this id"))?;
+    if known.place != request.place.scope() {
+        return Err(Problem::OtherStore);
+    }
+    if known.customer_id != customer || known.basket_hash != basket_hash(request.basket.as_ref()) {
+        return Ok(Err(RefusalCode::BasketChanged.into()));
+    }
+    if !tills::use_quote(conn, brand.id, quote, redemption).await? {
+        return Ok(Err(RefusalCode::QuoteExpired.into()));
+    }
+    Ok(Ok(serde_json::from_value(known.content.0).map_err(Problem::internal)?))
+}
+
+/// A refusal in the till's language; where somebody else was first, who, when and where.
+async fn refuse(
+    conn: &mut Conn<'_>,
+    brand: &Brand,
+    place: &Place,
+    refusal: Refusal,
+    index: Option<usize>,
+) -> Result<Problem, Problem> {
+    let (_, locale) = stores::voice(conn, brand, place).await?;
+    metrics::counter!("passarela_refusals_total", "code" => refusal.code.as_str()).increment(1);
+    Ok(Problem::Refused(Box::new(refusal.spoken(locale, index))))
+}
+
+/// Who takes something, and for what.
+struct Taking<'a> {
+    brand: BrandId,
+    id: RedemptionId,
+    quote: Option<QuoteId>,
+    /// The store, as people call it.
+    place: &'a str,
+    book: Option<&'a Book>,
+    now: DateTime<Utc>,
+}
+
+/// Takes coupons, then what is left of offers: each by one conditional update, in order of their ids.
+async fn take(
+    conn: &mut Conn<'_>,
+    evaluation: &Evaluation,
+    taking: &Taking<'_>,
+) -> Result<Result<(), (usize, Refusal)>, Problem> {
+    let Taking { brand, id, quote, place, book, now } = *taking;
+    let mut with_coupon: Vec<&Applied> = evaluation.applied.iter().filter(|applied| applied.coupon.is_some()).collect();
+    with_coupon.sort_by_key(|applied| applied.coupon.as_ref().map(|coupon| coupon.id));
+    for applied in with_coupon {
+        let Some(coupon) = &applied.coupon else { continue };
+        if !coupon_store::redeem(conn, brand, coupon.id, id, quote, place, now).await? {
+            let winner = coupon_store::find(conn, brand, coupon.id).await?;
+            let refusal = match winner {
+                Some(coupon) if coupon.redemption_id.is_some() => used_before(&coupon),
+                Some(coupon) if coupon.held_by.is_some() => RefusalCode::BasketLocked.into(),
+                Some(_) | None => RefusalCode::Voided.into(),
+            };
+            return Ok(Err((applied.index, refusal)));
+        }
+        if let Some(pass) = coupon.pass_id {
+            passes::set_status(conn, brand, pass, PassStatus::Active, PassStatus::Voided, now).await?;
+        }
+    }
+    let mut with_offer: Vec<&Applied> = evaluation.applied.iter().filter(|applied| applied.offer.is_some()).collect();
+    with_offer.sort_by_key(|applied| applied.offer.as_ref().map(|offer| offer.id));
+    for applied in with_offer {
+        let Some(offer) = &applied.offer else { continue };
+        let rules = &offer.rules;
+        if let Some(book) = book.filter(|_| counts_uses(rules)) {
+            let zone = book.members.first().map_or(chrono_tz::Tz::UTC, |member| member.rules.zone);
+            let since = rules.per_customer_period.map_or(book.now, |limit| limit.period.start(book.now, zone));
+            offers::count_use(conn, brand, book.customer, offer.id, 1, since).await?;
+        }
+        let is_limited = rules.limit.is_some() || rules.stock.is_some() || rules.budget_minor.is_some();
+        if is_limited && !offers::take(conn, brand, offer.id, applied.minor()).await? {
+            let left = offers::find(conn, brand, offer.id).await?;
+            let is_out = left.is_some_and(|left| left.stock_left == Some(0));
+            let code = if is_out { RefusalCode::StockExhausted } else { RefusalCode::CampaignLimitReached };
+            return Ok(Err((applied.index, code.into())));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Spends what is redeemed; what the quote holds first.
+fn spend(
+    app: &App,
+    book: &mut Book,
+    evaluation: &Evaluation,
+    id: RedemptionId,
+    quoted: Option<&QuoteContent>,
+    balances: &mut Vec<Balance>,
+) -> Result<(), Problem> {
+    let now = book.now;
+    let mut costs: BTreeMap<(usize, usize), i64> = BTreeMap::new();
+    for cost in evaluation.applied.iter().filter_map(|applied| applied.cost.as_ref()) {
+        *costs.entry((cost.member, cost.kind)).or_default() += cost.units;
+    }
+    for ((member, kind), units) in costs {
+        let Some(member) = book.members.get_mut(member) else { continue };
+        let rules = std::sync::Arc::clone(&member.rules);
+        let (wallet, of_kind) = member.wallet(app, kind, now)?;
+        let note = Note::of(id.uuid());
+        let hold = quoted.into_iter().flat_map(|quote| &quote.holds).find(|hold| hold.wallet_id == wallet.kept.id);
+        let hold = hold.filter(|hold| wallet.ledger.holds.iter().any(|one| one.no == hold.hold_no));
+        let spent = match hold {
+            Some(hold) if hold.units >= units => {
+                wallet.post(&note, now, |ledger| ledger.capture(hold.hold_no, units, now).map(|_| ()))
+            }
+            Some(hold) => wallet.post(&note, now, |ledger| {
+                ledger.release(hold.hold_no, now)?;
+                ledger.spend(EntryKind::Spent, units, now).map(|_| ())
+            }),
+            None => wallet.post(&note, now, |ledger| ledger.spend(EntryKind::Spent, units, now).map(|_| ())),
+        };
+        spent.map_err(|refusal| match refusal {
+            LedgerRefusal::Units => Problem::invalid("/redeem", "is too much for one movement"),
+            other => broken(other),
+        })?;
+        if let Some(limit) = of_kind.rules.spend_per_period {
+            wallet.kept.spent = wallet.kept.spent.add(limit.period.start(now, rules.zone), units);
+        }
+        if let Some(to) = of_kind.rules.slides_to(now, rules.zone) {
+            wallet.post(&note, now, |ledger| ledger.extend(to, now).map(|_| ())).map_err(broken)?;
+        }
+        balances.push(Balance {
+            program_id: rules.program,
+            wallet: of_kind.key.clone(),
+            wallet_id: wallet.kept.id,
+            balance: of_kind.rules.text(wallet.ledger.totals.balance()),
+        });
+    }
+    // What the quote held of other wallets is free again.
+    for hold in quoted.into_iter().flat_map(|quote| &quote.holds) {
+        if let Some((wallet, _)) = book.find(hold.wallet_id) {
+            wallet
+                .post(&Note::of(id.uuid()), now, |ledger| ledger.release(hold.hold_no, now).map(|_| ()))
+                .map_err(broken)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is kept, and answered, of something that applied.
+pub(super) fn item(applied: &Applied, book: Option<&Book>) -> Item {
+    let kind = match (&applied.coupon, &applied.offer) {
+        (Some(_), _) => ItemKind::Coupon,
+        (None, Some(offer)) if offer.rules.price.is_some() => ItemKind::Reward,
+        (None, Some(_)) => ItemKind::Offer,
+        (None, None) => ItemKind::Units,
+    };
+    let of_kind = applied
+        .cost
+        .as_ref()
+        .and_then(|cost| book?.members.get(cost.member)?.rules.kinds.get(cost.kind).map(|kind| (kind, cost.units)));
+    Item {
+        kind,
+        coupon_id: applied.coupon.as_ref().map(|coupon| coupon.id),
+        offer_id: applied.offer.as_ref().map(|offer| offer.id),
+        name: applied.offer.as_ref().map(|offer| offer.name.clone()),
+        wallet: of_kind.map(|(kind, _)| kind.key.clone()),
+        units: of_kind.map(|(kind, units)| kind.rules.text(units)),
+        discount_minor: applied.minor(),
+        by_line: applied.by_line.clone(),
+        gift: applied.gift.clone(),
+        multiplier: Some(applied.multiplier).filter(|multiplier| *multiplier != 1_000),
+    }
+}
+
+pub async fn read(app: &App, brand: BrandId, id: RedemptionId) -> Result<Redemption, Problem> {
+    let found = tills::find_redemption(&mut app.db.read().await?.conn(), brand, id).await?;
+    found.ok_or(Problem::NotFound { what: "redemption" })
+}
+
+/// Takes a redemption back: units into their lots, coupons to be used again, what is left of offers. Repeating it changes
+/// nothing.
+pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> Result<Redemption, Problem> {
+    let mut tx = app.db.begin().await?;
+    let known = tills::find_redemption(&mut tx.conn(), brand.id, id).await?;
+    let mut redemption = known.ok_or(Problem::NotFound { what: "redemption" })?;
+    if place.store.is_some() && redemption.store_id != place.store {
+        return Err(Problem::NotFound { what: "redemption" });
+    }
+    let mut book = match redemption.customer_id {
+        Some(customer) => Some(Book::open(app, &mut tx.conn(), brand.id, customer, place).await?),
+        None => None,
+    };
+    let now = app.clock.now();
+    if !tills::void_redemption(&mut tx.conn(), brand.id, id, now).await? {
+        drop(tx);
+        return read(app, brand.id, id).await;
+    }
+    let receipt: Receipt = serde_json::from_value(redemption.items.0.clone()).map_err(Problem::internal)?;
+    if let Some(book) = &mut book {
+        let whole = Share { after: 1, whole: 1 };
+        for entry in entries::list_by_source(&mut tx.conn(), brand.id, id.uuid()).await? {
+            if matches!(entry.kind, EntryKind::Spent | EntryKind::Captured) {
+                let note = Note::of(id.uuid());
+                give_back(&mut tx.conn(), book, &entry, whole, note, Late::AsBefore, &mut Vec::new()).await?;
+            }
+        }
+    }
+    let mut items: Vec<&Item> = receipt.items.iter().collect();
+    items.sort_by_key(|item| (item.coupon_id, item.offer_id));
+    for item in items {
+        if let Some(coupon) = item.coupon_id
+            && coupon_store::give_back(&mut tx.conn(), brand.id, coupon, id).await?
+            && let Some(pass) = coupon_store::find(&mut tx.conn(), brand.id, coupon).await?.and_then(|one| one.pass_id)
+        {
+            passes::set_status(&mut tx.conn(), brand.id, pass, PassStatus::Voided, PassStatus::Active, now).await?;
+        }
+        if let Some(offer) = item.offer_id {
+            if let Some(customer) = redemption.customer_id {
+                offers::count_use(&mut tx.conn(), brand.id, customer, offer, -1, chrono::DateTime::UNIX_EPOCH).await?;
+            }
+            offers::put_back(&mut tx.conn(), brand.id, offer, item.discount_minor).await?;
+        }
+    }
+    (redemption.state, redemption.voided_at) = (RedemptionState::Voided, Some(now));
+    record(app, &mut tx.conn(), brand, "redemption.voided", &redemption).await?;
+    if let Some(book) = book {
+        book.close(app, &mut tx.conn()).await?;
+    }
+    tx.commit().await?;
+    app.changed.notify_one();
+    Ok(redemption)
+}
+
+async fn record(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: &Brand,
+    kind: &'static str,
+    redemption: &Redemption,
+) -> Result<(), Problem> {
+    let about = About { customer: redemption.customer_id, pass: None, subject: redemption.id.uuid() };
+    let data = json!({
+        "redemption_id": redemption.id, "store_id": redemption.store_id, "discount_minor": redemption.discount_minor,
+        "currency": redemption.currency,
+    });
+    timeline::record(app, conn, brand.id, kind, about, data).await
+}
+
+/// Whom a selector of a till means, for routes that only look.
+pub(super) async fn known(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    selector: &Selector,
+) -> Result<CustomerId, Problem> {
+    match customers::find(app, conn, brand, selector).await? {
+        Named::Known(customer) => Ok(customer),
+        Named::New(_) => Err(Problem::NotFound { what: "customer" }),
+    }
+}

@@ -1,0 +1,202 @@
+//! Scans: who stands at the till, and what applies to them.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use super::evaluate::{Choice, evaluate};
+use super::redeem::known;
+use super::{Request, Wanted};
+use crate::domain::identifier::IdentifierKind;
+use crate::domain::ids::{CustomerId, MemberId, OfferId, ProgramId, WalletId};
+use crate::domain::loyalty::refusal::RefusalCode;
+use crate::domain::loyalty::tier::Progress;
+use crate::domain::secret::Personal;
+use crate::service::customers::Selector;
+use crate::service::loyalty::book::Book;
+use crate::service::loyalty::place::Place;
+use crate::service::timeline::{self, About};
+use crate::service::{App, Problem, coupons};
+use crate::store::brands::Brand;
+use crate::store::coupons::{self as coupon_store, Coupon};
+use crate::store::offers::OfferState;
+use crate::wallet::keys::BadCode;
+
+/// Coupons that are shown.
+const COUPONS_MAX: i64 = 20;
+
+/// A wallet as a till shows it.
+#[derive(Debug)]
+pub struct ShownWallet {
+    pub id: WalletId,
+    pub key: String,
+    pub name: String,
+    pub balance: String,
+    pub pending: String,
+    pub held: String,
+    /// What it pays at most, in minor units, where it pays.
+    pub pays: Option<(i64, String)>,
+    pub next_expiry: Option<(DateTime<Utc>, String)>,
+}
+
+/// A membership as a till shows it.
+#[derive(Debug)]
+pub struct ShownMember {
+    pub id: MemberId,
+    pub program: ProgramId,
+    pub tier: Option<Progress>,
+    pub wallets: Vec<ShownWallet>,
+    /// Rewards with their prices, and whether the balance reaches.
+    pub rewards: Vec<ShownReward>,
+    pub offers: Vec<(OfferId, String)>,
+}
+
+#[derive(Debug)]
+pub struct ShownReward {
+    pub id: OfferId,
+    pub name: String,
+    pub wallet: String,
+    pub price: String,
+    pub missing: String,
+}
+
+#[derive(Debug)]
+pub struct Scanned {
+    pub customer: CustomerId,
+    pub name: Option<Personal<String>>,
+    pub members: Vec<ShownMember>,
+    pub coupons: Vec<(Coupon, String)>,
+    /// The coupon whose code was scanned, and why it may not be used, if it may not.
+    pub coupon: Option<(Coupon, Option<RefusalCode>)>,
+}
+
+/// What a text at a till can be: a pass's code, a coupon's, a card's number, a CPF, a phone, an e-mail address.
+fn selector(app: &App, brand: &Brand, text: &str) -> Selector {
+    let value = || Personal::new(text.to_owned());
+    if !matches!(app.master_key.read_code(brand.id, text), Err(BadCode::Mistyped)) {
+        return Selector::Code(value());
+    }
+    let kinds = [IdentifierKind::Cpf, IdentifierKind::Phone, IdentifierKind::Email];
+    let kind = kinds.into_iter().find(|kind| kind.normalise(text).is_ok()).unwrap_or(IdentifierKind::CardNumber);
+    Selector::Identifier(kind, value())
+}
+
+/// Who it is and what applies. Unknown: not found, whatever the reason.
+pub async fn scan(app: &App, brand: &Brand, text: &str, place: Place) -> Result<Scanned, Problem> {
+    let text = crate::domain::text::line(text, 200).map_err(Problem::text("/code"))?;
+    let not_found = || Problem::NotFound { what: "customer" };
+    let mut tx = app.db.begin().await?;
+    let coupon = coupons::find_by_text(app, &mut tx.conn(), brand.id, &text).await?;
+    let customer = match coupon.as_ref().and_then(|coupon| coupon.customer_id) {
+        Some(customer) => customer,
+        None => match known(app, &mut tx.conn(), brand.id, &selector(app, brand, &text)).await {
+            // A card number may look like a CPF that nobody has.
+            Err(Problem::NotFound { .. } | Problem::Invalid { .. }) => {
+                let card = Selector::Identifier(IdentifierKind::CardNumber, Personal::new(text.clone()));
+                known(app, &mut tx.conn(), brand.id, &card).await.map_err(|problem| match problem {
+                    Problem::Invalid { .. } => not_found(),
+                    other => other,
+                })?
+            }
+            found => found?,
+        },
+    };
+    let scanned = look(app, &mut tx.conn(), brand, customer, coupon, place.clone()).await?;
+    let about = About { customer: Some(customer), pass: None, subject: customer.uuid() };
+    let data = json!({ "customer_id": customer, "store_id": place.store, "terminal": place.terminal });
+    timeline::record(app, &mut tx.conn(), brand.id, "scan.checked_in", about, data).await?;
+    tx.commit().await?;
+    Ok(scanned)
+}
+
+async fn look(
+    app: &App,
+    conn: &mut crate::store::Conn<'_>,
+    brand: &Brand,
+    customer: CustomerId,
+    coupon: Option<Coupon>,
+    place: Place,
+) -> Result<Scanned, Problem> {
+    let person = crate::store::customers::find(conn, brand.id, customer).await?;
+    let person = person.ok_or(Problem::NotFound { what: "customer" })?;
+    let book = Book::peek(app, conn, brand.id, customer, place.clone()).await?;
+    let coupon = match coupon {
+        None => None,
+        Some(coupon) => {
+            let request =
+                Request { customer: None, wanted: vec![Wanted::Coupon(coupon.id)], basket: None, place: place.clone() };
+            let looked = evaluate(app, conn, brand.id, Some(&book), &request, Choice::InOrder, None).await?;
+            // Whether it applies to a basket is for the quote.
+            let refusal = looked.skipped.first().map(|(_, refusal)| refusal.code);
+            let refusal = refusal
+                .filter(|code| !matches!(code, RefusalCode::EffectNotApplicable | RefusalCode::RejectedByCondition));
+            Some((coupon, refusal))
+        }
+    };
+    let usable = coupon_store::list_usable(conn, brand.id, customer, book.now, COUPONS_MAX).await?;
+    let name = |coupon: &Coupon| {
+        let offers = book.members.iter().find_map(|member| member.rules.offer(coupon.offer_id));
+        offers.map(|offer| offer.name.clone()).unwrap_or_default()
+    };
+    let coupons =
+        usable.into_iter().map(|coupon| (name(&coupon), coupon)).map(|(name, coupon)| (coupon, name)).collect();
+    let members = book.members.iter().map(|member| shown(member, book.now)).collect();
+    Ok(Scanned { customer, name: person.name, members, coupons, coupon })
+}
+
+/// A membership as it stands.
+pub fn shown(member: &crate::service::loyalty::book::OpenMember, now: DateTime<Utc>) -> ShownMember {
+    let rules = &member.rules;
+    let wallets = rules.kinds.iter().enumerate().map(|(index, kind)| {
+        let open = member.wallets.iter().find(|wallet| wallet.kind == index);
+        let totals = open.map(|open| open.ledger.totals).unwrap_or_default();
+        let pays = kind.rules.pays(totals.balance().max(0)).filter(|(minor, _)| *minor > 0);
+        ShownWallet {
+            id: open.map_or(WalletId::FIRST, |open| open.kept.id),
+            key: kind.key.clone(),
+            name: kind.name.clone(),
+            balance: kind.rules.text(totals.balance()),
+            pending: kind.rules.text(totals.pending),
+            held: kind.rules.text(totals.held),
+            pays: pays.map(|(minor, currency)| (minor, currency.code().to_owned())),
+            next_expiry: open
+                .and_then(|open| open.ledger.next_expiry())
+                .map(|(at, units)| (at, kind.rules.text(units))),
+        }
+    });
+    let wallets: Vec<ShownWallet> = wallets.filter(|wallet| wallet.id != WalletId::FIRST).collect();
+    let running = || {
+        rules.offers.iter().filter(|offer| {
+            offer.state == OfferState::Running
+                && offer.rules.from.is_none_or(|from| from <= now)
+                && offer.rules.until.is_none_or(|until| now < until)
+                && offer.rules.audience.includes(member.tier(), member.attributes())
+        })
+    };
+    let reward = |offer: &crate::service::loyalty::rules::ReadyOffer| {
+        let price = offer.rules.price.as_ref()?;
+        let kind = rules.kind(&price.wallet)?;
+        let of_kind = rules.kinds.get(kind)?;
+        let open = member.wallets.iter().find(|wallet| wallet.kind == kind);
+        let balance = open.map_or(0, |open| open.ledger.totals.balance());
+        Some(ShownReward {
+            id: offer.id,
+            name: offer.name.clone(),
+            wallet: price.wallet.clone(),
+            price: of_kind.rules.text(price.units),
+            missing: of_kind.rules.text((price.units - balance).max(0)),
+        })
+    };
+    let offers = running().filter(|offer| offer.rules.price.is_none() && !offer.rules.wants_coupon);
+    ShownMember {
+        id: member.kept.id,
+        program: rules.program,
+        tier: rules
+            .tiers
+            .as_ref()
+            .zip(member.kept.standing.as_ref())
+            .map(|(tiers, standing)| tiers.progress(standing, member.kept.tier_value)),
+        offers: offers.map(|offer| (offer.id, offer.name.clone())).collect(),
+        rewards: running().filter_map(reward).collect(),
+        wallets,
+    }
+}
