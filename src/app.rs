@@ -186,6 +186,11 @@ pub fn start(app: App, role: Role, metrics: Option<PrometheusHandle>) -> Result<
             worker::roller::run(four, stop4).await;
             "roller"
         });
+        let (bookkeeper, stop) = (app.clone(), stop.clone());
+        tasks.spawn(async move {
+            worker::bookkeeper::run(bookkeeper, stop).await;
+            "bookkeeper"
+        });
     }
     Ok(Running { app, address, stop, server, tasks })
 }

@@ -14,6 +14,7 @@ use crate::config::{BadConfig, Config};
 use crate::domain::ids::{KeyId, StoreId};
 use crate::domain::locale::Locale;
 use crate::domain::role::Role;
+use crate::service::keys::Stand;
 use crate::service::rollouts::Plan;
 use crate::service::templates::Installed;
 use crate::service::{App, brands, keys, templates};
@@ -54,6 +55,9 @@ pub enum Key {
         /// The store that a pos or gateway key stands in.
         #[arg(long, value_parser = parse::<StoreId>)]
         store: Option<StoreId>,
+        /// Where in the store its till stands.
+        #[arg(long, value_name = "NAME")]
+        terminal: Option<String>,
         #[arg(long, default_value = "made on the command line")]
         name: String,
         /// When it ends by itself (RFC 3339).
@@ -160,9 +164,10 @@ impl Key {
     pub async fn run(self, config: Config, output: Output) -> Result<(), Failure> {
         let app = open(config).await?;
         match self {
-            Self::Create { brand, role, store, name, expires_at } => {
+            Self::Create { brand, role, store, terminal, name, expires_at } => {
                 let brand = brand_of(&app, &brand).await?;
-                let (key, secret) = keys::create(&app, &brand, role, store, &name, expires_at).await?;
+                let (key, secret) =
+                    keys::create(&app, &brand, role, Stand { store, terminal }, &name, expires_at).await?;
                 output
                     .print(&json!({ "id": key.id, "role": role, "key": secret.reveal() }), || secret.reveal().clone());
             }

@@ -20,6 +20,7 @@ use crate::domain::role::Role as KeyRole;
 use crate::domain::secret::Personal;
 use crate::service::customers::{Details, Selector};
 use crate::service::issue_pass::{self, Order, TemplateRef};
+use crate::service::keys::Stand;
 use crate::service::programs::{self, NewProgram};
 use crate::service::rollouts::Plan;
 use crate::service::{App, brands, keys, read_pass, templates};
@@ -163,7 +164,7 @@ async fn ensure_key(app: &App, brand: &Brand, path: &Path) -> Result<String, Fai
     if let Ok(key) = std::fs::read_to_string(path) {
         return Ok(key.trim().to_owned());
     }
-    let (_, secret) = keys::create(app, brand, KeyRole::Admin, None, "demo", None).await?;
+    let (_, secret) = keys::create(app, brand, KeyRole::Admin, Stand::default(), "demo", None).await?;
     private_file(path)?.write_all(secret.reveal().as_bytes())?;
     Ok(secret.reveal().clone())
 }

@@ -11,6 +11,7 @@ mod doctor;
 mod export;
 mod google;
 mod import;
+mod ledger;
 mod pass;
 mod serve;
 
@@ -76,6 +77,9 @@ enum Command {
     /// What Google Wallet has of a brand.
     #[command(subcommand)]
     Google(google::Google),
+    /// The proof of everybody's units.
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// Write everything to one file, while the service runs.
     Backup(backup::Backup),
     /// Bring back what a backup holds, into a database that is not there yet.
@@ -213,6 +217,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Import(import) => import.run(load()?, output).await,
         Command::Export(export) => export.run(load()?, output).await,
         Command::Google(google) => google.run(load()?, output).await,
+        Command::Ledger(ledger) => ledger.run(load()?, output).await,
         Command::Deliveries(deliveries) => deliveries.run(load()?, output).await,
         Command::Backup(backup) => backup.run(load()?, output).await,
         Command::Restore(restore) => restore.run(load()?, output).await,

@@ -24,6 +24,8 @@ pub mod role {
     pub struct Issuer;
     pub struct Reader;
     pub struct Marketing;
+    /// A till.
+    pub struct Pos;
     /// The server of the brand's own app.
     pub struct App;
 }
@@ -39,10 +41,13 @@ macro_rules! roles {
     };
 }
 
-use role::{Admin, Issuer, Marketing, Reader};
+use role::{Admin, Issuer, Marketing, Pos, Reader};
 roles! {
     (Admin,) => [Admin];
     (Issuer, Admin) => [Issuer, Admin];
+    (Pos, Admin) => [Pos, Admin];
+    (Pos, Issuer, Admin) => [Pos, Issuer, Admin];
+    (Reader, Issuer, Marketing, Pos, Admin) => [Reader, Issuer, Marketing, Pos, Admin];
     (Marketing, Admin) => [Marketing, Admin];
     (role::App, Admin) => [App, Admin];
     (Reader, Issuer, role::App, Admin) => [Reader, Issuer, App, Admin];

@@ -11,6 +11,7 @@ use crate::http::auth::Allow;
 use crate::http::auth::role::Admin;
 use crate::http::extract::{Body, Query, id};
 use crate::http::page::{Page, Paging, after, limit};
+use crate::service::keys::Stand;
 use crate::service::{App, Problem, keys};
 use crate::store::keys::ApiKey;
 
@@ -26,6 +27,9 @@ pub struct CreateKey {
     /// The store that a `pos` or `gateway` key stands in.
     #[schema(value_type = Option<String>)]
     store_id: Option<StoreId>,
+    /// Where in the store its till stands; movements name it.
+    #[schema(example = "caixa-1", max_length = 64)]
+    terminal: Option<String>,
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -38,6 +42,7 @@ pub struct KeyView {
     role: Role,
     #[schema(value_type = Option<String>)]
     store_id: Option<StoreId>,
+    terminal: Option<String>,
     name: String,
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
@@ -48,8 +53,8 @@ pub struct KeyView {
 }
 
 fn view(key: ApiKey) -> KeyView {
-    let ApiKey { id, role, store_id, name, created_at, expires_at, revoked_at } = key;
-    KeyView { id, role, store_id, name, created_at, expires_at, revoked_at, key: None }
+    let ApiKey { id, role, store_id, terminal, name, created_at, expires_at, revoked_at } = key;
+    KeyView { id, role, store_id, terminal, name, created_at, expires_at, revoked_at, key: None }
 }
 
 /// Create a key. The secret is in this answer and nowhere else
@@ -57,8 +62,9 @@ fn view(key: ApiKey) -> KeyView {
     responses((status = 201, description = "Created", body = KeyView)))]
 pub async fn create(allow: Allow<(Admin,)>, app: Data<App>, body: Body<CreateKey>) -> Result<HttpResponse, Problem> {
     let brand = allow.caller.brand;
-    let CreateKey { role, name, store_id, expires_at } = body.value;
-    let done = app.run(async move |app| keys::create(&app, &brand, role, store_id, &name, expires_at).await);
+    let CreateKey { role, name, store_id, terminal, expires_at } = body.value;
+    let stand = Stand { store: store_id, terminal };
+    let done = app.run(async move |app| keys::create(&app, &brand, role, stand, &name, expires_at).await);
     let (key, secret) = done.await?;
     let view = KeyView { key: Some(secret.reveal().clone()), ..view(key) };
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(view))

@@ -12,8 +12,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
 use crate::http::{
-    app_devices, customers, deliveries, devices, events, exports, imports, jobs, keys, passes, programs, rollouts,
-    templates,
+    app_devices, customers, deliveries, devices, events, exports, imports, jobs, keys, offers, orders, passes,
+    program_rules, programs, rollouts, stores, templates, till, wallets,
 };
 use crate::service::Problem;
 
@@ -27,6 +27,16 @@ use crate::service::Problem;
     ),
     paths(
         programs::create, programs::list, programs::read, programs::update,
+        program_rules::set_tiers, program_rules::read_tiers,
+        program_rules::create_wallet_type, program_rules::list_wallet_types, program_rules::read_wallet_type,
+        program_rules::update_wallet_type,
+        program_rules::create_rule, program_rules::list_rules, program_rules::update_rule,
+        stores::create, stores::list, stores::read,
+        offers::create, offers::list, offers::read, offers::update,
+        offers::issue, offers::list_coupons, offers::read_coupon, offers::void_coupon,
+        orders::place, orders::take_back,
+        till::scan, till::quote, till::redeem, till::read, till::void,
+        wallets::list, wallets::entries, wallets::adjust,
         templates::list, templates::read, templates::upload, templates::preview,
         rollouts::start, rollouts::list, rollouts::read, rollouts::pause, rollouts::resume, rollouts::abort,
         customers::create, customers::list, customers::read, customers::update,

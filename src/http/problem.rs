@@ -4,9 +4,13 @@ use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::domain::ids::RedemptionId;
+use crate::domain::loyalty::refusal::RefusalCode;
 use crate::service::Problem;
+use crate::service::problem::Refused;
 use crate::wallet::design::BadDesign;
 
 /// The body of a problem: `application/problem+json`.
@@ -28,9 +32,48 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/customer/cpf")]
     pub pointer: Option<String>,
+    /// What a till may not redeem: `already_redeemed`, `expired` …
+    #[serde(flatten)]
+    pub refusal: Option<RefusalBody>,
     /// Everything that is wrong with an uploaded design.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultBody>,
+}
+
+/// Why a till may not redeem something, and who did before.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct RefusalBody {
+    #[schema(value_type = String, example = "already_redeemed")]
+    pub code: RefusalCode,
+    /// Which of `redeem`, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "rdm_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
+    pub redemption_id: Option<RedemptionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redeemed_at: Option<DateTime<Utc>>,
+    /// The store, or `online`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Aurora Paulista")]
+    pub redeemed_in: Option<String>,
+    /// What may be spent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "120")]
+    pub available: Option<String>,
+}
+
+impl From<&Refused> for RefusalBody {
+    fn from(refused: &Refused) -> Self {
+        Self {
+            code: refused.code,
+            index: refused.index,
+            redemption_id: refused.redemption,
+            redeemed_at: refused.redeemed_at,
+            redeemed_in: refused.redeemed_in.clone(),
+            available: refused.available.clone(),
+        }
+    }
 }
 
 /// One fault of a design.
@@ -70,6 +113,10 @@ const fn row(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::KeyUnknown => (StatusCode::UNAUTHORIZED, "key-unknown"),
         Problem::Throttled { .. } => (StatusCode::TOO_MANY_REQUESTS, "throttled"),
         Problem::RoleForbidden { .. } => (StatusCode::FORBIDDEN, "role-forbidden"),
+        Problem::OtherStore => (StatusCode::FORBIDDEN, "other-store"),
+        Problem::KeyRequired => (StatusCode::BAD_REQUEST, "idempotency-key-required"),
+        Problem::Refused(_) => (StatusCode::CONFLICT, "refused"),
+        Problem::OtherContent { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "other-content"),
         Problem::AmbiguousCustomer => (StatusCode::CONFLICT, "ambiguous-customer"),
         Problem::ExternalIdTaken => (StatusCode::CONFLICT, "external-id-taken"),
         Problem::IdentifierTaken { .. } => (StatusCode::CONFLICT, "identifier-taken"),
@@ -149,6 +196,10 @@ impl ResponseError for Problem {
             status: status.as_u16(),
             detail: self.to_string(),
             pointer,
+            refusal: match self {
+                Self::Refused(refused) => Some(RefusalBody::from(refused.as_ref())),
+                _ => None,
+            },
             faults,
         };
         response.content_type("application/problem+json").body(serde_json::to_string(&body).unwrap_or_default())

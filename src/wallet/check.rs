@@ -102,6 +102,8 @@ fn sample_state<'a>(
         pass_serial: "Sample0000000000000000",
         pass_status: PassStatus::Active,
         pass_data: &sample.data,
+        // A sample hands over what a program would know.
+        loyalty: &sample.data,
         pass_created_at: now,
         pass_code: "240MBMRXY7S4XATBQHDWC3S8E6NYW7EF86298B3R28M6C2QN",
         is_signed_up: false,

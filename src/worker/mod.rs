@@ -1,5 +1,6 @@
-//! Loops that call use cases: the publisher, the dispatchers, the sequencer, the sweep. Each stops between two batches.
+//! Loops that call use cases: the publisher, the dispatchers, the sequencer, the sweep, the bookkeeper. Each stops between two batches.
 
+pub mod bookkeeper;
 pub mod dispatcher;
 pub mod importer;
 pub mod keyring;

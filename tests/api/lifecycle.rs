@@ -78,7 +78,7 @@ on_both_engines! {
             (bytes.clone(), "is damaged"),
             (bytes[..bytes.len() - 10].to_vec(), "is damaged"),
             (b"PK\x03\x04 something else entirely".to_vec(), "is not a backup of Passarela"),
-            (replaced(&std::fs::read(&file).unwrap(), "\"schema_version\":7,", "\"schema_version\":9999,"), "newer Passarela"),
+            (replaced(&std::fs::read(&file).unwrap(), "\"schema_version\":8,", "\"schema_version\":9999,"), "newer Passarela"),
             (replaced(&std::fs::read(&file).unwrap(), "\"master_key_check\":\"", "\"master_key_check\":\"00"), "another master key"),
         ] {
             std::fs::write(&damaged, content).unwrap();

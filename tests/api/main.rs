@@ -41,4 +41,5 @@ mod rollouts;
 #[path = "../store/mod.rs"]
 mod store;
 mod templates;
+mod till;
 mod told;

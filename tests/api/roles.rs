@@ -53,6 +53,17 @@ on_both_engines! {
         let start = json!({ "template_id": view["template_id"] });
         let (_, rollout) = app.post("/api/v1/rollouts", &app.one.key, &start).await;
         let job = crate::imports::import(&app, "passes", "text/csv", "external_id\nx").await;
+        let shop = crate::till::Shop::furnish(app).await;
+        shop.give("ana", 10).await;
+        let offer = shop.offer("x", json!({ "effect": { "gift": { "name": "x" } }, "coupon": {} })).await;
+        let coupon = shop.coupon(&offer, Some("ana")).await;
+        let redeem = json!({ "transaction_id": "t1", "customer": { "external_id": "ana" }, "redeem": [{ "wallet": "points", "units": "1" }] });
+        let (_, redeemed) = shop.till("redemptions", &redeem).await;
+        let app = &shop.app;
+        let program = app.one.program_id.clone();
+        let (_, kinds) = app.get(&format!("/api/v1/wallet-types?program_id={program}"), &app.one.key).await;
+        let (_, rules) = app.get(&format!("/api/v1/rules?program_id={program}"), &app.one.key).await;
+        let first = |page: &serde_json::Value| page["data"][0]["id"].as_str().unwrap().to_owned();
         let ours = [
             ("deliveries", deliveries["data"][0]["id"].as_str().unwrap().to_owned()),
             ("jobs", job["id"].as_str().unwrap().to_owned()),
@@ -62,6 +73,13 @@ on_both_engines! {
             ("passes", pass.id.clone()),
             ("keys", keys["data"][0]["id"].as_str().unwrap().to_owned()),
             ("rollouts", rollout["id"].as_str().unwrap().to_owned()),
+            ("wallet-types", first(&kinds)),
+            ("rules", first(&rules)),
+            ("stores", shop.store.clone()),
+            ("offers", offer.clone()),
+            ("coupons", coupon["id"].as_str().unwrap().to_owned()),
+            ("redemptions", redeemed["id"].as_str().unwrap().to_owned()),
+            ("wallets", redeemed["wallets"][0]["wallet_id"].as_str().unwrap().to_owned()),
         ];
         let mut walked = HashSet::new();
         for door in doors().into_iter().filter(|door| is_api(door.path) && door.path.contains("{id}") && !door.is_for_phones) {
@@ -72,7 +90,13 @@ on_both_engines! {
             for id in [id.as_str(), &unknown, "nonsense"] {
                 let url = format!("{}{}", app.url, door.path.replace("{id}", id));
                 let request = app.http.request(door.method.as_str().parse().unwrap(), url).bearer_auth(&app.two.key);
-                let body = if kind == "passes" { json!({ "data": {} }) } else { json!({}) };
+                let body = match (kind, door.path.rsplit('/').next().unwrap()) {
+                    ("passes", _) => json!({ "data": {} }),
+                    (_, "tiers") => json!({ "tiers": null }),
+                    (_, "adjustments") => json!({ "units": "1", "reason": "x" }),
+                    _ => json!({}),
+                };
+                let request = request.header("Idempotency-Key", format!("k{}", pictures.len()));
                 pictures.push(picture(request.json(&body).send().await.unwrap()).await);
             }
             assert!(pictures[0].starts_with("404"), "{} {}: {}", door.method, door.path, pictures[0]);
@@ -80,7 +104,7 @@ on_both_engines! {
             walked.insert(kind.to_owned());
         }
         assert_eq!(walked.len(), ours.len());
-        for list in ["programs", "templates", "customers", "passes", "keys", "jobs", "deliveries"] {
+        for list in ["programs", "templates", "customers", "passes", "keys", "jobs", "deliveries", "stores", "offers"] {
             let (_, page) = app.get(&format!("/api/v1/{list}"), &app.two.key).await;
             let text = page.to_string();
             assert!(ours.iter().all(|(_, id)| !text.contains(id.as_str())), "{list}: {text}");

@@ -102,6 +102,7 @@ fn rendered(
         pass_serial: "Ab9",
         pass_status: status,
         pass_data: data.as_object().unwrap(),
+        loyalty: &serde_json::Map::new(),
         pass_created_at: now,
         pass_code: "240MBMRXY7S4XATBQHDWC3S8E6NYW7EF86298B3R28M6C2QN",
         is_signed_up: false,

@@ -12,6 +12,7 @@ use passarela::domain::delivery::Channel;
 use passarela::domain::locale::Locale;
 use passarela::domain::role::Role as KeyRole;
 use passarela::http::imports::FORMS;
+use passarela::service::keys::Stand;
 use passarela::service::{App, brands, keys, sightings, templates};
 use passarela::store::brands::Brand;
 use passarela::wallet::apple::dev_ca;
@@ -186,7 +187,8 @@ impl TestApp {
 
     pub async fn key(&self, brand: &TestBrand, role: KeyRole) -> String {
         let store = role.needs_store().then(|| passarela::domain::ids::StoreId::new(SystemClock.new_id()));
-        let (_, secret) = keys::create(self.app(), &brand.brand, role, store, "test", None).await.unwrap();
+        let (_, secret) =
+            keys::create(self.app(), &brand.brand, role, Stand { store, terminal: None }, "test", None).await.unwrap();
         secret.reveal().clone()
     }
 
@@ -263,6 +265,6 @@ async fn brand(app: &App, name: &str, pass_type: &str) -> TestBrand {
     let brand = brands::create(app, name, Locale::PtBr, "America/Sao_Paulo", &pass_types).await.unwrap();
     let files = Design::read_folder(&shipped_design()).unwrap();
     templates::install(app, brand.id, pass_type, files, None).await.map_err(|problem| problem.to_string()).unwrap();
-    let (_, secret) = keys::create(app, &brand, KeyRole::Admin, None, "test", None).await.unwrap();
+    let (_, secret) = keys::create(app, &brand, KeyRole::Admin, Stand::default(), "test", None).await.unwrap();
     TestBrand { brand, key: secret.reveal().clone(), program_id: String::new() }
 }

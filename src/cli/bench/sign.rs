@@ -48,6 +48,7 @@ pub fn run(seconds: Duration, output: Output) -> Result<(), Failure> {
         pass_serial: "Ab9Ab9Ab9Ab9Ab9Ab9Ab9A",
         pass_status: PassStatus::Active,
         pass_data: &data.as_object().cloned().unwrap_or_default(),
+        loyalty: &Map::new(),
         pass_created_at: now,
         pass_code: "240MBMRXY7S4XATBQHDWC3S8E6NYW7EF86298B3R28M6C2QN",
         is_signed_up: false,

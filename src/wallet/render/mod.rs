@@ -31,6 +31,8 @@ pub struct State<'a> {
     /// What the brand gave with the pass. `wallets`, `tier`, `offer`, `coupon`, `event` and `invite` in it are also read by
     /// their bare names.
     pub pass_data: &'a Map<String, Json>,
+    /// What is known of the member's wallets, tier and rewards: it goes before what the brand gave.
+    pub loyalty: &'a Map<String, Json>,
     pub pass_created_at: DateTime<Utc>,
     pub pass_code: &'a str,
     /// Whether the holder has already answered the phone's sign-up form.
@@ -106,6 +108,7 @@ impl Renderer {
             pass_serial: "-",
             pass_status: PassStatus::Active,
             pass_data: &nothing,
+            loyalty: &nothing,
             pass_created_at: DateTime::UNIX_EPOCH,
             pass_code: "-",
             is_signed_up: false,

@@ -8,7 +8,6 @@ use chrono_tz::Tz;
 use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, Value as Jinja, context};
 use rust_decimal::Decimal;
-use serde_json::{Map, Value as Json};
 
 use crate::domain::content::{Moment, Text, Value};
 use crate::domain::secret::Personal;
@@ -66,7 +65,7 @@ pub const MEMBERS: [(&str, &[&str]); 5] = [
     ("brand", &["name", "code"]),
     ("program", &["name"]),
     ("customer", &["name", "attributes", "card_number"]),
-    ("member", &["since"]),
+    ("member", &["since", "rewards", "next_reward"]),
     ("pass", &["serial", "status", "data", "code", "issued"]),
 ];
 
@@ -77,7 +76,8 @@ impl<'a> Page<'a> {
     pub fn new(engine: &'a Environment<'static>, expressions: &'a [Expression], state: &State<'_>) -> Self {
         let asked_for_day = Arc::new(AtomicBool::new(false));
         let today = state.now.with_timezone(&state.time_zone).date_naive();
-        let [wallets, tier, offer, coupon, event, invite] = HANDED_OVER.map(|name| handed_over(state.pass_data, name));
+        let [wallets, tier, offer, coupon, event, invite] = HANDED_OVER.map(|name| handed_over(state, name));
+        let loyalty = |name: &str| state.loyalty.get(name).map_or(Jinja::UNDEFINED, |value| Jinja::from(Serde(value)));
         let context = context! {
             brand => context! { name => state.brand_name, code => state.brand_code },
             program => context! { name => state.program_name },
@@ -86,7 +86,11 @@ impl<'a> Page<'a> {
                 attributes => Jinja::from(Serde(state.customer_attributes)),
                 card_number => state.card_number.map(Personal::reveal),
             },
-            member => context! { since => day(state.member_since, state.time_zone) },
+            member => context! {
+                since => day(state.member_since, state.time_zone),
+                rewards => loyalty("rewards"),
+                next_reward => loyalty("next_reward"),
+            },
             pass => context! {
                 serial => state.pass_serial,
                 status => state.pass_status.as_str(),
@@ -257,8 +261,12 @@ fn say_all(engine: &Environment<'_>, context: &Jinja, count: usize) -> Option<Ve
     (said.len() == count).then_some(said)
 }
 
-fn handed_over(data: &Map<String, Json>, name: &str) -> Jinja {
-    data.get(name).map_or(Jinja::UNDEFINED, |value| Jinja::from(Serde(value)))
+fn handed_over(state: &State<'_>, name: &str) -> Jinja {
+    state
+        .loyalty
+        .get(name)
+        .or_else(|| state.pass_data.get(name))
+        .map_or(Jinja::UNDEFINED, |value| Jinja::from(Serde(value)))
 }
 
 fn decimal(text: &str) -> Option<Decimal> {
