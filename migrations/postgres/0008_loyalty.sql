@@ -15,7 +15,7 @@ CREATE TABLE stores (
 -- Where in its store the till stands that has this key.
 ALTER TABLE api_keys ADD COLUMN terminal TEXT;
 
--- spec is what the brand wrote; swept_to is the last wallet that was swept after the kind closed.
+-- spec is what the brand wrote.
 CREATE TABLE wallet_types (
     brand_id UUID NOT NULL,
     wallet_type_id UUID NOT NULL,
@@ -24,7 +24,6 @@ CREATE TABLE wallet_types (
     name TEXT NOT NULL,
     spec JSONB NOT NULL,
     version BIGINT NOT NULL,
-    swept_to UUID,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (brand_id, wallet_type_id),

@@ -15,7 +15,7 @@ CREATE TABLE stores (
 -- Where in its store the till stands that has this key.
 ALTER TABLE api_keys ADD COLUMN terminal TEXT;
 
--- spec is what the brand wrote; swept_to is the last wallet that was swept after the kind closed.
+-- spec is what the brand wrote.
 CREATE TABLE wallet_types (
     brand_id BLOB NOT NULL,
     wallet_type_id BLOB NOT NULL,
@@ -24,7 +24,6 @@ CREATE TABLE wallet_types (
     name TEXT NOT NULL,
     spec TEXT NOT NULL,
     version INTEGER NOT NULL,
-    swept_to BLOB,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     PRIMARY KEY (brand_id, wallet_type_id),

@@ -46,7 +46,7 @@ use crate::service::Problem;
         jobs::list, jobs::read, jobs::results, jobs::cancel,
         app_devices::token, app_devices::register, app_devices::list, app_devices::unregister,
         deliveries::list, deliveries::retry,
-        events::list,
+        events::list, events::happen,
         keys::create, keys::list, keys::revoke,
     ),
     modifiers(&Bearer, &Problems),

@@ -183,6 +183,7 @@ pub fn doors() -> Vec<Door> {
         phone(DELETE, "/api/v1/app-devices/{id}", app_devices::unregister),
         api(GET, "/api/v1/deliveries", deliveries::list),
         api(POST, "/api/v1/deliveries/{id}/retry", deliveries::retry),
+        api(POST, "/api/v1/events", events::happen),
         api(GET, "/api/v1/events", events::list),
         api(POST, "/api/v1/keys", keys::create),
         api(GET, "/api/v1/keys", keys::list),

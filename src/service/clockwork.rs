@@ -2,9 +2,8 @@
 //! week finds the same as whoever was there: everything has its own time.
 
 use crate::domain::ids::{BrandId, CustomerId};
-use crate::service::loyalty::book::{Book, Note};
+use crate::service::loyalty::book::Book;
 use crate::service::loyalty::place::Place;
-use crate::service::orders::broken;
 use crate::service::{App, Problem};
 use crate::store::wallets;
 
@@ -26,8 +25,8 @@ pub async fn tick(app: &App, brand: BrandId, customer: CustomerId) -> Result<(),
     let mut tx = app.db.begin().await?;
     let mut book = Book::open(app, &mut tx.conn(), brand, customer, Place::default()).await?;
     let now = book.now;
-    for wallet in book.members.iter_mut().flat_map(|member| &mut member.wallets) {
-        wallet.post(&Note::default(), now, |_| Ok(())).map_err(broken)?;
+    for member in &mut book.members {
+        member.tick(app, now)?;
     }
     let is_changed = book.close(app, &mut tx.conn()).await?;
     tx.commit().await?;

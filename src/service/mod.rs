@@ -13,6 +13,7 @@ pub mod customers;
 pub mod deliver;
 pub mod deliveries;
 pub mod gather;
+pub mod happenings;
 pub mod imports;
 pub mod issue_pass;
 pub mod keys;

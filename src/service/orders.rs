@@ -5,10 +5,11 @@ use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::types::Json;
+use uuid::Uuid;
 
-use crate::domain::ids::{EarningRuleId, OrderId, ProgramId, WalletId, WalletTypeId};
+use crate::domain::ids::{EarningRuleId, OrderId, ProgramId, StoreId, WalletId, WalletTypeId};
 use crate::domain::ledger::{EntryKind, Refusal};
-use crate::domain::loyalty::earning::{Earning, Line, Occasion, Trigger, net};
+use crate::domain::loyalty::earning::{Earning as Gift, Line, Occasion, Trigger, net};
 use crate::domain::loyalty::wallet_type::{Capped, Filled};
 use crate::domain::money::MINOR_MAX;
 use crate::domain::text;
@@ -115,16 +116,16 @@ pub async fn place(app: &App, brand: &Brand, new: NewOrder) -> Result<(Order, bo
     let mut book = None;
     if let Some(customer) = customer.filter(|_| new.has_effects) {
         let mut open = Book::open(app, &mut tx.conn(), brand.id, customer, new.place.clone()).await?;
-        let bought = Bought {
-            id: order_id,
-            place: &new.place,
+        let earning = Earning {
+            source: order_id.uuid(),
+            trigger: Trigger::Order(&paid),
+            store: new.place.store,
             channel: new.channel.as_deref(),
-            placed_at,
-            paid: &paid,
-            paid_minor,
+            at: placed_at,
+            paid_minor: Some(paid_minor),
             multiplier,
         };
-        earned = earn(app, &mut open, &bought)?;
+        earned = earn(app, &mut open, &earning)?;
         book = Some(open);
     }
     let lines: Vec<KeptLine> = new.lines.iter().zip(&paid).map(|(line, paid)| keep(line, paid.minor)).collect();
@@ -212,24 +213,25 @@ fn multiplier_of(items: &Value) -> i64 {
     each.fold(1_000_i64, |all, one| all.saturating_mul(one) / 1_000).clamp(1_000, 1_000_000)
 }
 
-/// A purchase as rules look at it.
-struct Bought<'a> {
-    id: OrderId,
-    place: &'a Place,
-    channel: Option<&'a str>,
-    placed_at: DateTime<Utc>,
-    /// What was paid for each line, and for all.
-    paid: &'a [Line],
-    paid_minor: i64,
+/// Something that earns.
+pub(super) struct Earning<'a> {
+    /// The order, or whatever it was.
+    pub source: Uuid,
+    pub trigger: Trigger<'a>,
+    pub store: Option<StoreId>,
+    pub channel: Option<&'a str>,
+    pub at: DateTime<Utc>,
+    /// What was paid; `None`: it is no purchase.
+    pub paid_minor: Option<i64>,
     /// Thousandths that it earns.
-    multiplier: i64,
+    pub multiplier: i64,
 }
 
-/// What a purchase earns, posted to the wallets of everybody's programs.
-fn earn(app: &App, book: &mut Book, bought: &Bought<'_>) -> Result<Vec<Earned>, Problem> {
+/// What something earns, posted to the wallets of everybody's programs.
+pub(super) fn earn(app: &App, book: &mut Book, earning: &Earning<'_>) -> Result<Vec<Earned>, Problem> {
     let mut earned = Vec::new();
     let now = book.now;
-    let store = bought.place.store.map(|store| store.to_string());
+    let store = earning.store.map(|store| store.to_string());
     for member in &mut book.members {
         let rules = std::sync::Arc::clone(&member.rules);
         let tier = member.kept.standing.as_ref().map(|standing| standing.tier.clone());
@@ -241,23 +243,23 @@ fn earn(app: &App, book: &mut Book, bought: &Bought<'_>) -> Result<Vec<Earned>, 
                 continue;
             }
             let occasion = Occasion {
-                trigger: Trigger::Order(bought.paid),
-                at: bought.placed_at,
+                trigger: earning.trigger.clone(),
+                at: earning.at,
                 store: store.as_deref(),
-                channel: bought.channel,
+                channel: earning.channel,
                 tier: tier.as_deref(),
                 attributes: member.kept.attributes.reveal(),
             };
-            let Some(Earning { units, by_line }) = rule.rule.earn(&occasion) else { continue };
+            let Some(Gift { units, by_line }) = rule.rule.earn(&occasion) else { continue };
             let desired =
-                i64::try_from(i128::from(units) * i128::from(bought.multiplier) / 1_000).map_err(Problem::internal)?;
+                i64::try_from(i128::from(units) * i128::from(earning.multiplier) / 1_000).map_err(Problem::internal)?;
             let (wallet, kind) = member.wallet(app, rule.kind, now)?;
             let id = wallet.kept.id;
             let filled = Filled {
                 in_transaction: in_transaction.get(rule.kind).copied().unwrap_or(0),
                 earned: wallet.kept.earned,
                 totals: wallet.ledger.totals,
-                order_minor: Some(bought.paid_minor),
+                order_minor: earning.paid_minor,
             };
             let (granted, capped) = kind.rules.grant(desired, &filled, now, rules.zone);
             let kept = |entry_no: i64, lot: i64, by_line: Vec<i64>| Earned {
@@ -280,7 +282,7 @@ fn earn(app: &App, book: &mut Book, bought: &Bought<'_>) -> Result<Vec<Earned>, 
                 continue;
             }
             let (activation, expires_at) = kind.rules.birth(now, rules.zone);
-            let note = Note { source: Some(bought.id.uuid()), rule: Some(rule.id.uuid()), reason: None };
+            let note = Note { source: Some(earning.source), rule: Some(rule.id.uuid()), reason: None };
             let (entry_no, lot) = wallet
                 .post(&note, now, |ledger| {
                     let entry = ledger.earn(EntryKind::Earned, granted, activation, expires_at, now)?;
@@ -300,9 +302,11 @@ fn earn(app: &App, book: &mut Book, bought: &Bought<'_>) -> Result<Vec<Earned>, 
             let shares = crate::domain::apportion::apportion(granted, &by_line);
             earned.push(kept(entry_no, lot, shares));
             let kind_id = kind.id;
-            member.did(kind_id, bought.placed_at, Did { earned: granted, ..Did::default() });
+            member.did(kind_id, earning.at, Did { earned: granted, ..Did::default() });
         }
-        member.did(WalletTypeId::FIRST, bought.placed_at, Did { earned: 0, spent_minor: bought.paid_minor, visits: 1 });
+        if let Some(spent_minor) = earning.paid_minor {
+            member.did(WalletTypeId::FIRST, earning.at, Did { earned: 0, spent_minor, visits: 1 });
+        }
     }
     Ok(earned)
 }

@@ -36,6 +36,7 @@ mod passes;
 mod publishing;
 mod pushes;
 mod race;
+mod registers;
 mod roles;
 mod rollouts;
 #[path = "../store/mod.rs"]

@@ -383,6 +383,62 @@ on_both_engines! {
         shop.prove().await;
     }
 
+    async fn a_campaigns_wallet_closes_and_its_rest_becomes_points(engine) {
+        let shop = Shop::open(engine).await;
+        shop.app.issue("ana").await;
+        let closes = shop.app.app().clock.now() + TimeDelta::days(10);
+        let kind = json!({ "program_id": shop.app.one.program_id, "key": "natal", "name": "Natal", "rules": {
+            "unit": { "singular": "estrela", "plural": "estrelas" }, "closes_at": closes,
+            "at_close": { "convert": { "into": "points", "units": "10", "gives": "3" } } } });
+        assert_eq!(shop.app.post("/api/v1/wallet-types", &shop.app.one.key, &kind).await.0, 201);
+        let rule = json!({ "program_id": shop.app.one.program_id, "wallet": "natal", "name": "Natal", "rules": { "gives": { "per_order": { "units": "25" } } } });
+        assert_eq!(shop.app.post("/api/v1/rules", &shop.app.one.key, &rule).await.0, 201);
+        shop.buy("t1", "ana", &[line("a", "b", "1", 10_000)]).await;
+        assert_eq!(shop.balance("ana", "natal").await, "25");
+        shop.app.clock.advance(TimeDelta::days(11));
+        let redeem = json!({ "transaction_id": "x", "customer": { "external_id": "ana" }, "redeem": [{ "wallet": "natal", "units": "1" }] });
+        assert_eq!(code(&shop.till("redemptions", &redeem).await.1), "wallet_closed");
+        shop.keep_books().await;
+        shop.keep_books().await;
+        assert_eq!((shop.balance("ana", "natal").await.as_str(), shop.balance("ana", "points").await.as_str()), ("0", "106"));
+        let order = shop.buy("t2", "ana", &[line("a", "b", "1", 100)]).await;
+        assert!(!order["earned"].to_string().contains("Natal"), "{order}");
+        shop.prove().await;
+    }
+
+    async fn what_happened_to_a_customer_earns_and_activates_once(engine) {
+        let shop = Shop::open(engine).await;
+        shop.app.issue("ana").await;
+        let (program, key) = (shop.app.one.program_id.clone(), shop.app.one.key.clone());
+        let kind = json!({ "program_id": program, "key": "online", "name": "Online", "rules": { "unit": { "singular": "u", "plural": "u" },
+            "activation": { "event": { "name": "delivered", "cancel_after": "30D" } }, "expiry": { "after": "1M" } } });
+        assert_eq!(shop.app.post("/api/v1/wallet-types", &key, &kind).await.0, 201);
+        for rule in [json!({ "program_id": program, "wallet": "online", "name": "o", "rules": { "gives": { "per_order": { "units": "5" } } } }),
+            json!({ "program_id": program, "wallet": "points", "name": "review", "rules": { "gives": { "on_event": { "name": "review", "units": "30" } } } })] {
+            assert_eq!(shop.app.post("/api/v1/rules", &key, &rule).await.0, 201);
+        }
+        shop.buy("t1", "ana", &[line("a", "b", "1", 50)]).await;
+        assert_eq!(shop.balance("ana", "online").await, "0");
+        let tell = async |once: &str, name: &str| {
+            let request = shop.app.http.post(format!("{}/api/v1/events", shop.app.url)).bearer_auth(&key).header("Idempotency-Key", once);
+            let sent = request.json(&json!({ "name": name, "customer": { "external_id": "ana" } })).send().await.unwrap();
+            crate::app::answer(sent).await
+        };
+        for _ in 0..2 {
+            let (status, told) = tell("e1", "delivered").await;
+            assert_eq!((status, told["activated"][0]["units"].as_str()), (201, Some("5")), "{told}");
+            let (status, told) = tell("e2", "review").await;
+            assert_eq!((status, told["earned"][0]["units"].as_str()), (201, Some("30")), "{told}");
+        }
+        assert_eq!((shop.balance("ana", "online").await.as_str(), shop.balance("ana", "points").await.as_str()), ("5", "30"));
+        // What nobody delivered dies after its time.
+        shop.buy("t2", "ana", &[line("a", "b", "1", 50)]).await;
+        shop.app.clock.advance(TimeDelta::days(31));
+        shop.keep_books().await;
+        assert_eq!(tell("e3", "delivered").await.1["activated"], json!([]));
+        shop.prove().await;
+    }
+
     async fn a_movement_by_hand_has_a_reason_and_happens_once(engine) {
         let shop = Shop::open(engine).await;
         shop.app.issue("ana").await;

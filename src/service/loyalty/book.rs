@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::domain::ids::{BrandId, CustomerId, WalletId, WalletTypeId};
-use crate::domain::ledger::{self, Link, Refusal, Source, link};
+use crate::domain::ledger::{self, Activation, EntryKind, Link, Lot, Refusal, Source, State, Sweep, link};
 use crate::domain::loyalty::counter::Counter;
 use crate::domain::loyalty::tier::QualifyBy;
+use crate::domain::loyalty::wallet_type::AtClose;
 use crate::domain::period::day_of;
 use crate::domain::secret::Personal;
 use crate::service::loyalty::place::Place;
@@ -132,6 +133,44 @@ impl OpenMember {
         sum.visits += did.visits;
     }
 
+    /// Does what the clock has to do: lots begin and end, holds are over, wallets close.
+    pub fn tick(&mut self, app: &App, now: DateTime<Utc>) -> Result<(), Problem> {
+        let rules = Arc::clone(&self.rules);
+        for index in 0..self.wallets.len() {
+            let Some(wallet) = self.wallets.get_mut(index) else { continue };
+            let Some(kind) = rules.kinds.get(wallet.kind) else { continue };
+            wallet.post(&Note::default(), now, |_| Ok(())).map_err(Problem::internal)?;
+            let is_over = kind.rules.closes_at.is_some_and(|closes| closes <= now);
+            let source = app.clock.new_id();
+            match &kind.rules.at_close {
+                AtClose::Expire if is_over => {
+                    wallet
+                        .post(&Note::of(source), now, |ledger| ledger.sweep(Sweep::Expire, now).map(|_| ()))
+                        .map_err(Problem::internal)?;
+                }
+                AtClose::Convert { into, units, gives } if is_over => {
+                    let taken = wallet
+                        .post(&Note::of(source), now, |ledger| {
+                            Ok(ledger.sweep(Sweep::Convert, now)?.map_or(0, |entry| entry.movement.gain(State::Spent)))
+                        })
+                        .map_err(Problem::internal)?;
+                    let converted = taken / units * gives;
+                    if let Some(other) = rules.kind(into).filter(|_| converted > 0) {
+                        let (wallet, kind) = self.wallet(app, other, now)?;
+                        let (activation, end) = (Activation::Done, kind.rules.end(now, rules.zone));
+                        wallet
+                            .post(&Note::of(source), now, |ledger| {
+                                ledger.earn(EntryKind::Converted, converted, activation, end, now).map(|_| ())
+                            })
+                            .map_err(Problem::internal)?;
+                    }
+                }
+                AtClose::Expire | AtClose::Convert { .. } | AtClose::Keep => {}
+            }
+        }
+        Ok(())
+    }
+
     fn is_changed(&self) -> bool {
         !self.did.is_empty() || self.wallets.iter().any(|wallet| !wallet.ledger.entries.is_empty())
     }
@@ -238,23 +277,30 @@ impl Book {
     /// published.
     pub async fn close(mut self, app: &App, conn: &mut Conn<'_>) -> Result<bool, Problem> {
         let (mut kept, mut lots, mut written) = (Vec::new(), Vec::new(), Vec::new());
-        let changed = self.members.iter_mut().flat_map(|member| &mut member.wallets);
-        for wallet in changed.filter(|wallet| !wallet.ledger.entries.is_empty()) {
-            let (entries, touched) = write_down(wallet, &self.place, self.now)?;
-            written.extend(entries);
-            let id = wallet.kept.id;
-            let moved = wallet.ledger.lots.iter().filter(|lot| touched.contains(&lot.no()));
-            lots.extend(moved.map(|lot| (id, lot.clone())));
-            kept.push(wallet.kept.clone());
-            if wallet.had_holds || !wallet.ledger.holds.is_empty() {
-                // After the wallet itself, which may be new.
-                wallets::save(conn, self.brand, &kept).await?;
-                kept.clear();
-                wallets::set_holds(conn, self.brand, id, &wallet.ledger.holds).await?;
+        let mut held = Vec::new();
+        for member in &mut self.members {
+            for wallet in member.wallets.iter_mut().filter(|wallet| !wallet.ledger.entries.is_empty()) {
+                let (entries, touched) = write_down(wallet, &self.place, self.now)?;
+                written.extend(entries);
+                // A wallet that holds anything has something to do when it closes.
+                let kind = member.rules.kinds.get(wallet.kind).filter(|kind| kind.rules.at_close != AtClose::Keep);
+                let is_full = wallet.ledger.lots.iter().any(Lot::is_open);
+                let closing = kind.and_then(|kind| kind.rules.closes_at).filter(|_| is_full);
+                wallet.kept.due_at = wallet.kept.due_at.into_iter().chain(closing).min();
+                let id = wallet.kept.id;
+                let moved = wallet.ledger.lots.iter().filter(|lot| touched.contains(&lot.no()));
+                lots.extend(moved.map(|lot| (id, lot.clone())));
+                kept.push(wallet.kept.clone());
+                if wallet.had_holds || !wallet.ledger.holds.is_empty() {
+                    held.push((id, wallet.ledger.holds.clone()));
+                }
             }
         }
         kept.sort_by_key(|wallet| wallet.id);
         wallets::save(conn, self.brand, &kept).await?;
+        for (wallet, holds) in held {
+            wallets::set_holds(conn, self.brand, wallet, &holds).await?;
+        }
         wallets::save_lots(conn, self.brand, &lots).await?;
         entries::insert(conn, self.brand, &written).await?;
         let mut is_changed = !written.is_empty();
