@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Map;
 
-use super::{Failure, Output, certs, designs, serve};
+use super::{Failure, Output, certs, designs, serve, shop};
 use crate::app::{self, Role};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::identifier::IdentifierKind;
-use crate::domain::ids::{BrandId, CustomerId, PassId, ProgramId};
+use crate::domain::ids::{BrandId, CustomerId, OfferId, PassId, ProgramId};
 use crate::domain::locale::Locale;
 use crate::domain::role::Role as KeyRole;
 use crate::domain::secret::Personal;
@@ -99,7 +99,7 @@ impl Demo {
         // Whole, for scripts that go elsewhere.
         let wwdr_ca_file = std::path::absolute(config.apple.certs_dir.join("dev-ca.pem"))?;
         let app = app::open(config, Arc::new(SystemClock)).await?;
-        let (brand, pass) = seed(&app).await?;
+        let (brand, pass, reward) = seed(&app).await?;
         let key_file = self.data_dir.join("admin.key");
         let api_key = ensure_key(&app, &brand, &key_file).await?;
         let signals = serve::Signals::listen()?;
@@ -119,13 +119,13 @@ impl Demo {
             wwdr_ca_file,
             public_url,
         };
-        output.print(&ready, || welcome(&ready));
+        output.print(&ready, || welcome(&ready, reward));
         std::io::stdout().flush()?;
         serve::until_stopped(running, signals).await
     }
 }
 
-fn welcome(ready: &Ready) -> String {
+fn welcome(ready: &Ready, reward_id: OfferId) -> String {
     let Ready { public_url, api_key, pass_id, add_url, pkpass_url, wwdr_ca_file, .. } = ready;
     let program = this_program();
     format!(
@@ -133,10 +133,16 @@ fn welcome(ready: &Ready) -> String {
          Add the card:        {add_url}\n\
          The bundle itself:   {pkpass_url}\n\
          The API, described:  {public_url}/api/docs\n\n\
-         Change it; a phone that holds it is told and served the change (Apple takes pushes only with its own certificates):\n\n  \
+         Be the till: scan the card, sell something (a phone that holds the card is told and served the new balance; Apple takes\n\
+         pushes only with its own certificates), and give the reward:\n\n  \
+         post() {{ curl -sS -X POST {public_url}/api/v1/$1 -H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json' -d \"$2\"; echo; }}\n  \
+         post scans '{{\"code\":\"7401 8835 2290\"}}'\n  \
+         post orders '{{\"external_id\":\"ticket-1\",\"customer\":{{\"card_number\":\"7401 8835 2290\"}},\"lines\":[{{\"sku\":\"bolo\",\"category\":\"padaria\",\"amount\":{{\"amount_minor\":4200,\"currency\":\"BRL\"}}}}],\"total\":{{\"amount_minor\":4200,\"currency\":\"BRL\"}}}}'\n  \
+         post redemptions '{{\"transaction_id\":\"ticket-2\",\"customer\":{{\"card_number\":\"7401 8835 2290\"}},\"redeem\":[{{\"reward_id\":\"{reward_id}\"}}]}}'\n\n\
+         What the card says beside its wallets is the brand's own:\n\n  \
          curl -X PATCH {public_url}/api/v1/passes/{pass_id} \\\n    \
          -H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json' \\\n    \
-         -d '{{\"data\":{{\"points\":135,\"tier\":\"Ouro\"}}}}'\n\n\
+         -d '{{\"data\":{{\"note\":\"Seu café de aniversário está esperando.\"}}}}'\n\n\
          Check what it signed:\n\n  \
          curl -s -o card.pkpass {pkpass_url} && {program} pass verify card.pkpass --ca {}\n\n\
          The certificates are for development: no phone trusts them. Ctrl-C stops.",
@@ -170,7 +176,7 @@ async fn ensure_key(app: &App, brand: &Brand, path: &Path) -> Result<String, Fai
 }
 
 /// A bakery with a program, a customer and a card. Seeding again finds what is there.
-async fn seed(app: &App) -> Result<(Brand, Pass), Failure> {
+async fn seed(app: &App) -> Result<(Brand, Pass, OfferId), Failure> {
     let known = brands::list(app).await?.into_iter().find(|(_, types)| types.iter().any(|own| own == PASS_TYPE));
     let brand = match known {
         Some((brand, _)) => brand,
@@ -187,21 +193,22 @@ async fn seed(app: &App) -> Result<(Brand, Pass), Failure> {
     }
     let template = card.ok_or_else(|| Failure::Trouble("no design is shipped".to_owned()))?;
     let program = ensure_program(app, brand.id).await?;
-    let data = json!({ "points": 120, "tier": "Prata", "next_reward": "Pão de queijo · 200 pontos" });
+    let promised = shop::furnish(app, &brand, program).await?;
     let order = Order {
         template: TemplateRef::Id(template.id),
         program,
         customer: Selector::Identifier(IdentifierKind::CardNumber, Personal::new("7401 8835 2290".to_owned())),
         details: Details { name: Some(Some(Personal::new("Ana Souza".to_owned()))), ..Details::default() },
         external_id: Some("demo".to_owned()),
-        data: Personal::new(data.as_object().cloned().unwrap_or_else(Map::<String, Value>::new)),
+        data: Personal::new(Map::new()),
         hash: [0; 32],
     };
     let body = |_: &App, pass: &Pass, _| pass.id.to_string().into_bytes();
     let reply = issue_pass::issue(app, &brand, &order, None, body).await?;
     let pass = String::from_utf8_lossy(&reply.body).parse().map_err(|_| Failure::Trouble("no pass".to_owned()))?;
     let (pass, _) = read_pass::read(app, brand.id, pass).await?;
-    Ok((brand, pass))
+    shop::trade(app, &brand, pass.customer_id, promised.coupon).await?;
+    Ok((brand, pass, promised.reward))
 }
 
 /// The sample program, whatever somebody made of it since. Its passes are looked at again: they carry the address of the

@@ -14,6 +14,7 @@ mod import;
 mod ledger;
 mod pass;
 mod serve;
+mod shop;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -169,7 +169,7 @@ on_both_engines! {
         app.clock.advance(TimeDelta::seconds(5));
         let mut files = changed("CATEGORIA");
         let text = String::from_utf8(files["template.toml"].clone()).unwrap();
-        let text = text.replace("{{ wallets.points.balance | default(pass.data.points) | default(0) }}", "{% if pass.data.note %}1{% else %}none{% endif %}");
+        let text = text.replace("{{ pass.data.points | default(wallets.points.balance) | default(0) }}", "{% if pass.data.note %}1{% else %}none{% endif %}");
         files.insert("template.toml".to_owned(), text.into_bytes());
         let (status, uploaded) = upload(&app, key, "?canary_percent=100&hold_minutes=1", packed(&files)).await;
         assert_eq!(status, 201, "the sample has a note: {uploaded}");

@@ -148,7 +148,7 @@ fn every_fault_names_its_file_and_line() {
         (
             with(
                 template,
-                "{{ wallets.points.balance | default(pass.data.points) | default(0) }}",
+                "{{ pass.data.points | default(wallets.points.balance) | default(0) }}",
                 "{{ customer.name }}",
             ),
             template,
@@ -234,7 +234,7 @@ fn a_field_that_is_required_is_not_left_out() {
 fn a_fault_of_the_sample_is_told_with_the_line_that_it_is_about() {
     let template = String::from_utf8(files()["template.toml"].clone()).unwrap();
     let line_of = |text: &str| template.lines().position(|line| line.trim() == text).unwrap() + 1;
-    let points = "value = \"{{ wallets.points.balance | default(pass.data.points) | default(0) }}\"";
+    let points = "value = \"{{ pass.data.points | default(wallets.points.balance) | default(0) }}\"";
     let member = "value = \"{{ customer.name }}\"";
     let since = "value = \"{{ member.since }}\"";
     let cases = [
@@ -323,10 +323,10 @@ fn images_of_a_wrong_size_are_noted() {
 #[test]
 fn a_value_that_does_not_fit_is_refused_for_that_pass_alone() {
     let cases = [
-        ("{{ wallets.points.balance | default(pass.data.points) | default(0) }}", "1.5", "is not a whole number"),
-        ("{{ wallets.points.balance | default(pass.data.points) | default(0) }}", "many", "is not a number"),
+        ("{{ pass.data.points | default(wallets.points.balance) | default(0) }}", "1.5", "is not a whole number"),
+        ("{{ pass.data.points | default(wallets.points.balance) | default(0) }}", "many", "is not a number"),
         (
-            "{{ wallets.points.balance | default(pass.data.points) | default(0) }}",
+            "{{ pass.data.points | default(wallets.points.balance) | default(0) }}",
             "1234567890123456",
             "is not a number",
         ),

@@ -3,6 +3,7 @@
 mod installation;
 mod publish;
 mod push;
+mod redeem;
 mod serve;
 mod sign;
 mod verify;
@@ -40,6 +41,13 @@ enum What {
         /// Phones that one change is told to.
         #[arg(long, default_value_t = 50_000)]
         registrations: usize,
+    },
+    /// Redemptions through the API with 16 tills, spread and on one wallet, against the same statements replayed by pgbench, a
+    /// bare redemption of six statements, or, on SQLite, the same use case in a loop.
+    Redeem {
+        /// Members that redeem.
+        #[arg(long, default_value_t = 1_000)]
+        members: usize,
     },
     /// Apple's web service over real sockets with a million registrations, against a handler that answers the same
     /// bytes from memory. Load comes from wrk.
@@ -94,6 +102,7 @@ impl Bench {
             What::Verify => verify::run(seconds, output),
             What::Publish => publish::run(seconds, self.database_url, output).await,
             What::Push { registrations } => push::run(seconds, self.database_url, registrations, output).await,
+            What::Redeem { members } => redeem::run(seconds, self.database_url, members, output).await,
             What::Serve { registrations } => serve::run(seconds, self.database_url, registrations, output).await,
         }
     }
