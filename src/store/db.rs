@@ -7,7 +7,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Executor, PgPool, Postgres, QueryBuilder, Sqlite, SqlitePool, Transaction};
+use sqlx::{PgPool, Postgres, QueryBuilder, Sqlite, SqlitePool, Transaction};
 
 /// Runs one expression with the engine's own connection bound to the name between the bars. The expression is
 /// written once and compiled for both.
@@ -63,7 +63,7 @@ impl Conn<'_> {
 }
 
 /// The pools. `SQLite` has one writer, so writers queue here, in order, and not at the file's lock. On `PostgreSQL` no
-/// transaction ever begins on a reader, so that a read needs no ROLLBACK before it (see `connect_postgres`).
+/// transaction ever begins on a reader, so that a read needs no ROLLBACK before it (see `begin_postgres`).
 #[derive(Clone)]
 pub enum Db {
     Sqlite { writer: SqlitePool, readers: SqlitePool },
@@ -133,7 +133,7 @@ impl Db {
     pub async fn begin(&self) -> sqlx::Result<Tx> {
         match self {
             Self::Sqlite { writer, .. } => Ok(Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)),
-            Self::Postgres { writers, .. } => Ok(Tx::Postgres(writers.begin().await?)),
+            Self::Postgres { writers, .. } => begin_postgres(writers).await.map(Tx::Postgres),
         }
     }
 
@@ -265,6 +265,33 @@ async fn connect_sqlite(url: &str, connections: u32) -> sqlx::Result<Db> {
     Ok(Db::Sqlite { writer, readers })
 }
 
+/// Connections that turn out to be dead before one is believed to be the server's answer.
+const DEAD_MAX: usize = 8;
+
+/// sqlx 0.9.0 hands out a connection inside a transaction when a `begin()` was dropped while BEGIN was on the wire
+/// (launchbadge/sqlx#4385); later statements would then vanish. So every transaction begins with a ROLLBACK, on the same way
+/// to the server. Drop it when a release with #4394 is in use. Nobody asked before whether the connection lives: one that
+/// does not is given up for another.
+async fn begin_postgres(writers: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    for _ in 0..DEAD_MAX {
+        match writers.begin_with("ROLLBACK; BEGIN").await {
+            Err(error) if is_dead(&error) => {}
+            begun => return begun,
+        }
+    }
+    writers.begin_with("ROLLBACK; BEGIN").await
+}
+
+/// The connection is gone, or its server is.
+fn is_dead(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        // Ended by an administrator; the server crashed, or is shutting down.
+        sqlx::Error::Database(cause) => matches!(cause.code().as_deref(), Some("57P01" | "57P02")),
+        _ => false,
+    }
+}
+
 async fn connect_postgres(url: &str, connections: u32) -> sqlx::Result<Db> {
     let options = PgConnectOptions::from_str(url)?
         .application_name("passarela")
@@ -284,16 +311,7 @@ async fn connect_postgres(url: &str, connections: u32) -> sqlx::Result<Db> {
     let writers = PgPoolOptions::new()
         .max_connections(connections.saturating_sub(share).max(1))
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // sqlx 0.9.0 hands out a connection inside a transaction when a `begin()` was dropped while BEGIN was on the
-        // wire (launchbadge/sqlx#4385); later statements would then vanish. The ROLLBACK also serves as the ping.
-        // Drop this hook when a release with #4394 is in use.
         .test_before_acquire(false)
-        .before_acquire(|conn, _meta| {
-            Box::pin(async move {
-                conn.execute("ROLLBACK").await?;
-                Ok(true)
-            })
-        })
         .connect_with(options.clone())
         .await?;
     let readers = PgPoolOptions::new()

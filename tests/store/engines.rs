@@ -79,12 +79,31 @@ async fn a_begin_dropped_on_the_wire_swallows_no_later_statement() {
             tokio::task::yield_now().await;
         }
         drop(begin);
-        sqlx::query("INSERT INTO probe VALUES ($1)").bind(round).execute(pool).await.unwrap();
+        let Tx::Postgres(mut tx) = app.app().db.begin().await.unwrap() else { panic!("PostgreSQL") };
+        sqlx::query("INSERT INTO probe VALUES ($1)").bind(round).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
     }
     let other = Db::connect(&app.place.url, 1).await.unwrap();
     let Db::Postgres { writers: other, .. } = &other else { panic!("PostgreSQL") };
     let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM probe").fetch_one(other).await.unwrap();
     assert_eq!(count, 300, "every statement that answered Ok is there for everybody");
+}
+
+/// A server that ended our connections is asked again, and the caller learns nothing of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_begins_though_the_server_ended_every_connection() {
+    let app = TestApp::start(Engine::Postgres).await;
+    let other = Db::connect(&app.place.url, 1).await.unwrap();
+    let Db::Postgres { readers: other, .. } = &other else { panic!("PostgreSQL") };
+    for _ in 0..3 {
+        let open = futures_util::future::join_all((0..4).map(|_| app.app().db.begin())).await;
+        drop(open);
+        let ended = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let ended: i64 = sqlx::query_scalar(ended).fetch_one(other).await.unwrap();
+        assert!(ended > 0);
+        app.app().db.begin().await.unwrap().commit().await.unwrap();
+    }
 }
 
 on_both_engines! {
