@@ -15,12 +15,14 @@ use crate::service::bundles::Bundles;
 use crate::service::deliver::apns::Pushes;
 use crate::service::deliver::apps::Projects;
 use crate::service::deliver::google::Issuers;
+use crate::service::keys::RecentKeys;
 use crate::service::loyalty::rules::ReadyRules;
 use crate::service::preview::Previews;
 use crate::service::reads::Reads;
 use crate::service::save_link;
 use crate::service::sightings::Sightings;
 use crate::service::signers::Signers;
+use crate::service::stores::Voices;
 use crate::service::templates::Templates;
 use crate::store::brands::Brand;
 use crate::store::{Db, installation};
@@ -41,6 +43,8 @@ pub struct Parts {
     pub master_key: MasterKey,
     pub(super) signers: Signers,
     pub templates: Templates,
+    pub(super) keys: RecentKeys,
+    pub(super) voices: Voices,
     /// What programs promise.
     pub(super) rules: ReadyRules,
     pub bundles: Bundles,
@@ -99,6 +103,8 @@ impl App {
             master_key,
             signers: Signers::new(certificates),
             templates: Templates::default(),
+            keys: RecentKeys::default(),
+            voices: Voices::default(),
             rules: ReadyRules::default(),
             bundles,
             reads: Reads::default(),

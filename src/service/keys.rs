@@ -33,6 +33,17 @@ impl Caller {
     }
 }
 
+/// Keys that were looked up within the last second, by brand and digest: a till sends many requests.
+pub struct RecentKeys(moka::future::Cache<(BrandId, Vec<u8>), ApiKey>);
+
+impl Default for RecentKeys {
+    fn default() -> Self {
+        let recent =
+            moka::future::Cache::builder().max_capacity(10_000).time_to_live(std::time::Duration::from_secs(1));
+        Self(recent.build())
+    }
+}
+
 /// Where the holder of a key stands.
 #[derive(Debug, Clone, Default)]
 pub struct Stand {
@@ -86,12 +97,13 @@ pub async fn list(app: &App, brand: BrandId, after: Option<KeyId>, limit: i64) -
     Ok(keys::list(&mut app.db.read().await?.conn(), brand, after, limit).await?)
 }
 
-/// Revoking takes effect with the next request: every request reads its key.
+/// Revoking takes effect with the next request here, and within a second in other processes.
 pub async fn revoke(app: &App, brand: BrandId, key: KeyId) -> Result<ApiKey, Problem> {
     let mut tx = app.db.begin().await?;
     let revoked = keys::revoke(&mut tx.conn(), brand, key, app.clock.now()).await?;
     let revoked = revoked.ok_or(Problem::NotFound { what: "key" })?;
     tx.commit().await?;
+    app.keys.0.invalidate_all();
     Ok(revoked)
 }
 
@@ -103,6 +115,13 @@ pub async fn authenticate(app: &App, key: &Secret<String>) -> Result<Caller, Pro
     };
     let brand = find_by_code(app, code).await?.ok_or(Problem::KeyUnknown)?;
     let digest = Sha256::digest(secret);
-    let found = keys::find_live(&mut app.db.read().await?.conn(), brand.id, &digest, app.clock.now()).await?;
-    Ok(Caller { brand, key: found.ok_or(Problem::KeyUnknown)? })
+    let (now, known) = (app.clock.now(), (brand.id, digest.to_vec()));
+    let fresh = app.keys.0.get(&known).await.filter(|key| key.expires_at.is_none_or(|end| end > now));
+    if let Some(key) = fresh {
+        return Ok(Caller { brand, key });
+    }
+    let found = keys::find_live(&mut app.db.read().await?.conn(), brand.id, &digest, now).await?;
+    let key = found.ok_or(Problem::KeyUnknown)?;
+    app.keys.0.insert(known, key.clone()).await;
+    Ok(Caller { brand, key })
 }

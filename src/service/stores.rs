@@ -12,6 +12,17 @@ use crate::store::Conn;
 use crate::store::brands::Brand;
 use crate::store::stores::{self, Store};
 
+/// What stores are called and speak, as it was within the last minute: every receipt of a coupon says it.
+pub struct Voices(moka::future::Cache<(BrandId, StoreId), (String, Locale)>);
+
+impl Default for Voices {
+    fn default() -> Self {
+        let voices =
+            moka::future::Cache::builder().max_capacity(10_000).time_to_live(std::time::Duration::from_secs(60));
+        Self(voices.build())
+    }
+}
+
 /// Makes a store; `id` is given where a till's key named it before. `true`: it is new; the same `external_id` again is the
 /// store that has it.
 pub async fn create(
@@ -56,8 +67,18 @@ pub async fn list(app: &App, brand: BrandId, after: Option<StoreId>, limit: i64)
 }
 
 /// What a till is called, and what it speaks: a key may stand in a store that nobody described.
-pub(super) async fn voice(conn: &mut Conn<'_>, brand: &Brand, place: &Place) -> Result<(String, Locale), Problem> {
+pub(super) async fn voice(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: &Brand,
+    place: &Place,
+) -> Result<(String, Locale), Problem> {
     let Some(id) = place.store else { return Ok(("online".to_owned(), brand.locale)) };
+    if let Some(voice) = app.voices.0.get(&(brand.id, id)).await {
+        return Ok(voice);
+    }
     let known = stores::find(conn, brand.id, id).await?;
-    Ok(known.map_or_else(|| (id.to_string(), brand.locale), |store| (store.name, store.locale)))
+    let voice = known.map_or_else(|| (id.to_string(), brand.locale), |store| (store.name, store.locale));
+    app.voices.0.insert((brand.id, id), voice.clone()).await;
+    Ok(voice)
 }

@@ -84,38 +84,6 @@ macro_rules! columns {
     };
 }
 
-pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, entries: &[KeptEntry]) -> sqlx::Result<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    on!(conn, |c| {
-        let mut query = QueryBuilder::new(
-            "INSERT INTO entries (brand_id, wallet_id, entry_no, kind, units, balance, movement, reverses_no, source_id, rule_id,
-                 reason, store_id, terminal, employee, occurred_at, created_at, link) ",
-        );
-        query.push_values(entries, |mut row, entry| {
-            row.push_bind(brand)
-                .push_bind(entry.wallet)
-                .push_bind(entry.no)
-                .push_bind(entry.kind.as_str())
-                .push_bind(entry.units)
-                .push_bind(entry.balance)
-                .push_bind(Json(&entry.movement))
-                .push_bind(entry.movement.reverses)
-                .push_bind(entry.source)
-                .push_bind(entry.rule)
-                .push_bind(entry.reason.as_ref().map(Personal::reveal))
-                .push_bind(entry.store)
-                .push_bind(entry.terminal.as_deref())
-                .push_bind(entry.employee.as_ref().map(Personal::reveal))
-                .push_bind(entry.occurred_at)
-                .push_bind(entry.created_at)
-                .push_bind(entry.link.as_slice());
-        });
-        query.build().execute(c).await.map(|_| ())
-    })
-}
-
 /// The entries of a wallet after `after`, in order.
 pub async fn list(
     conn: &mut Conn<'_>,

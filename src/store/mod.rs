@@ -4,6 +4,7 @@
 pub mod app_devices;
 pub mod audit;
 pub mod backup;
+pub mod books;
 pub mod brands;
 pub mod coupons;
 pub mod customers;

@@ -273,52 +273,6 @@ pub async fn list(
     Ok(rows.into_iter().map(KeptWallet::from).collect())
 }
 
-/// Writes wallets as they are now, new ones too; each once, in order of their ids.
-pub async fn save(conn: &mut Conn<'_>, brand: BrandId, wallets: &[KeptWallet]) -> sqlx::Result<()> {
-    if wallets.is_empty() {
-        return Ok(());
-    }
-    on!(conn, |c| {
-        let mut query = QueryBuilder::new(
-            "INSERT INTO wallets (brand_id, wallet_id, member_id, wallet_type_id, active, pending, held, spent, expired,
-                 cancelled, debt, head_no, head_link, last_lot, earn_since, earn_count, spend_since, spend_count, due_at,
-                 anchored_no, created_at) ",
-        );
-        query.push_values(wallets, |mut row, wallet| {
-            row.push_bind(brand)
-                .push_bind(wallet.id)
-                .push_bind(wallet.member)
-                .push_bind(wallet.wallet_type)
-                .push_bind(wallet.totals.active)
-                .push_bind(wallet.totals.pending)
-                .push_bind(wallet.totals.held)
-                .push_bind(wallet.totals.spent)
-                .push_bind(wallet.totals.expired)
-                .push_bind(wallet.totals.cancelled)
-                .push_bind(wallet.totals.debt)
-                .push_bind(wallet.head_no)
-                .push_bind(wallet.head_link.as_slice())
-                .push_bind(wallet.last_lot)
-                .push_bind(wallet.earned.since)
-                .push_bind(wallet.earned.count)
-                .push_bind(wallet.spent.since)
-                .push_bind(wallet.spent.count)
-                .push_bind(wallet.due_at)
-                .push("0")
-                .push_bind(wallet.created_at);
-        });
-        query.push(
-            " ON CONFLICT (brand_id, wallet_id) DO UPDATE SET
-                active = excluded.active, pending = excluded.pending, held = excluded.held, spent = excluded.spent,
-                expired = excluded.expired, cancelled = excluded.cancelled, debt = excluded.debt,
-                head_no = excluded.head_no, head_link = excluded.head_link, last_lot = excluded.last_lot,
-                earn_since = excluded.earn_since, earn_count = excluded.earn_count, spend_since = excluded.spend_since,
-                spend_count = excluded.spend_count, due_at = excluded.due_at",
-        );
-        query.build().execute(c).await.map(|_| ())
-    })
-}
-
 #[derive(FromRow)]
 struct LotRow {
     wallet_id: WalletId,
@@ -389,34 +343,6 @@ pub async fn list_lots(
         query.push(" ORDER BY lot_no").build_query_as().fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(|row| <(WalletId, Lot)>::from(row).1).collect())
-}
-
-/// Writes lots as they are now, new ones too.
-pub async fn save_lots(conn: &mut Conn<'_>, brand: BrandId, lots: &[(WalletId, Lot)]) -> sqlx::Result<()> {
-    use crate::domain::ledger::State;
-    if lots.is_empty() {
-        return Ok(());
-    }
-    on!(conn, |c| {
-        let mut query = QueryBuilder::new(
-            "INSERT INTO lots (brand_id, wallet_id, lot_no, pending, active, held, spent, expired, cancelled, starts_at,
-                 activation, expires_at) ",
-        );
-        query.push_values(lots, |mut row, (wallet, lot)| {
-            row.push_bind(brand).push_bind(*wallet).push_bind(lot.no());
-            for state in State::ALL {
-                row.push_bind(lot.in_state(*state));
-            }
-            row.push_bind(lot.dates.starts_at).push_bind(Json(&lot.dates.activation)).push_bind(lot.dates.expires_at);
-        });
-        query.push(
-            " ON CONFLICT (brand_id, wallet_id, lot_no) DO UPDATE SET
-                pending = excluded.pending, active = excluded.active, held = excluded.held, spent = excluded.spent,
-                expired = excluded.expired, cancelled = excluded.cancelled, starts_at = excluded.starts_at,
-                activation = excluded.activation, expires_at = excluded.expires_at",
-        );
-        query.build().execute(c).await.map(|_| ())
-    })
 }
 
 /// What is held of wallets.

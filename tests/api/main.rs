@@ -44,3 +44,4 @@ mod store;
 mod templates;
 mod till;
 mod told;
+mod trips;

@@ -11,6 +11,7 @@ use passarela::domain::loyalty::counter::Counter;
 use passarela::domain::loyalty::tier::Standing;
 use passarela::domain::secret::Personal;
 use passarela::store::audit::{self, Audited};
+use passarela::store::books;
 use passarela::store::coupons::{self, Coupon, CouponState};
 use passarela::store::entries::{self, Anchor, Head, KeptEntry};
 use passarela::store::offers::{self, Offer, OfferState};
@@ -62,7 +63,7 @@ fn wallet(w: &World, tenant: &Tenant, kind: &WalletType) -> KeptWallet {
 async fn with_wallet(w: &World, tenant: &Tenant) -> KeptWallet {
     let kind = with_kind(w, tenant).await;
     let wallet = wallet(w, tenant, &kind);
-    w.write(async |c| wallets::save(c, tenant.brand, std::slice::from_ref(&wallet)).await).await;
+    w.write(async |c| books::write(c, tenant.brand, std::slice::from_ref(&wallet), &[], &[]).await).await;
     wallet
 }
 
@@ -248,20 +249,20 @@ on_both_engines! {
         assert_eq!(w.read(async |c| wallets::find(c, one, kept.id).await).await, Some(kept.clone()));
         assert_eq!(w.read(async |c| wallets::find(c, two, kept.id).await).await, None);
         (kept.totals.active, kept.totals.debt, kept.head_no, kept.due_at) = (0, 3, 3, None);
-        w.write(async |c| wallets::save(c, one, std::slice::from_ref(&kept)).await).await;
+        w.write(async |c| books::write(c, one, std::slice::from_ref(&kept), &[], &[]).await).await;
         assert_eq!(w.read(async |c| wallets::list_of(c, one, &[w.one.member]).await).await, [kept.clone()]);
         assert_eq!(w.read(async |c| wallets::list(c, one, None, 9).await).await, [kept.clone()]);
         assert!(w.read(async |c| wallets::list(c, one, Some(kept.id), 9).await).await.is_empty());
 
         let dates = |lot: i64| Dates { lot, starts_at: w.now, activation: Activation::On { event: "delivered".to_owned(), cancel_at: Some(w.after(5)) }, expires_at: Some(w.after(9)) };
         let lots = [(kept.id, Lot::kept(dates(1), [1, 0, 0, 0, 0, 0])), (kept.id, Lot::kept(dates(2), [0, 0, 0, 4, 0, 0]))];
-        w.write(async |c| wallets::save_lots(c, one, &lots).await).await;
+        w.write(async |c| books::write(c, one, &[], &lots, &[]).await).await;
         assert_eq!(w.read(async |c| wallets::list_open_lots(c, one, &[kept.id]).await).await, [lots[0].clone()]);
         assert!(w.read(async |c| wallets::list_open_lots(c, two, &[kept.id]).await).await.is_empty());
         assert_eq!(w.read(async |c| wallets::list_lots(c, one, kept.id, Some(&[2])).await).await, [lots[1].1.clone()]);
         assert_eq!(w.read(async |c| wallets::list_lots(c, one, kept.id, None).await).await.len(), 2);
         let over = [(kept.id, Lot::kept(dates(1), [0, 0, 0, 0, 0, 1]))];
-        w.write(async |c| wallets::save_lots(c, one, &over).await).await;
+        w.write(async |c| books::write(c, one, &[], &over, &[]).await).await;
         assert!(w.read(async |c| wallets::list_open_lots(c, one, &[kept.id]).await).await.is_empty());
 
         let hold = Hold { no: 2, until: w.after(7), slices: vec![(1, 2), (2, 1)] };
@@ -277,7 +278,7 @@ on_both_engines! {
         let (one, two) = (w.one.brand, w.two.brand);
         let kept = with_wallet(&w, &w.one).await;
         let both = [entry(&w, kept.id, 1, None), entry(&w, kept.id, 2, Some(1))];
-        w.write(async |c| entries::insert(c, one, &both).await).await;
+        w.write(async |c| books::write(c, one, &[], &[], &both).await).await;
         let found = w.read(async |c| entries::list(c, one, kept.id, 0, 9).await).await;
         assert_eq!(found.len(), 2);
         assert_eq!((&found[0].movement, &found[0].link, found[0].reason.as_ref().unwrap().reveal().as_str()), (&both[0].movement, &vec![1; 32], "because"));

@@ -19,9 +19,9 @@ use crate::service::loyalty::place::Place;
 use crate::service::loyalty::rules::{self, Kind, Rules};
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
-use crate::store::entries::{self, KeptEntry};
+use crate::store::entries::KeptEntry;
 use crate::store::wallets::{self, Did, KeptMember, KeptWallet};
-use crate::store::{Conn, passes};
+use crate::store::{Conn, books, customers, passes};
 
 /// Why an entry was made.
 #[derive(Debug, Clone, Default)]
@@ -186,6 +186,9 @@ impl Book {
         place: Place,
     ) -> Result<Self, Problem> {
         let kept = wallets::lock_members(conn, brand, customer).await?;
+        if kept.is_empty() && customers::find(conn, brand, customer).await?.is_none() {
+            return Err(Problem::NotFound { what: "customer" });
+        }
         let now = app.clock.now();
         Self::read(app, conn, brand, customer, place, kept, now).await
     }
@@ -199,6 +202,9 @@ impl Book {
         place: Place,
     ) -> Result<Self, Problem> {
         let kept = wallets::list_memberships(conn, brand, customer).await?;
+        if kept.is_empty() && customers::find(conn, brand, customer).await?.is_none() {
+            return Err(Problem::NotFound { what: "customer" });
+        }
         let now = app.clock.now();
         let mut book = Self::read(app, conn, brand, customer, place, kept, now).await?;
         for wallet in book.members.iter_mut().flat_map(|member| &mut member.wallets) {
@@ -297,12 +303,10 @@ impl Book {
             }
         }
         kept.sort_by_key(|wallet| wallet.id);
-        wallets::save(conn, self.brand, &kept).await?;
+        books::write(conn, self.brand, &kept, &lots, &written).await?;
         for (wallet, holds) in held {
             wallets::set_holds(conn, self.brand, wallet, &holds).await?;
         }
-        wallets::save_lots(conn, self.brand, &lots).await?;
-        entries::insert(conn, self.brand, &written).await?;
         let mut is_changed = !written.is_empty();
         for index in 0..self.members.len() {
             is_changed |= self.stand(app, conn, index).await?;

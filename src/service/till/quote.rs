@@ -120,7 +120,7 @@ pub async fn quote(app: &App, brand: &Brand, mut request: Request, lock_secs: Op
         created_at: now,
     };
     tills::insert_quote(&mut tx.conn(), brand.id, &quote).await?;
-    let (_, locale) = stores::voice(&mut tx.conn(), brand, &request.place).await?;
+    let (_, locale) = stores::voice(app, &mut tx.conn(), brand, &request.place).await?;
     if lock_until.is_some()
         && let Some(book) = book
     {

@@ -91,6 +91,9 @@ pub(super) async fn customer_of(
     request: &Request,
 ) -> Result<Option<CustomerId>, Problem> {
     if let Some(selector) = &request.customer {
+        if let Selector::Id(customer) = selector {
+            return Ok(Some(*customer));
+        }
         return match customers::find(app, conn, brand, selector).await? {
             Named::Known(customer) => Ok(Some(customer)),
             Named::New(_) => Err(Problem::NotFound { what: "customer" }),
@@ -159,7 +162,7 @@ async fn try_redeem(
         None => None,
         Some(quote) => match check_quote(&mut tx.conn(), brand, quote, request, customer, id).await? {
             Ok(content) => Some((quote, content)),
-            Err(refusal) => return Err(refuse(&mut tx.conn(), brand, &request.place, refusal, None).await?),
+            Err(refusal) => return Err(refuse(app, &mut tx.conn(), brand, &request.place, refusal, None).await?),
         },
     };
     let held: BTreeMap<WalletId, i64> = quoted
@@ -172,12 +175,17 @@ async fn try_redeem(
     let evaluation =
         evaluate::evaluate(app, &mut tx.conn(), brand.id, book.as_ref(), request, Choice::InOrder, quote).await?;
     if let Some((index, refusal)) = evaluation.skipped.first().cloned() {
-        return Err(refuse(&mut tx.conn(), brand, &request.place, refusal, Some(index)).await?);
+        return Err(refuse(app, &mut tx.conn(), brand, &request.place, refusal, Some(index)).await?);
     }
-    let place = stores::voice(&mut tx.conn(), brand, &request.place).await?.0;
+    // What a coupon says of where it was used.
+    let has_coupon = evaluation.applied.iter().any(|applied| applied.coupon.is_some());
+    let place = match has_coupon {
+        true => stores::voice(app, &mut tx.conn(), brand, &request.place).await?.0,
+        false => String::new(),
+    };
     let taking = Taking { brand: brand.id, id, quote: new.quote, place: &place, book: book.as_ref(), now };
     if let Err((index, refusal)) = take(&mut tx.conn(), &evaluation, &taking).await? {
-        return Err(refuse(&mut tx.conn(), brand, &request.place, refusal, Some(index)).await?);
+        return Err(refuse(app, &mut tx.conn(), brand, &request.place, refusal, Some(index)).await?);
     }
     let mut wallets = Vec::new();
     if let Some(book) = &mut book {
@@ -243,13 +251,14 @@ async fn check_quote(
 
 /// A refusal in the till's language; where somebody else was first, who, when and where.
 async fn refuse(
+    app: &App,
     conn: &mut Conn<'_>,
     brand: &Brand,
     place: &Place,
     refusal: Refusal,
     index: Option<usize>,
 ) -> Result<Problem, Problem> {
-    let (_, locale) = stores::voice(conn, brand, place).await?;
+    let (_, locale) = stores::voice(app, conn, brand, place).await?;
     metrics::counter!("passarela_refusals_total", "code" => refusal.code.as_str()).increment(1);
     Ok(Problem::Refused(Box::new(refusal.spoken(locale, index))))
 }
