@@ -1,6 +1,6 @@
 //! Purchases: who bought, what they earned, by which rule and why.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,6 +54,8 @@ pub struct KeptLine {
     pub minor: i64,
     /// What was paid for it after redemptions.
     pub paid_minor: i64,
+    /// What came back of it: of its price, and of what was paid for it.
+    pub returned_price: i64,
     pub returned_minor: i64,
 }
 
@@ -79,13 +81,16 @@ pub struct Earned {
     pub taken_back: Vec<i64>,
 }
 
+/// How far a till's clock may be ahead.
+const AHEAD_MAX: TimeDelta = TimeDelta::hours(1);
+
 /// Lines of an order at most.
 pub const LINES_MAX: usize = 500;
 
 /// Records a purchase, and what it earns. The same `external_id` and content again: the first answer. `true`: it is new.
 pub async fn place(app: &App, brand: &Brand, new: NewOrder) -> Result<(Order, bool), Problem> {
     let external_id = text::line(&new.external_id, 100).map_err(Problem::text("/external_id"))?;
-    check(&new)?;
+    check(&new, app.clock.now())?;
     let mut tx = app.db.begin().await?;
     let customer = match &new.customer {
         None => None,
@@ -180,7 +185,10 @@ async fn first(
     if found.body_hash == hash { Ok((found, false)) } else { Err(Problem::OtherContent { what: "order" }) }
 }
 
-fn check(new: &NewOrder) -> Result<(), Problem> {
+fn check(new: &NewOrder, now: DateTime<Utc>) -> Result<(), Problem> {
+    if new.placed_at.is_some_and(|at| at > now + AHEAD_MAX) {
+        return Err(Problem::invalid("/placed_at", "must not be in the future"));
+    }
     if new.lines.is_empty() || new.lines.len() > LINES_MAX {
         return Err(Problem::invalid("/lines", format!("must be 1 to {LINES_MAX}")));
     }
@@ -202,6 +210,7 @@ fn keep(line: &Line, paid_minor: i64) -> KeptLine {
         quantity: line.quantity,
         minor: line.minor,
         paid_minor,
+        returned_price: 0,
         returned_minor: 0,
     }
 }

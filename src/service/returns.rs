@@ -90,9 +90,17 @@ pub async fn take_back(app: &App, brand: &Brand, new: NewReturn) -> Result<(Retu
     }
     let mut lines: Vec<KeptLine> = serde_json::from_value(order.lines.0.clone()).map_err(Problem::internal)?;
     let mut earned: Vec<Earned> = serde_json::from_value(order.earnings.0.clone()).map_err(Problem::internal)?;
-    let back = back_by_line(&lines, &new.back)?;
+    let returned_before: i64 = lines.iter().map(|line| line.returned_price).sum();
+    let prices = back_by_line(&lines, &new.back)?;
+    // Of what was paid for a line so much as of its price: parts of it sum to the whole.
+    let mut back = Vec::with_capacity(lines.len());
+    for (line, price) in lines.iter_mut().zip(&prices) {
+        line.returned_price += price;
+        let paid = Share { after: line.returned_price, whole: line.minor }.of(line.paid_minor);
+        back.push(paid - line.returned_minor);
+        line.returned_minor = paid;
+    }
     let minor: i64 = back.iter().sum();
-    lines.iter_mut().zip(&back).for_each(|(line, back)| line.returned_minor += back);
     let id = ReturnId::new(app.clock.new_id());
     let (mut moved, mut is_changed) = (Vec::new(), false);
     if let Some(customer) = order.customer_id {
@@ -100,7 +108,7 @@ pub async fn take_back(app: &App, brand: &Brand, new: NewReturn) -> Result<(Retu
         take_earned(&mut book, id, &lines, &mut earned, &order, minor, &mut moved)?;
         if let Some(redemption) = order.redemption_id {
             let spent = entries::list_by_source(&mut tx.conn(), brand.id, redemption.uuid()).await?;
-            let share = Share { after: order.returned_minor + minor, whole: order.paid_minor };
+            let share = Share { after: returned_before + prices.iter().sum::<i64>(), whole: order.total_minor };
             for entry in spent.iter().filter(|entry| matches!(entry.kind, EntryKind::Spent | EntryKind::Captured)) {
                 give_back(&mut tx.conn(), &mut book, entry, share, Note::of(id.uuid()), Late::Policy, &mut moved)
                     .await?;
@@ -137,15 +145,21 @@ pub async fn take_back(app: &App, brand: &Brand, new: NewReturn) -> Result<(Retu
 
 /// What of each line's price comes back; at most what has not yet.
 fn back_by_line(lines: &[KeptLine], back: &Back) -> Result<Vec<i64>, Problem> {
-    let left: Vec<i64> = lines.iter().map(|line| line.paid_minor - line.returned_minor).collect();
-    match back {
-        Back::All => Ok(left),
+    let left: Vec<i64> = lines.iter().map(|line| line.minor - line.returned_price).collect();
+    let back = match back {
+        Back::All => left,
         Back::Amount(minor) => {
-            let sum: i64 = left.iter().sum();
+            let paid: Vec<i64> = lines.iter().map(|line| line.paid_minor - line.returned_minor).collect();
+            let sum: i64 = paid.iter().sum();
             if !(1..=sum).contains(minor) {
                 return Err(Problem::invalid("/amount", format!("{sum} of the order can come back")));
             }
-            Ok(apportion(*minor, &left))
+            let parts = apportion(*minor, &paid);
+            let price = |((part, paid), left): ((&i64, &i64), &i64)| {
+                let exact = i128::from(*left) * i128::from(*part) / i128::from((*paid).max(1));
+                i64::try_from(exact).unwrap_or(*left).min(*left)
+            };
+            parts.iter().zip(&paid).zip(&left).map(price).collect()
         }
         Back::Lines(given) => {
             let mut back = vec![0; lines.len()];
@@ -154,10 +168,10 @@ fn back_by_line(lines: &[KeptLine], back: &Back) -> Result<Vec<i64>, Problem> {
                 let known = lines.get(one.position).zip(left.get(one.position)).zip(back.get_mut(one.position));
                 let ((line, left), back) =
                     known.ok_or_else(|| Problem::invalid(place(), "the order has no line at this position"))?;
-                let minor = match one.quantity {
+                let price = match one.quantity {
                     None => *left,
                     Some(pieces) if pieces >= 1 && pieces <= line.quantity => {
-                        let exact = i128::from(line.paid_minor) * i128::from(pieces) / i128::from(line.quantity);
+                        let exact = i128::from(line.minor) * i128::from(pieces) / i128::from(line.quantity);
                         i64::try_from(exact).map_err(Problem::internal)?
                     }
                     Some(_) => {
@@ -168,14 +182,18 @@ fn back_by_line(lines: &[KeptLine], back: &Back) -> Result<Vec<i64>, Problem> {
                         ));
                     }
                 };
-                if *back != 0 || minor > *left {
+                if *back != 0 || price > *left {
                     return Err(Problem::invalid(place(), "so much of the line has come back already"));
                 }
-                *back = minor;
+                *back = price;
             }
-            Ok(back)
+            back
         }
+    };
+    if back.iter().all(|price| *price == 0) {
+        return Err(Problem::invalid("", "all of it has come back already"));
     }
+    Ok(back)
 }
 
 fn take_earned(
@@ -192,7 +210,7 @@ fn take_earned(
         let mut units = 0;
         for ((line, by_line), taken) in lines.iter().zip(&earning.by_line).zip(&mut earning.taken_back) {
             // The share of the line so far: what was taken for less of it is part of that, and at the end it is all.
-            let share = Share { after: line.returned_minor, whole: line.paid_minor };
+            let share = Share { after: line.returned_price, whole: line.minor };
             let more = (share.of(*by_line) - *taken).max(0);
             *taken += more;
             units += more;

@@ -257,6 +257,32 @@ on_both_engines! {
         shop.prove().await;
     }
 
+    async fn what_was_paid_with_points_alone_comes_back_piece_by_piece(engine) {
+        let shop = Shop::open(engine).await;
+        shop.app.issue("ana").await;
+        shop.give("ana", 300).await;
+        let who = json!({ "external_id": "ana" });
+        let lines = [line("bolo", "bolos", "3", 1_500)];
+        let redeem = json!({ "transaction_id": "t1", "customer": who, "basket": { "lines": lines, "total": money(1_500) },
+            "redeem": [{ "wallet": "points", "units": "300" }] });
+        let (status, redeemed) = shop.till("redemptions", &redeem).await;
+        assert_eq!((status, redeemed["discount"].clone()), (201, money(1_500)), "{redeemed}");
+        let order = json!({ "external_id": "o1", "transaction_id": "t1", "customer": who, "lines": lines, "total": money(1_500) });
+        let (status, order) = shop.till("orders", &order).await;
+        assert_eq!((status, order["paid"].clone(), order["earned"].clone()), (201, money(0), json!([])));
+        for (number, balance) in [(1, "100"), (2, "200"), (3, "300")] {
+            let back = json!({ "external_id": format!("r{number}"), "order": "o1", "lines": [{ "position": 0, "quantity": "1" }] });
+            let (status, back) = shop.till("returns", &back).await;
+            assert_eq!((status, back["wallets"][0]["given_back"].as_str()), (201, Some("100")), "{back}");
+            assert_eq!(shop.balance("ana", "points").await, balance);
+        }
+        assert_eq!(shop.till("returns", &json!({ "external_id": "r4", "order": "o1" })).await.0, 422);
+        let late = shop.app.app().clock.now() + TimeDelta::days(1);
+        let ahead = json!({ "external_id": "o2", "placed_at": late, "lines": lines, "total": money(1_500) });
+        assert_eq!(shop.till("orders", &ahead).await.1["pointer"], "/placed_at");
+        shop.prove().await;
+    }
+
     async fn a_voided_redemption_gives_everything_back_to_where_it_was(engine) {
         let shop = Shop::open(engine).await;
         shop.app.issue("ana").await;
