@@ -186,7 +186,8 @@ pub async fn list_used(
     })
 }
 
-/// Counts one use more, or (`by` = -1) one less; a period that began since counts from there.
+/// Counts one use more, or (`by` = -1) one less; a period that began since counts from there. How often it was used then:
+/// whoever counts at the same time counts after us.
 pub async fn count_use(
     conn: &mut Conn<'_>,
     brand: BrandId,
@@ -194,7 +195,7 @@ pub async fn count_use(
     offer: OfferId,
     by: i64,
     period_since: DateTime<Utc>,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<Used> {
     const SQL: &str = "
         INSERT INTO offer_uses (brand_id, offer_id, customer_id, used, period_since, period_used)
         VALUES ($1, $2, $3, CASE WHEN $4 > 0 THEN 1 ELSE 0 END, $5, CASE WHEN $4 > 0 THEN 1 ELSE 0 END)
@@ -203,14 +204,14 @@ pub async fn count_use(
             period_used = CASE WHEN offer_uses.period_since < excluded.period_since THEN excluded.period_used
                                WHEN offer_uses.period_used + $4 < 0 THEN 0 ELSE offer_uses.period_used + $4 END,
             period_since = CASE WHEN offer_uses.period_since < excluded.period_since THEN excluded.period_since
-                                ELSE offer_uses.period_since END";
-    on!(conn, |c| sqlx::query(SQL)
+                                ELSE offer_uses.period_since END
+        RETURNING offer_id, used, period_since, period_used";
+    on!(conn, |c| sqlx::query_as(SQL)
         .bind(brand)
         .bind(offer)
         .bind(customer)
         .bind(by)
         .bind(period_since)
-        .execute(c)
-        .await
-        .map(|_| ()))
+        .fetch_one(c)
+        .await)
 }

@@ -306,7 +306,13 @@ async fn take(
         if let Some(book) = book.filter(|_| counts_uses(rules)) {
             let zone = book.members.first().map_or(chrono_tz::Tz::UTC, |member| member.rules.zone);
             let since = rules.per_customer_period.map_or(book.now, |limit| limit.period.start(book.now, zone));
-            offers::count_use(conn, brand, book.customer, offer.id, 1, since).await?;
+            let used = offers::count_use(conn, brand, book.customer, offer.id, 1, since).await?;
+            // Read before, it may have been more by now: a customer without a membership is held by nobody.
+            let is_over = rules.per_customer.is_some_and(|most| used.used > most)
+                || rules.per_customer_period.is_some_and(|limit| used.period_used > limit.count);
+            if is_over {
+                return Ok(Err((applied.index, RefusalCode::ProfileLimitReached.into())));
+            }
         }
         let is_limited = rules.limit.is_some() || rules.stock.is_some() || rules.budget_minor.is_some();
         if is_limited && !offers::take(conn, brand, offer.id, applied.minor()).await? {
@@ -437,21 +443,24 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
             }
         }
     }
-    let mut items: Vec<&Item> = receipt.items.iter().collect();
-    items.sort_by_key(|item| (item.coupon_id, item.offer_id));
-    for item in items {
-        if let Some(coupon) = item.coupon_id
-            && coupon_store::give_back(&mut tx.conn(), brand.id, coupon, id).await?
+    // Coupons, then offers, each in order of their ids: as they were taken.
+    let mut coupons: Vec<CouponId> = receipt.items.iter().filter_map(|item| item.coupon_id).collect();
+    coupons.sort_unstable();
+    for coupon in coupons {
+        if coupon_store::give_back(&mut tx.conn(), brand.id, coupon, id).await?
             && let Some(pass) = coupon_store::find(&mut tx.conn(), brand.id, coupon).await?.and_then(|one| one.pass_id)
         {
             passes::set_status(&mut tx.conn(), brand.id, pass, PassStatus::Voided, PassStatus::Active, now).await?;
         }
-        if let Some(offer) = item.offer_id {
-            if let Some(customer) = redemption.customer_id {
-                offers::count_use(&mut tx.conn(), brand.id, customer, offer, -1, chrono::DateTime::UNIX_EPOCH).await?;
-            }
-            offers::put_back(&mut tx.conn(), brand.id, offer, item.discount_minor).await?;
+    }
+    let mut offered: Vec<(OfferId, i64)> =
+        receipt.items.iter().filter_map(|item| Some((item.offer_id?, item.discount_minor))).collect();
+    offered.sort_unstable();
+    for (offer, minor) in offered {
+        if let Some(customer) = redemption.customer_id {
+            offers::count_use(&mut tx.conn(), brand.id, customer, offer, -1, DateTime::UNIX_EPOCH).await?;
         }
+        offers::put_back(&mut tx.conn(), brand.id, offer, minor).await?;
     }
     (redemption.state, redemption.voided_at) = (RedemptionState::Voided, Some(now));
     record(app, &mut tx.conn(), brand, "redemption.voided", &redemption).await?;
