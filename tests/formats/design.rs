@@ -269,7 +269,7 @@ fn all_faults_are_found_at_once() {
     let files = crate::sample::with(files, "en.toml", "tier = \"TIER\"", "");
     let Err(faults) = check(&files) else { panic!("faults") };
     assert_eq!(faults.0.len(), 3, "{faults}");
-    assert!(faults.to_string().contains("template.toml:15: colors.background"), "{faults}");
+    assert!(faults.to_string().contains("template.toml:16: colors.background"), "{faults}");
 }
 
 #[test]
