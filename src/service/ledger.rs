@@ -16,7 +16,7 @@ use crate::store::{Conn, Db, brands};
 const PAGE: i64 = 500;
 
 /// Heads of one anchor at most: a transaction touches them all.
-const HEADS_MAX: i64 = 240;
+pub const HEADS_MAX: usize = 240;
 
 /// What verifying found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -193,7 +193,7 @@ pub async fn seal(app: &App, brand: BrandId) -> Result<usize, Problem> {
 }
 
 async fn seal_some(conn: &mut Conn<'_>, brand: BrandId, now: DateTime<Utc>) -> Result<usize, Problem> {
-    let heads = entries::list_unanchored(conn, brand, HEADS_MAX).await?;
+    let heads = entries::list_unanchored(conn, brand, HEADS_MAX as i64).await?;
     if heads.is_empty() {
         return Ok(0);
     }

@@ -1,5 +1,6 @@
 //! What the clock does to wallets and tiers, every few seconds; and, every minute, an anchor over all wallets that moved.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -37,10 +38,15 @@ pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
     let mut after = None;
     while let Some(brand) = app.run(async move |app| clockwork::next_brand(&app, after).await).await? {
         after = Some(brand);
+        // Nobody twice in a round, whatever is still due afterwards.
+        let mut seen = BTreeSet::new();
         loop {
             let due = app.run(async move |app| clockwork::list_due(&app, brand).await).await?;
             let mut done = 0;
             for customer in due {
+                if !seen.insert(customer) {
+                    continue;
+                }
                 if stop.is_cancelled() {
                     return Ok(());
                 }
@@ -67,7 +73,8 @@ pub async fn seal(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
         after = Some(brand);
         loop {
             match app.run(async move |app| ledger::seal(&app, brand).await).await {
-                Ok(0) => break,
+                // What moved since is the next minute's.
+                Ok(count) if count < ledger::HEADS_MAX => break,
                 Ok(_) if stop.is_cancelled() => return Ok(()),
                 Ok(_) => {}
                 Err(problem) => {

@@ -11,4 +11,6 @@ mod wallet;
 
 pub use chain::{Link, Source, link};
 pub use lot::{Activation, Dates, Lot, Slice, State, spend_order};
-pub use wallet::{Entry, EntryKind, Hold, Movement, Refusal, Restore, Sweep, TakeBack, Totals, Wallet, left_of};
+pub use wallet::{
+    Entry, EntryKind, Hold, MOVEMENT_MAX, Movement, Refusal, Restore, Sweep, TakeBack, Totals, Wallet, left_of,
+};

@@ -403,7 +403,8 @@ impl Wallet {
     pub fn sweep(&mut self, how: Sweep, now: DateTime<Utc>) -> Result<Option<&Entry>, Refusal> {
         self.tick(now)?;
         let mut movement = Movement::default();
-        for lot in self.lots.iter().filter(|lot| lot.is_open()) {
+        let is_full = |lot: &&Lot| lot.in_state(State::Active) + lot.in_state(State::Pending) > 0;
+        for lot in self.lots.iter().filter(is_full) {
             let to = if how == Sweep::Convert { State::Spent } else { State::Expired };
             movement.slices.extend(slice(lot.no(), State::Active, to, lot.in_state(State::Active)));
             movement.slices.extend(slice(lot.no(), State::Pending, State::Cancelled, lot.in_state(State::Pending)));

@@ -207,10 +207,10 @@ impl TierRules {
         })
     }
 
-    /// Since when what a member did counts at this moment: the first moment of a day.
-    pub fn window_start(&self, joined: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
-        match self.window {
-            Window::Ever => DateTime::<Utc>::MIN_UTC,
+    /// Since when what a member did counts at this moment: the first moment of a day. `None`: it always does.
+    pub fn window_start(&self, joined: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
+        Some(match self.window {
+            Window::Ever => return None,
             Window::Last(period) => day_start(day_of(period.before(now, zone), zone), zone),
             Window::CalendarYear => {
                 let day = day_of(now, zone);
@@ -227,7 +227,7 @@ impl TierRules {
                 let this = anniversary(years);
                 day_start(if this > today { anniversary(years - 1) } else { this }, zone)
             }
-        }
+        })
     }
 
     fn rank(&self, key: &str) -> usize {
@@ -404,6 +404,7 @@ mod tests {
 
     #[test]
     fn windows_begin_with_a_day_of_the_program() {
+        assert_eq!(rules(json!({})).window_start(at("2024-03-10T12:00:00Z"), at("2026-03-10T01:00:00Z"), PAULO), None);
         let now = at("2026-03-10T01:00:00Z");
         let joined = at("2024-03-10T12:00:00Z");
         for (window, start) in [
@@ -412,7 +413,11 @@ mod tests {
             // It is still the 9th in São Paulo: the year of the membership before.
             (json!({ "membership_year": {} }), "2025-03-10T03:00:00Z"),
         ] {
-            assert_eq!(rules(json!({ "window": window })).window_start(joined, now, PAULO), at(start), "{window}");
+            assert_eq!(
+                rules(json!({ "window": window })).window_start(joined, now, PAULO),
+                Some(at(start)),
+                "{window}"
+            );
         }
     }
 }

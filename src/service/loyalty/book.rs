@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::domain::ids::{BrandId, CustomerId, WalletId, WalletTypeId};
-use crate::domain::ledger::{self, Activation, EntryKind, Link, Lot, Refusal, Source, State, Sweep, link};
+use crate::domain::ledger::{self, Activation, EntryKind, Link, MOVEMENT_MAX, Refusal, Source, State, Sweep, link};
 use crate::domain::loyalty::counter::Counter;
 use crate::domain::loyalty::tier::QualifyBy;
 use crate::domain::loyalty::wallet_type::AtClose;
@@ -154,9 +154,11 @@ impl OpenMember {
                             Ok(ledger.sweep(Sweep::Convert, now)?.map_or(0, |entry| entry.movement.gain(State::Spent)))
                         })
                         .map_err(Problem::internal)?;
-                    let converted = taken / units * gives;
-                    if let Some(other) = rules.kind(into).filter(|_| converted > 0) {
-                        let (wallet, kind) = self.wallet(app, other, now)?;
+                    let Some(other) = rules.kind(into) else { continue };
+                    let (wallet, kind) = self.wallet(app, other, now)?;
+                    let converted = i128::from(taken / units) * i128::from(*gives);
+                    let converted = i64::try_from(converted).unwrap_or(MOVEMENT_MAX).min(MOVEMENT_MAX);
+                    if converted > 0 {
                         let (activation, end) = (Activation::Done, kind.rules.end(now, rules.zone));
                         wallet
                             .post(&Note::of(source), now, |ledger| {
@@ -285,14 +287,19 @@ impl Book {
         let (mut kept, mut lots, mut written) = (Vec::new(), Vec::new(), Vec::new());
         let mut held = Vec::new();
         for member in &mut self.members {
-            for wallet in member.wallets.iter_mut().filter(|wallet| !wallet.ledger.entries.is_empty()) {
+            for wallet in &mut member.wallets {
+                let was_due_at = wallet.kept.due_at;
                 let (entries, touched) = write_down(wallet, &self.place, self.now)?;
-                written.extend(entries);
                 // A wallet that holds anything has something to do when it closes.
                 let kind = member.rules.kinds.get(wallet.kind).filter(|kind| kind.rules.at_close != AtClose::Keep);
-                let is_full = wallet.ledger.lots.iter().any(Lot::is_open);
+                let is_full = wallet.ledger.totals.active + wallet.ledger.totals.pending > 0;
                 let closing = kind.and_then(|kind| kind.rules.closes_at).filter(|_| is_full);
-                wallet.kept.due_at = wallet.kept.due_at.into_iter().chain(closing).min();
+                wallet.kept.due_at = wallet.ledger.due_at().into_iter().chain(closing).min();
+                // Rules that changed may leave nothing to do where something was.
+                if entries.is_empty() && (wallet.kept.due_at == was_due_at || wallet.kept.head_no == 0) {
+                    continue;
+                }
+                written.extend(entries);
                 let id = wallet.kept.id;
                 let moved = wallet.ledger.lots.iter().filter(|lot| touched.contains(&lot.no()));
                 lots.extend(moved.map(|lot| (id, lot.clone())));
@@ -329,7 +336,13 @@ impl Book {
             wallets::add_day(conn, brand, member.kept.id, day, &did).await?;
         }
         let rules = Arc::clone(&member.rules);
-        let Some(tiers) = &rules.tiers else { return Ok(false) };
+        let Some(tiers) = &rules.tiers else {
+            // There were tiers when it was noted.
+            if let Some(standing) = member.kept.standing.as_ref().filter(|_| member.kept.tier_due_at.is_some()) {
+                wallets::set_standing(conn, brand, member.kept.id, standing, member.kept.tier_value, None).await?;
+            }
+            return Ok(false);
+        };
         let is_due = member.kept.standing.is_none() || member.kept.tier_is_due(now);
         let measures_balance = tiers.qualify_by == QualifyBy::Balance;
         if !is_due && !(member.is_changed() && (measures_balance || !member.did.is_empty())) {
@@ -337,7 +350,8 @@ impl Book {
         }
         let kind = rules.kind(&tiers.wallet);
         let kind_id = kind.and_then(|kind| rules.kinds.get(kind)).map_or(WalletTypeId::FIRST, |kind| kind.id);
-        let since = day_number(day_of(tiers.window_start(member.kept.joined, now, rules.zone), rules.zone));
+        let since = tiers.window_start(member.kept.joined, now, rules.zone);
+        let since = since.map_or(i64::MIN, |since| day_number(day_of(since, rules.zone)));
         let value = match tiers.qualify_by {
             QualifyBy::Balance => {
                 let own = member.wallets.iter().find(|wallet| Some(wallet.kind) == kind);
