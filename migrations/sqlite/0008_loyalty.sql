@@ -208,6 +208,7 @@ CREATE TABLE orders (
     PRIMARY KEY (brand_id, order_id),
     UNIQUE (brand_id, place, external_id)
 ) STRICT;
+CREATE UNIQUE INDEX orders_by_redemption ON orders (brand_id, redemption_id) WHERE redemption_id IS NOT NULL;
 CREATE INDEX orders_by_customer ON orders (brand_id, customer_id, order_id);
 
 CREATE TABLE returns (

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::domain::ids::{EarningRuleId, OrderId, ProgramId, StoreId, WalletId, WalletTypeId};
+use crate::domain::ids::{CustomerId, EarningRuleId, OrderId, ProgramId, StoreId, WalletId, WalletTypeId};
 use crate::domain::ledger::{EntryKind, Refusal};
 use crate::domain::loyalty::earning::{Earning as Gift, Line, Occasion, Trigger, net};
 use crate::domain::loyalty::wallet_type::{Capped, Filled};
@@ -20,7 +20,7 @@ use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::Conn;
 use crate::store::brands::Brand;
-use crate::store::tills::{self, Order};
+use crate::store::tills::{self, Order, Redemption, RedemptionState};
 use crate::store::wallets::Did;
 
 /// A purchase as a till tells it.
@@ -90,10 +90,46 @@ pub const LINES_MAX: usize = 500;
 /// Records a purchase, and what it earns. The same `external_id` and content again: the first answer. `true`: it is new.
 pub async fn place(app: &App, brand: &Brand, new: NewOrder) -> Result<(Order, bool), Problem> {
     let external_id = text::line(&new.external_id, 100).map_err(Problem::text("/external_id"))?;
-    check(&new, app.clock.now())?;
+    let scope = new.place.scope();
+    let outcome = try_place(app, brand, &new, &external_id, &scope).await;
+    match outcome {
+        Ok(Some(order)) => Ok((order, true)),
+        Err(problem) if problem.is_passing() => Err(problem),
+        // Somebody has this id, or it was refused: maybe because this very request did it before.
+        outcome => {
+            let mut reader = app.db.read().await?;
+            let first = tills::find_order_named(&mut reader.conn(), brand.id, &scope, &external_id).await?;
+            match (first, outcome) {
+                (Some(first), _) if first.body_hash == new.hash => Ok((first, false)),
+                (Some(_), _) => Err(Problem::OtherContent { what: "order" }),
+                (None, Err(problem)) => Err(problem),
+                (None, Ok(_)) => Err(Problem::invalid("/transaction_id", "another order names this redemption")),
+            }
+        }
+    }
+}
+
+/// `None`: the id is taken, or the redemption is another order's.
+async fn try_place(
+    app: &App,
+    brand: &Brand,
+    new: &NewOrder,
+    external_id: &str,
+    scope: &str,
+) -> Result<Option<Order>, Problem> {
+    check(new, app.clock.now())?;
     let mut tx = app.db.begin().await?;
-    let customer = match &new.customer {
+    let redemption = match &new.transaction_id {
         None => None,
+        Some(transaction) => {
+            let found = tills::find_redemption_named(&mut tx.conn(), brand.id, scope, transaction).await?;
+            let refused = || Problem::invalid("/transaction_id", "there is no redemption of this till with this id");
+            Some(found.ok_or_else(refused)?)
+        }
+    };
+    let customer = match &new.customer {
+        // Whoever redeemed in the same basket buys it.
+        None => redemption.as_ref().and_then(|redemption| redemption.customer_id),
         Some(selector) => match customers::find(app, &mut tx.conn(), brand.id, selector).await? {
             Named::Known(customer) => Some(customer),
             // Whoever gives a CPF at the till and is no customer buys without a name.
@@ -103,24 +139,21 @@ pub async fn place(app: &App, brand: &Brand, new: NewOrder) -> Result<(Order, bo
     let now = app.clock.now();
     let placed_at = new.placed_at.unwrap_or(now);
     let order_id = OrderId::new(app.clock.new_id());
-    let scope = new.place.scope();
-    let redemption = match &new.transaction_id {
+    let mut book = match customer {
         None => None,
-        Some(transaction) => {
-            let found = tills::find_redemption_named(&mut tx.conn(), brand.id, &scope, transaction).await?;
-            Some(found.ok_or_else(|| {
-                Problem::invalid("/transaction_id", "there is no redemption of this till with this id")
-            })?)
-        }
+        Some(customer) => Some(Book::open(app, &mut tx.conn(), brand.id, customer, new.place.clone()).await?),
     };
+    if let Some(redemption) = &redemption {
+        // With the wallets held nobody voids it: it is read again.
+        let now_is = tills::find_redemption(&mut tx.conn(), brand.id, redemption.id).await?;
+        check_redemption(&now_is.ok_or(Problem::Busy)?, customer, new.currency)?;
+    }
     let off = redemption.as_ref().map_or(0, |redemption| redemption.discount_minor);
     let paid_minor = (new.total_minor - off).max(0);
     let paid = net(&new.lines, paid_minor);
     let multiplier = redemption.as_ref().map_or(1_000, |redemption| multiplier_of(&redemption.items));
     let mut earned = Vec::new();
-    let mut book = None;
-    if let Some(customer) = customer.filter(|_| new.has_effects) {
-        let mut open = Book::open(app, &mut tx.conn(), brand.id, customer, new.place.clone()).await?;
+    if let Some(book) = book.as_mut().filter(|_| new.has_effects) {
         let earning = Earning {
             source: order_id.uuid(),
             trigger: Trigger::Order(&paid),
@@ -130,14 +163,13 @@ pub async fn place(app: &App, brand: &Brand, new: NewOrder) -> Result<(Order, bo
             paid_minor: Some(paid_minor),
             multiplier,
         };
-        earned = earn(app, &mut open, &earning)?;
-        book = Some(open);
+        earned = earn(app, book, &earning)?;
     }
     let lines: Vec<KeptLine> = new.lines.iter().zip(&paid).map(|(line, paid)| keep(line, paid.minor)).collect();
     let order = Order {
         id: order_id,
-        place: scope.clone(),
-        external_id: external_id.clone(),
+        place: scope.to_owned(),
+        external_id: external_id.to_owned(),
         body_hash: new.hash.to_vec(),
         customer_id: customer,
         channel: new.channel.clone(),
@@ -156,8 +188,7 @@ pub async fn place(app: &App, brand: &Brand, new: NewOrder) -> Result<(Order, bo
         created_at: now,
     };
     if !tills::insert_order(&mut tx.conn(), brand.id, &order).await? {
-        drop(tx);
-        return first(app, brand, &scope, &external_id, &new.hash).await;
+        return Ok(None);
     }
     record(app, &mut tx.conn(), brand, "order.paid", &order).await?;
     let is_changed = match book {
@@ -168,21 +199,23 @@ pub async fn place(app: &App, brand: &Brand, new: NewOrder) -> Result<(Order, bo
     if is_changed {
         app.changed.notify_one();
     }
-    Ok((order, true))
+    Ok(Some(order))
 }
 
-/// The answer that the id was given first.
-async fn first(
-    app: &App,
-    brand: &Brand,
-    scope: &str,
-    external_id: &str,
-    hash: &[u8],
-) -> Result<(Order, bool), Problem> {
-    let mut reader = app.db.read().await?;
-    let found = tills::find_order_named(&mut reader.conn(), brand.id, scope, external_id).await?;
-    let found = found.ok_or(Problem::Busy)?;
-    if found.body_hash == hash { Ok((found, false)) } else { Err(Problem::OtherContent { what: "order" }) }
+/// A redemption takes off only from a purchase of whoever it belongs to, and only while it stands.
+fn check_redemption(redemption: &Redemption, customer: Option<CustomerId>, currency: Currency) -> Result<(), Problem> {
+    let refused = |detail| Err(Problem::invalid("/transaction_id", detail));
+    if redemption.state != RedemptionState::Committed {
+        return refused("the redemption was voided");
+    }
+    // Whoever holds a coupon without a name may be anybody.
+    if redemption.customer_id.is_some() && redemption.customer_id != customer {
+        return refused("the redemption is another customer's");
+    }
+    if redemption.currency.as_deref().is_some_and(|known| known != currency.code()) {
+        return refused("the redemption is in another currency");
+    }
+    Ok(())
 }
 
 fn check(new: &NewOrder, now: DateTime<Utc>) -> Result<(), Problem> {

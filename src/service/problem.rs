@@ -122,6 +122,11 @@ impl Problem {
         Self::Internal(cause.into())
     }
 
+    /// Trouble of the moment: the same request may do better in a while.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy | Self::Unavailable(_) | Self::StorageFull(_) | Self::Internal(_))
+    }
+
     /// A text of the request that [`crate::domain::text`] refused.
     pub fn text(pointer: &'static str) -> impl Fn(BadText) -> Self {
         move |error| Self::invalid(pointer, format!("{} {error}", pointer.trim_start_matches('/')))

@@ -43,14 +43,14 @@ macro_rules! order_columns {
     };
 }
 
-/// `false`: this place has an order with this `external_id`.
+/// `false`: this place has an order with this `external_id`, or another order has its redemption.
 pub async fn insert_order(conn: &mut Conn<'_>, brand: BrandId, order: &Order) -> sqlx::Result<bool> {
     const SQL: &str = "
         INSERT INTO orders (brand_id, order_id, place, external_id, body_hash, customer_id, channel, store_id, terminal,
                             employee, business_date, placed_at, currency, total_minor, paid_minor, returned_minor,
                             redemption_id, lines, earnings, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
-        ON CONFLICT (brand_id, place, external_id) DO NOTHING";
+        ON CONFLICT DO NOTHING";
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
         .bind(order.id)

@@ -283,6 +283,44 @@ on_both_engines! {
         shop.prove().await;
     }
 
+    async fn a_redemption_takes_off_one_purchase_of_its_own_customer(engine) {
+        let shop = Shop::open(engine).await;
+        for name in ["ana", "bia"] {
+            shop.app.issue(name).await;
+        }
+        shop.give("ana", 300).await;
+        let lines = [line("bolo", "bolos", "1", 1_500)];
+        let redeem = async |id: &str| {
+            let body = json!({ "transaction_id": id, "customer": { "external_id": "ana" }, "basket": { "lines": lines, "total": money(1_500) },
+                "redeem": [{ "wallet": "points", "units": "100" }] });
+            let (status, redeemed) = shop.till("redemptions", &body).await;
+            assert_eq!(status, 201, "{redeemed}");
+            redeemed["id"].as_str().unwrap().to_owned()
+        };
+        redeem("t1").await;
+        let order = |id: &str, customer: &str, transaction: &str| json!({ "external_id": id, "customer": { "external_id": customer },
+            "transaction_id": transaction, "lines": lines, "total": money(1_500) });
+        let refused = async |body: &Value, why: &str| {
+            let (status, answer) = shop.till("orders", body).await;
+            assert_eq!((status, answer["pointer"].as_str(), answer["detail"].as_str()), (422, Some("/transaction_id"), Some(why)), "{answer}");
+        };
+        refused(&order("o1", "bia", "t1"), "the redemption is another customer's").await;
+        // Nobody is named: the purchase is whose the redemption is.
+        let mut unnamed = order("o2", "ana", "t1");
+        unnamed.as_object_mut().unwrap().remove("customer");
+        let (status, bought) = shop.till("orders", &unnamed).await;
+        assert_eq!((status, bought["paid"].clone(), bought["customer_id"].is_string()), (201, money(1_000), true), "{bought}");
+        refused(&order("o3", "ana", "t1"), "another order names this redemption").await;
+
+        let voided = redeem("t2").await;
+        let (status, bought) = shop.till("orders", &order("o4", "ana", "t2")).await;
+        assert_eq!(status, 201, "{bought}");
+        assert_eq!(shop.till(&format!("redemptions/{voided}/void"), &json!({})).await.0, 200);
+        assert_eq!(shop.till("orders", &order("o4", "ana", "t2")).await, (200, bought), "the first answer, whatever happened since");
+        refused(&order("o5", "ana", "t2"), "the redemption was voided").await;
+        shop.prove().await;
+    }
+
     async fn a_voided_redemption_gives_everything_back_to_where_it_was(engine) {
         let shop = Shop::open(engine).await;
         shop.app.issue("ana").await;

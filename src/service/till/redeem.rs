@@ -119,8 +119,9 @@ pub async fn redeem(app: &App, brand: &Brand, new: NewRedemption) -> Result<(Red
     let outcome = try_redeem(app, brand, &new, &transaction, &scope).await;
     match outcome {
         Ok(Some(redemption)) => Ok((redemption, true)),
+        Err(problem) if problem.is_passing() => Err(problem),
         // Somebody has this id, or it was refused: maybe because this very request did it before.
-        Ok(None) | Err(Problem::Refused(_)) => {
+        outcome => {
             let mut reader = app.db.read().await?;
             let first = tills::find_redemption_named(&mut reader.conn(), brand.id, &scope, &transaction).await?;
             match (first, outcome) {
@@ -130,7 +131,6 @@ pub async fn redeem(app: &App, brand: &Brand, new: NewRedemption) -> Result<(Red
                 (None, Ok(_)) => Err(Problem::Busy),
             }
         }
-        Err(problem) => Err(problem),
     }
 }
 
