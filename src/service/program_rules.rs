@@ -7,7 +7,7 @@ use crate::domain::ids::{BrandId, EarningRuleId, ProgramId, WalletTypeId};
 use crate::domain::loyalty::earning::EarningRule as ReadEarningRule;
 use crate::domain::loyalty::spec::{self, BadSpec};
 use crate::domain::loyalty::tier::TierRules;
-use crate::domain::loyalty::wallet_type::WalletRules;
+use crate::domain::loyalty::wallet_type::{AtClose, WalletRules};
 use crate::domain::text;
 use crate::service::loyalty::rules;
 use crate::service::timeline::{self, About};
@@ -61,6 +61,7 @@ pub async fn create_wallet_type(
         let is_same = known.name == new.name && known.spec.0 == new.spec.0;
         return if is_same { Ok((known.clone(), false)) } else { Err(Problem::OtherContent { what: "wallet type" }) };
     }
+    check_close(&new, &known)?;
     if known.len() >= KINDS_MAX {
         return Err(Problem::invalid("", format!("a program has at most {KINDS_MAX} kinds of wallets")));
     }
@@ -70,6 +71,35 @@ pub async fn create_wallet_type(
     record(app, &mut tx.conn(), brand, program).await?;
     tx.commit().await?;
     Ok((new, true))
+}
+
+/// A wallet that closes into another needs one that is there, and stays.
+fn check_close(edited: &WalletType, program: &[WalletType]) -> Result<(), Problem> {
+    let own = WalletRules::read(&edited.spec).map_err(refused)?;
+    if let AtClose::Convert { into, units, gives_milli } = &own.at_close {
+        let other = program.iter().find(|kind| kind.key == *into && kind.key != edited.key);
+        let other = other.ok_or_else(|| {
+            Problem::invalid("/rules/at_close/convert/into", "the program has no other kind of wallet with this key")
+        })?;
+        let other = WalletRules::read(&other.spec).map_err(refused)?;
+        if other.closes_at.is_some() {
+            return Err(Problem::invalid("/rules/at_close/convert/into", "that wallet closes itself"));
+        }
+        if AtClose::converted(*units, *units, *gives_milli, other.scale).is_none() {
+            let detail = format!("that wallet counts with {} decimals", other.scale);
+            return Err(Problem::invalid("/rules/at_close/convert/gives", detail));
+        }
+    }
+    for kind in program.iter().filter(|kind| own.closes_at.is_some() && kind.key != edited.key) {
+        if matches!(WalletRules::read(&kind.spec).map_err(refused)?.at_close, AtClose::Convert { into, .. } if into == edited.key)
+        {
+            return Err(Problem::invalid(
+                "/rules/closes_at",
+                format!("the wallet {} is converted into this one", kind.key),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Edits a kind at the version that the editor saw (`None`: whichever it is). What is in wallets already keeps its dates.
@@ -104,6 +134,7 @@ pub async fn update_wallet_type(
     }
     edited.updated_at = app.clock.now();
     program_rules::touch(&mut tx.conn(), brand, edited.program_id).await?;
+    check_close(&edited, &program_rules::list_wallet_types(&mut tx.conn(), brand, edited.program_id).await?)?;
     if !program_rules::update_wallet_type(&mut tx.conn(), brand, &edited).await? {
         return Err(Problem::VersionMismatch);
     }
@@ -206,18 +237,15 @@ pub async fn list_earning_rules(app: &App, brand: BrandId, program: ProgramId) -
 /// Sets a program's tiers; null takes them away. Members are looked at when something happens to them next.
 pub async fn set_tiers(app: &App, brand: BrandId, program: ProgramId, tiers: Value) -> Result<Value, Problem> {
     let mut tx = app.db.begin().await?;
-    if !program_rules::touch(&mut tx.conn(), brand, program).await? {
-        return Err(Problem::NotFound { what: "program" });
-    }
+    // Before the version grows: what is read is remembered by it.
     let ready = rules::current(app, &mut tx.conn(), brand, program).await?;
     let given = (!tiers.is_null()).then_some(&tiers);
     if let Some(tiers) = given {
         TierRules::read(tiers, |key| ready.scale(key))
             .map_err(|fault| Problem::invalid(fault.pointer, fault.reason))?;
     }
-    program_rules::set_tiers(&mut tx.conn(), brand, program, given).await?;
-    // The rules as they were were just read at this version.
     program_rules::touch(&mut tx.conn(), brand, program).await?;
+    program_rules::set_tiers(&mut tx.conn(), brand, program, given).await?;
     record(app, &mut tx.conn(), brand, program).await?;
     tx.commit().await?;
     Ok(tiers)

@@ -457,7 +457,27 @@ on_both_engines! {
         let kind = json!({ "program_id": shop.app.one.program_id, "key": "natal", "name": "Natal", "rules": {
             "unit": { "singular": "estrela", "plural": "estrelas" }, "closes_at": closes,
             "at_close": { "convert": { "into": "points", "units": "10", "gives": "3" } } } });
+        for (path, wrong, why) in [
+            ("into", json!("estrelas"), "the program has no other kind of wallet with this key"),
+            ("into", json!("natal"), "the program has no other kind of wallet with this key"),
+            ("gives", json!("1.5"), "that wallet counts with 0 decimals"),
+        ] {
+            let mut kind = kind.clone();
+            kind["rules"]["at_close"]["convert"][path] = wrong;
+            let (status, refused) = shop.app.post("/api/v1/wallet-types", &shop.app.one.key, &kind).await;
+            assert_eq!((status, refused["pointer"].as_str(), refused["detail"].as_str()),
+                (422, Some(format!("/rules/at_close/convert/{path}").as_str()), Some(why)));
+        }
         assert_eq!(shop.app.post("/api/v1/wallet-types", &shop.app.one.key, &kind).await.0, 201);
+        // What it becomes stays.
+        let (_, kinds) = shop.app.get(&format!("/api/v1/wallet-types?program_id={}", shop.app.one.program_id), &shop.app.one.key).await;
+        let points = kinds["data"].as_array().unwrap().iter().find(|kind| kind["key"] == "points").unwrap();
+        let mut closing = points["rules"].clone();
+        closing["closes_at"] = json!(closes);
+        let path = format!("/api/v1/wallet-types/{}", points["id"].as_str().unwrap());
+        let edited = shop.app.http.patch(format!("{}{path}", shop.app.url)).bearer_auth(&shop.app.one.key).json(&json!({ "rules": closing })).send().await.unwrap();
+        let (status, refused) = crate::app::answer(edited).await;
+        assert_eq!((status, refused["pointer"].as_str()), (422, Some("/rules/closes_at")), "{refused}");
         let rule = json!({ "program_id": shop.app.one.program_id, "wallet": "natal", "name": "Natal", "rules": { "gives": { "per_order": { "units": "25" } } } });
         assert_eq!(shop.app.post("/api/v1/rules", &shop.app.one.key, &rule).await.0, 201);
         shop.buy("t1", "ana", &[line("a", "b", "1", 10_000)]).await;

@@ -172,12 +172,24 @@ pub enum ExpiryRule {
 pub enum AtClose {
     Expire,
     Keep,
-    /// Every `units` become `gives` of the program's wallet with this key; the rest that makes no whole expires.
+    /// Every `units` become so many thousandths of the program's wallet with this key; the rest that makes no whole expires.
     Convert {
         into: String,
         units: i64,
-        gives: i64,
+        gives_milli: i64,
     },
+}
+
+impl AtClose {
+    /// What `taken` units become in a wallet of this scale. `None`: what they give is no number of its smallest parts.
+    pub fn converted(taken: i64, units: i64, gives_milli: i64, scale: u8) -> Option<i64> {
+        let part = 10_i64.checked_pow(3_u32.checked_sub(u32::from(scale))?)?;
+        if gives_milli % part != 0 {
+            return None;
+        }
+        let exact = i128::from(taken / units.max(1)) * i128::from(gives_milli / part);
+        i64::try_from(exact).ok()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -290,7 +302,7 @@ impl WalletRules {
             Some(AtCloseSpec::Convert { into, units, gives }) => AtClose::Convert {
                 into: spec::key("/at_close/convert/into", &into)?,
                 units: spec::units("/at_close/convert/units", &units, scale, 1)?,
-                gives: spec::units("/at_close/convert/gives", &gives, 0, 1)?,
+                gives_milli: spec::units("/at_close/convert/gives", &gives, 3, 1)?,
             },
         };
         let worth = match (spec.worth, currency) {
@@ -557,6 +569,19 @@ mod tests {
             spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             let fault = WalletRules::read(&spec).unwrap_err();
             assert!(fault.pointer == pointer || pointer.starts_with(&fault.pointer), "{spec}: {fault:?}");
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_closed_wallet_becomes_whole_parts_of_another() {
+        for (taken, units, gives_milli, scale, expected) in [
+            (25, 10, 3_000, 0, Some(6)),
+            (25, 10, 1_500, 1, Some(30)),
+            (25, 10, 1_500, 0, None),
+            (9, 10, 1_000, 0, Some(0)),
+            (i64::MAX, 1, 2_000, 0, None),
+        ] {
+            assert_eq!(AtClose::converted(taken, units, gives_milli, scale), expected, "{taken} {units} {gives_milli}");
         }
     }
 

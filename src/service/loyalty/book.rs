@@ -148,7 +148,7 @@ impl OpenMember {
                         .post(&Note::of(source), now, |ledger| ledger.sweep(Sweep::Expire, now).map(|_| ()))
                         .map_err(Problem::internal)?;
                 }
-                AtClose::Convert { into, units, gives } if is_over => {
+                AtClose::Convert { into, units, gives_milli } if is_over => {
                     let taken = wallet
                         .post(&Note::of(source), now, |ledger| {
                             Ok(ledger.sweep(Sweep::Convert, now)?.map_or(0, |entry| entry.movement.gain(State::Spent)))
@@ -156,8 +156,9 @@ impl OpenMember {
                         .map_err(Problem::internal)?;
                     let Some(other) = rules.kind(into) else { continue };
                     let (wallet, kind) = self.wallet(app, other, now)?;
-                    let converted = i128::from(taken / units) * i128::from(*gives);
-                    let converted = i64::try_from(converted).unwrap_or(MOVEMENT_MAX).min(MOVEMENT_MAX);
+                    let converted = AtClose::converted(taken, *units, *gives_milli, kind.rules.scale);
+                    // What does not fit into one movement is more than anybody has.
+                    let converted = converted.unwrap_or(MOVEMENT_MAX).min(MOVEMENT_MAX);
                     if converted > 0 {
                         let (activation, end) = (Activation::Done, kind.rules.end(now, rules.zone));
                         wallet
