@@ -305,6 +305,7 @@ CREATE TABLE quotes (
 );
 CREATE INDEX quotes_by_age ON quotes (brand_id, created_at);
 
+-- An id takes effect once. What was refused under it stays refused; the till may ask for something else under the same id.
 CREATE TABLE redemptions (
     brand_id UUID NOT NULL REFERENCES brands (brand_id),
     redemption_id UUID NOT NULL,
@@ -322,8 +323,10 @@ CREATE TABLE redemptions (
     created_at TIMESTAMPTZ NOT NULL,
     voided_at TIMESTAMPTZ,
     PRIMARY KEY (brand_id, redemption_id),
-    UNIQUE (brand_id, place, transaction_id)
+    UNIQUE (brand_id, place, transaction_id, body_hash)
 );
+CREATE UNIQUE INDEX redemptions_once ON redemptions (brand_id, place, transaction_id) WHERE state <> 'refused';
+CREATE INDEX redemptions_refused ON redemptions (brand_id, created_at) WHERE state = 'refused';
 CREATE INDEX redemptions_by_customer ON redemptions (brand_id, customer_id, redemption_id);
 
 -- What people with a key did by hand.

@@ -54,7 +54,8 @@ pub struct KeptLine {
     pub minor: i64,
     /// What was paid for it after redemptions.
     pub paid_minor: i64,
-    /// What came back of it: of its price, and of what was paid for it.
+    /// What came back of it: thousandths of a piece where a till named them, of its price, and of what was paid for it.
+    pub returned_pieces: i64,
     pub returned_price: i64,
     pub returned_minor: i64,
 }
@@ -243,6 +244,7 @@ fn keep(line: &Line, paid_minor: i64) -> KeptLine {
         quantity: line.quantity,
         minor: line.minor,
         paid_minor,
+        returned_pieces: 0,
         returned_price: 0,
         returned_minor: 0,
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::RedemptionId;
 use crate::domain::loyalty::refusal::RefusalCode;
@@ -97,8 +98,8 @@ pub enum Problem {
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A refusal at the till.
-#[derive(Debug, Clone)]
+/// A refusal at the till, as it is answered and kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Refused {
     pub code: RefusalCode,
     pub sentence: String,

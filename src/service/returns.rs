@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::types::Json;
 
-use crate::domain::apportion::apportion;
+use crate::domain::apportion::{Rounding, apportion};
 use crate::domain::ids::{OrderId, ProgramId, ReturnId, WalletId, WalletTypeId};
 use crate::domain::ledger::{EntryKind, Movement, left_of};
 use crate::domain::quantity;
@@ -90,13 +90,14 @@ pub async fn take_back(app: &App, brand: &Brand, new: NewReturn) -> Result<(Retu
     }
     let mut lines: Vec<KeptLine> = serde_json::from_value(order.lines.0.clone()).map_err(Problem::internal)?;
     let mut earned: Vec<Earned> = serde_json::from_value(order.earnings.0.clone()).map_err(Problem::internal)?;
-    let returned_before: i64 = lines.iter().map(|line| line.returned_price).sum();
-    let prices = back_by_line(&lines, &new.back)?;
+    let parts = back_by_line(&lines, &new.back)?;
     // Of what was paid for a line so much as of its price: parts of it sum to the whole.
     let mut back = Vec::with_capacity(lines.len());
-    for (line, price) in lines.iter_mut().zip(&prices) {
-        line.returned_price += price;
-        let paid = Share { after: line.returned_price, whole: line.minor }.of(line.paid_minor);
+    for (line, part) in lines.iter_mut().zip(&parts) {
+        line.returned_pieces += part.pieces;
+        line.returned_price += part.price;
+        let paid = part.paid.map_or_else(|| line.share().of(line.paid_minor), |paid| line.returned_minor + paid);
+        let paid = paid.max(line.returned_minor);
         back.push(paid - line.returned_minor);
         line.returned_minor = paid;
     }
@@ -108,7 +109,7 @@ pub async fn take_back(app: &App, brand: &Brand, new: NewReturn) -> Result<(Retu
         take_earned(&mut book, id, &lines, &mut earned, &order, minor, &mut moved)?;
         if let Some(redemption) = order.redemption_id {
             let spent = entries::list_by_source(&mut tx.conn(), brand.id, redemption.uuid()).await?;
-            let share = Share { after: returned_before + prices.iter().sum::<i64>(), whole: order.total_minor };
+            let share = Share::of_order(&lines);
             for entry in spent.iter().filter(|entry| matches!(entry.kind, EntryKind::Spent | EntryKind::Captured)) {
                 give_back(&mut tx.conn(), &mut book, entry, share, Note::of(id.uuid()), Late::Policy, &mut moved)
                     .await?;
@@ -143,54 +144,92 @@ pub async fn take_back(app: &App, brand: &Brand, new: NewReturn) -> Result<(Retu
     Ok((made, true))
 }
 
-/// What of each line's price comes back; at most what has not yet.
-fn back_by_line(lines: &[KeptLine], back: &Back) -> Result<Vec<i64>, Problem> {
-    let left: Vec<i64> = lines.iter().map(|line| line.minor - line.returned_price).collect();
+/// What comes back of a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Part {
+    /// Thousandths of a piece.
+    pieces: i64,
+    price: i64,
+    /// Of what was paid, where the till says it.
+    paid: Option<i64>,
+}
+
+impl KeptLine {
+    /// How much of the line has come back; of one without a price, by its pieces.
+    fn share(&self) -> Share {
+        if self.minor > 0 {
+            Share { after: self.returned_price, whole: self.minor }
+        } else {
+            Share { after: self.returned_pieces, whole: self.quantity.max(1) }
+        }
+    }
+
+    fn price_left(&self) -> i64 {
+        self.minor - self.returned_price
+    }
+
+    fn paid_left(&self) -> i64 {
+        self.paid_minor - self.returned_minor
+    }
+
+    fn all_left(&self) -> Part {
+        let is_back = self.minor > 0 && self.price_left() == 0;
+        let pieces = if is_back { 0 } else { self.quantity - self.returned_pieces };
+        Part { pieces, price: self.price_left(), paid: None }
+    }
+
+    /// So many pieces: their prices sum to the line's, however they come back. `None`: so many are not left.
+    fn pieces(&self, pieces: i64) -> Option<Part> {
+        let price_of = |pieces: i64| Share { after: pieces, whole: self.quantity }.of(self.minor);
+        let after = self.returned_pieces.checked_add(pieces).filter(|after| *after <= self.quantity)?;
+        let price = price_of(after) - price_of(self.returned_pieces);
+        (price <= self.price_left()).then_some(Part { pieces, price, paid: None })
+    }
+
+    /// So much of what was paid for it: at least as much of its price.
+    fn paid(&self, minor: i64) -> Part {
+        let exact = i128::from(self.price_left()) * i128::from(minor);
+        let price = Rounding::Ceil.divide(exact, i128::from(self.paid_left().max(1)));
+        Part { pieces: 0, price: price.unwrap_or(i64::MAX).min(self.price_left()), paid: Some(minor) }
+    }
+}
+
+/// What of each line comes back; at most what has not yet.
+fn back_by_line(lines: &[KeptLine], back: &Back) -> Result<Vec<Part>, Problem> {
     let back = match back {
-        Back::All => left,
+        Back::All => lines.iter().map(KeptLine::all_left).collect(),
         Back::Amount(minor) => {
-            let paid: Vec<i64> = lines.iter().map(|line| line.paid_minor - line.returned_minor).collect();
+            let paid: Vec<i64> = lines.iter().map(KeptLine::paid_left).collect();
             let sum: i64 = paid.iter().sum();
             if !(1..=sum).contains(minor) {
                 return Err(Problem::invalid("/amount", format!("{sum} of the order can come back")));
             }
-            let parts = apportion(*minor, &paid);
-            let price = |((part, paid), left): ((&i64, &i64), &i64)| {
-                let exact = i128::from(*left) * i128::from(*part) / i128::from((*paid).max(1));
-                i64::try_from(exact).unwrap_or(*left).min(*left)
-            };
-            parts.iter().zip(&paid).zip(&left).map(price).collect()
+            lines.iter().zip(apportion(*minor, &paid)).map(|(line, minor)| line.paid(minor)).collect()
         }
         Back::Lines(given) => {
-            let mut back = vec![0; lines.len()];
+            let mut back = vec![Part::default(); lines.len()];
             for (index, one) in given.iter().enumerate() {
                 let place = || format!("/lines/{index}");
-                let known = lines.get(one.position).zip(left.get(one.position)).zip(back.get_mut(one.position));
-                let ((line, left), back) =
+                let known = lines.get(one.position).zip(back.get_mut(one.position));
+                let (line, back) =
                     known.ok_or_else(|| Problem::invalid(place(), "the order has no line at this position"))?;
-                let price = match one.quantity {
-                    None => *left,
-                    Some(pieces) if pieces >= 1 && pieces <= line.quantity => {
-                        let exact = i128::from(line.minor) * i128::from(pieces) / i128::from(line.quantity);
-                        i64::try_from(exact).map_err(Problem::internal)?
-                    }
+                let part = match one.quantity {
+                    None => Some(line.all_left()),
+                    Some(pieces) if pieces >= 1 && pieces <= line.quantity => line.pieces(pieces),
                     Some(_) => {
                         let most = quantity::text(line.quantity, 3);
-                        return Err(Problem::invalid(
-                            format!("{}/quantity", place()),
-                            format!("must be at most {most}"),
-                        ));
+                        let detail = format!("must be at most {most}");
+                        return Err(Problem::invalid(format!("{}/quantity", place()), detail));
                     }
                 };
-                if *back != 0 || price > *left {
-                    return Err(Problem::invalid(place(), "so much of the line has come back already"));
-                }
-                *back = price;
+                *back = part
+                    .filter(|_| *back == Part::default())
+                    .ok_or_else(|| Problem::invalid(place(), "so much of the line has come back already"))?;
             }
             back
         }
     };
-    if back.iter().all(|price| *price == 0) {
+    if back.iter().all(|part| *part == Part::default()) {
         return Err(Problem::invalid("", "all of it has come back already"));
     }
     Ok(back)
@@ -210,8 +249,7 @@ fn take_earned(
         let mut units = 0;
         for ((line, by_line), taken) in lines.iter().zip(&earning.by_line).zip(&mut earning.taken_back) {
             // The share of the line so far: what was taken for less of it is part of that, and at the end it is all.
-            let share = Share { after: line.returned_price, whole: line.minor };
-            let more = (share.of(*by_line) - *taken).max(0);
+            let more = (line.share().of(*by_line) - *taken).max(0);
             *taken += more;
             units += more;
         }
@@ -256,6 +294,14 @@ pub(super) struct Share {
 }
 
 impl Share {
+    fn of_order(lines: &[KeptLine]) -> Self {
+        let sum = |each: fn(&KeptLine) -> i64| lines.iter().map(each).sum::<i64>();
+        match sum(|line| line.minor) {
+            0 => Self { after: sum(|line| line.returned_pieces), whole: sum(|line| line.quantity).max(1) },
+            whole => Self { after: sum(|line| line.returned_price), whole },
+        }
+    }
+
     /// Of so many units, those that belong to what has come back afterwards.
     pub fn of(self, units: i64) -> i64 {
         if self.after >= self.whole {
@@ -274,7 +320,7 @@ pub(super) enum Late {
     AsBefore,
 }
 
-/// Gives units back that an entry spent: so many that the share is given back altogether.
+/// Gives units back that an entry spent: so many that the share is given back altogether. How many these were.
 pub(super) async fn give_back(
     conn: &mut crate::store::Conn<'_>,
     book: &mut Book,
@@ -283,7 +329,7 @@ pub(super) async fn give_back(
     note: Note,
     late: Late,
     moved: &mut Vec<Moved>,
-) -> Result<(), Problem> {
+) -> Result<i64, Problem> {
     let back = entries::list_reversing(conn, book.brand, entry.wallet, &[entry.no]).await?;
     let back: Vec<Movement> = back.into_iter().map(|entry| entry.movement).collect();
     let spent: i64 = left_of(&entry.movement, &[]).iter().map(|(_, units)| units).sum();
@@ -291,13 +337,13 @@ pub(super) async fn give_back(
     let left_units: i64 = left.iter().map(|(_, units)| units).sum();
     let units = (share.of(spent) - (spent - left_units)).min(left_units);
     if units <= 0 {
-        return Ok(());
+        return Ok(0);
     }
     let lots: Vec<i64> = left.iter().map(|(lot, _)| *lot).collect();
     book.fetch_lots(conn, entry.wallet, &lots).await?;
     let now = book.now;
-    let Some((wallet, rules)) = book.find(entry.wallet) else { return Ok(()) };
-    let Some(kind) = rules.kinds.get(wallet.kind) else { return Ok(()) };
+    let Some((wallet, rules)) = book.find(entry.wallet) else { return Ok(0) };
+    let Some(kind) = rules.kinds.get(wallet.kind) else { return Ok(0) };
     let late = match late {
         Late::Policy => kind.rules.late_restore(now, rules.zone),
         Late::AsBefore => crate::domain::ledger::Restore::Forfeit,
@@ -310,5 +356,59 @@ pub(super) async fn give_back(
         taken_back: "0".to_owned(),
         given_back: kind.rules.text(units),
     });
-    Ok(())
+    Ok(units)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(quantity: i64, minor: i64, paid_minor: i64) -> KeptLine {
+        KeptLine {
+            sku: None,
+            category: None,
+            quantity,
+            minor,
+            paid_minor,
+            returned_pieces: 0,
+            returned_price: 0,
+            returned_minor: 0,
+        }
+    }
+
+    #[test]
+    fn pieces_of_a_line_sum_to_its_price() {
+        let mut one = line(3_000, 1_000, 700);
+        let prices: Vec<i64> = (0..3)
+            .map(|_| {
+                let part = one.pieces(1_000).unwrap();
+                one.returned_pieces += part.pieces;
+                one.returned_price += part.price;
+                part.price
+            })
+            .collect();
+        assert_eq!((prices, one.price_left()), (vec![333, 333, 334], 0));
+        assert_eq!(one.pieces(1), None);
+        assert_eq!(one.all_left(), Part::default());
+    }
+
+    #[test]
+    fn an_amount_comes_back_as_it_was_said() {
+        let lines = [line(1_000, 1_000, 333), line(1_000, 500, 167)];
+        for minor in [1, 7, 250, 499, 500] {
+            let parts = back_by_line(&lines, &Back::Amount(minor)).unwrap();
+            assert_eq!(parts.iter().filter_map(|part| part.paid).sum::<i64>(), minor);
+            assert!(parts.iter().zip(&lines).all(|(part, line)| part.price <= line.minor), "{parts:?}");
+        }
+        assert!(back_by_line(&lines, &Back::Amount(501)).is_err());
+    }
+
+    #[test]
+    fn a_line_without_a_price_comes_back_by_its_pieces() {
+        let mut gift = line(2_000, 0, 0);
+        assert_eq!(gift.share().of(10), 0, "nothing of it came back");
+        gift.returned_pieces = gift.pieces(1_000).unwrap().pieces;
+        assert_eq!(gift.share().of(10), 5);
+        assert_eq!(gift.all_left(), Part { pieces: 1_000, price: 0, paid: None });
+    }
 }

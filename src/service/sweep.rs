@@ -12,7 +12,7 @@ use crate::service::deliver::schedule;
 use crate::service::notices::channel;
 use crate::service::till::quote;
 use crate::service::{App, Problem};
-use crate::store::{brands, google, idempotency, logs, notices, outbox, publication};
+use crate::store::{brands, google, idempotency, logs, notices, outbox, publication, tills};
 
 /// Rows of one transaction at most.
 const BATCH: i64 = 500;
@@ -20,7 +20,7 @@ const BATCH: i64 = 500;
 /// Device messages kept for each brand.
 const LOGS_KEPT: i64 = 5_000;
 
-/// How long the answer to an `Idempotency-Key` is kept at least.
+/// How long the answer to an `Idempotency-Key`, and a refusal at the till, is kept at least.
 const KEYS_KEPT: TimeDelta = TimeDelta::hours(72);
 
 /// What one sweep of a brand found and mended.
@@ -46,9 +46,10 @@ pub async fn sweep(app: &App, brand: BrandId) -> Result<Swept, Problem> {
     loop {
         let mut tx = app.db.begin().await?;
         let forgotten = idempotency::forget(&mut tx.conn(), brand, app.clock.now() - KEYS_KEPT, BATCH).await?;
+        let refusals = tills::forget_refusals(&mut tx.conn(), brand, app.clock.now() - KEYS_KEPT, BATCH).await?;
         let trimmed = logs::trim(&mut tx.conn(), brand, LOGS_KEPT, BATCH).await?;
         tx.commit().await?;
-        let trimmed = trimmed.max(quote::forget(app, brand, BATCH).await?);
+        let trimmed = trimmed.max(refusals).max(quote::forget(app, brand, BATCH).await?);
         swept.keys_forgotten += forgotten;
         if forgotten.max(trimmed) < BATCH.unsigned_abs() {
             return Ok(swept);

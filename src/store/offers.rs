@@ -186,32 +186,40 @@ pub async fn list_used(
     })
 }
 
-/// Counts one use more, or (`by` = -1) one less; a period that began since counts from there. How often it was used then:
-/// whoever counts at the same time counts after us.
+/// Counts one use more; a period that began since counts from there. How often it was used then: whoever counts at the same
+/// time counts after us.
 pub async fn count_use(
     conn: &mut Conn<'_>,
     brand: BrandId,
     customer: CustomerId,
     offer: OfferId,
-    by: i64,
     period_since: DateTime<Utc>,
 ) -> sqlx::Result<Used> {
     const SQL: &str = "
         INSERT INTO offer_uses (brand_id, offer_id, customer_id, used, period_since, period_used)
-        VALUES ($1, $2, $3, CASE WHEN $4 > 0 THEN 1 ELSE 0 END, $5, CASE WHEN $4 > 0 THEN 1 ELSE 0 END)
+        VALUES ($1, $2, $3, 1, $4, 1)
         ON CONFLICT (brand_id, offer_id, customer_id) DO UPDATE SET
-            used = CASE WHEN offer_uses.used + $4 < 0 THEN 0 ELSE offer_uses.used + $4 END,
-            period_used = CASE WHEN offer_uses.period_since < excluded.period_since THEN excluded.period_used
-                               WHEN offer_uses.period_used + $4 < 0 THEN 0 ELSE offer_uses.period_used + $4 END,
+            used = offer_uses.used + 1,
+            period_used = CASE WHEN offer_uses.period_since < excluded.period_since THEN 1
+                               ELSE offer_uses.period_used + 1 END,
             period_since = CASE WHEN offer_uses.period_since < excluded.period_since THEN excluded.period_since
                                 ELSE offer_uses.period_since END
         RETURNING offer_id, used, period_since, period_used";
-    on!(conn, |c| sqlx::query_as(SQL)
-        .bind(brand)
-        .bind(offer)
-        .bind(customer)
-        .bind(by)
-        .bind(period_since)
-        .fetch_one(c)
-        .await)
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(offer).bind(customer).bind(period_since).fetch_one(c).await)
+}
+
+/// Takes back a use of `used_at`; it counts in a period only if that had begun by then.
+pub async fn uncount_use(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    customer: CustomerId,
+    offer: OfferId,
+    used_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    const SQL: &str = "
+        UPDATE offer_uses SET
+            used = CASE WHEN used > 0 THEN used - 1 ELSE 0 END,
+            period_used = CASE WHEN period_since <= $4 AND period_used > 0 THEN period_used - 1 ELSE period_used END
+        WHERE brand_id = $1 AND offer_id = $2 AND customer_id = $3";
+    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(offer).bind(customer).bind(used_at).execute(c).await.map(|_| ()))
 }

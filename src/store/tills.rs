@@ -175,6 +175,8 @@ text_enum! {
     pub enum RedemptionState {
         Committed = "committed",
         Voided = "voided",
+        /// Its items say why.
+        Refused = "refused",
     }
 }
 
@@ -205,14 +207,14 @@ macro_rules! redemption_columns {
     };
 }
 
-/// `false`: this place has a redemption with this `transaction_id`. On `PostgreSQL` the statement waits for a transaction that
+/// `false`: this place has a redemption with this `transaction_id`, or this very request was refused (or done) before. On `PostgreSQL` the statement waits for a transaction that
 /// is just making one.
 pub async fn insert_redemption(conn: &mut Conn<'_>, brand: BrandId, new: &Redemption) -> sqlx::Result<bool> {
     const SQL: &str = "
         INSERT INTO redemptions (brand_id, redemption_id, place, transaction_id, body_hash, customer_id, store_id, terminal,
                                  employee, state, currency, discount_minor, items, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-        ON CONFLICT (brand_id, place, transaction_id) DO NOTHING";
+        ON CONFLICT DO NOTHING";
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
         .bind(new.id)
@@ -239,8 +241,11 @@ pub async fn find_redemption(
     brand: BrandId,
     redemption: RedemptionId,
 ) -> sqlx::Result<Option<Redemption>> {
-    const SQL: &str =
-        concat!("SELECT ", redemption_columns!(), " FROM redemptions WHERE brand_id = $1 AND redemption_id = $2");
+    const SQL: &str = concat!(
+        "SELECT ",
+        redemption_columns!(),
+        " FROM redemptions WHERE brand_id = $1 AND redemption_id = $2 AND state <> 'refused'"
+    );
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(redemption).fetch_optional(c).await)
 }
 
@@ -253,9 +258,50 @@ pub async fn find_redemption_named(
     const SQL: &str = concat!(
         "SELECT ",
         redemption_columns!(),
-        " FROM redemptions WHERE brand_id = $1 AND place = $2 AND transaction_id = $3"
+        " FROM redemptions WHERE brand_id = $1 AND place = $2 AND transaction_id = $3 AND state <> 'refused'"
     );
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(place).bind(transaction_id).fetch_optional(c).await)
+}
+
+/// Why a request with this digest was refused.
+pub async fn find_refusal(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    place: &str,
+    transaction_id: &str,
+    body_hash: &[u8],
+) -> sqlx::Result<Option<Value>> {
+    const SQL: &str = "
+        SELECT items FROM redemptions
+        WHERE brand_id = $1 AND place = $2 AND transaction_id = $3 AND body_hash = $4 AND state = 'refused'";
+    let found: Option<(Json<Value>,)> = on!(conn, |c| sqlx::query_as(SQL)
+        .bind(brand)
+        .bind(place)
+        .bind(transaction_id)
+        .bind(body_hash)
+        .fetch_optional(c)
+        .await)?;
+    Ok(found.map(|(Json(refused),)| refused))
+}
+
+/// Forgets up to `limit` refusals made before `before`; the number forgotten.
+pub async fn forget_refusals(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    const SQL: &str = "
+        DELETE FROM redemptions WHERE brand_id = $1 AND redemption_id IN (
+            SELECT redemption_id FROM redemptions WHERE brand_id = $1 AND state = 'refused' AND created_at < $2
+            ORDER BY created_at LIMIT $3)";
+    on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(before)
+        .bind(limit)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))
 }
 
 /// Voids a redemption. `false`: it is void already.

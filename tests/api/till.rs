@@ -283,6 +283,32 @@ on_both_engines! {
         shop.prove().await;
     }
 
+    async fn a_refusal_is_an_answer_that_stays(engine) {
+        let shop = Shop::open(engine).await;
+        shop.app.issue("ana").await;
+        let redeem = |id: &str, units: &str| json!({ "transaction_id": id, "customer": { "external_id": "ana" },
+            "redeem": [{ "wallet": "points", "units": units }] });
+        let refused = shop.till("redemptions", &redeem("t1", "10")).await;
+        assert_eq!((refused.0, code(&refused.1)), (409, "not_enough_units"));
+        shop.give("ana", 50).await;
+        // The till was told that it got nothing: a try that comes late gets nothing.
+        assert_eq!(shop.till("redemptions", &redeem("t1", "10")).await, refused);
+        let order = json!({ "external_id": "o1", "transaction_id": "t1", "lines": [line("a", "b", "1", 100)], "total": money(100) });
+        assert_eq!(shop.till("orders", &order).await.1["pointer"], "/transaction_id", "it is no redemption");
+        assert_eq!(shop.balance("ana", "points").await, "50");
+        // Something else may be asked for in the same purchase; then the id is used.
+        assert_eq!(shop.till("redemptions", &redeem("t1", "9")).await.0, 201);
+        assert_eq!(shop.till("redemptions", &redeem("t1", "10")).await.0, 422, "the id is another content's");
+        let late = shop.till("redemptions", &redeem("t2", "90")).await;
+        assert_eq!(late.0, 409);
+        shop.give("ana", 60).await;
+        shop.app.clock.advance(TimeDelta::hours(73));
+        shop.app.sweep().await;
+        assert_eq!(shop.till("redemptions", &redeem("t2", "90")).await.0, 201, "it is forgotten");
+        assert_eq!(shop.till("redemptions", &redeem("t1", "9")).await.0, 200, "what was redeemed never is");
+        shop.prove().await;
+    }
+
     async fn a_redemption_takes_off_one_purchase_of_its_own_customer(engine) {
         let shop = Shop::open(engine).await;
         for name in ["ana", "bia"] {

@@ -327,16 +327,23 @@ on_both_engines! {
         kept.state = OfferState::Ended;
         assert!(w.write(async |c| offers::update(c, one, &kept).await).await);
         assert!(!w.write(async |c| offers::update(c, one, &kept).await).await, "it is at another version");
-        let count = async |by, since| w.write(async |c| offers::count_use(c, one, customer, kept.id, by, since).await).await;
+        let count = async |since| w.write(async |c| offers::count_use(c, one, customer, kept.id, since).await).await;
         let used = async || w.read(async |c| offers::list_used(c, one, customer, &[kept.id]).await).await;
         assert!(used().await.is_empty());
-        count(1, w.now).await;
-        count(1, w.now).await;
+        count(w.now).await;
+        count(w.now).await;
         assert_eq!((used().await[0].used, used().await[0].period_used), (2, 2));
-        count(1, w.after(9)).await;
+        count(w.after(9)).await;
         assert_eq!((used().await[0].used, used().await[0].period_used, used().await[0].period_since), (3, 1, w.after(9)));
-        count(-1, DateTime::UNIX_EPOCH).await;
-        assert_eq!((used().await[0].used, used().await[0].period_used), (2, 0));
+        let uncount = async |at| w.write(async |c| offers::uncount_use(c, one, customer, kept.id, at).await).await;
+        // A use of the period before takes nothing off this one.
+        uncount(w.after(8)).await;
+        assert_eq!((used().await[0].used, used().await[0].period_used), (2, 1));
+        count(w.after(9)).await;
+        uncount(w.after(10)).await;
+        uncount(w.after(10)).await;
+        w.write(async |c| offers::uncount_use(c, two, customer, kept.id, w.after(10)).await).await;
+        assert_eq!((used().await[0].used, used().await[0].period_used), (1, 0));
         assert!(w.read(async |c| offers::list_used(c, two, customer, &[kept.id]).await).await.is_empty());
     }
 

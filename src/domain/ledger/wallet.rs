@@ -135,6 +135,13 @@ pub struct Hold {
     pub slices: Vec<(i64, i64)>,
 }
 
+impl Hold {
+    /// What it still holds.
+    pub fn units(&self) -> i64 {
+        self.slices.iter().map(|(_, units)| units).sum()
+    }
+}
+
 /// Why units do not move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -266,8 +273,9 @@ impl Wallet {
         self.tick(now)?;
         check(units)?;
         let index = self.holds.iter().position(|one| one.no == hold).ok_or(Refusal::NoSuchHold)?;
-        let held = self.holds.get(index).map(|one| one.slices.clone()).unwrap_or_default();
-        let all: i64 = held.iter().map(|(_, units)| units).sum();
+        let known = self.holds.get(index);
+        let all = known.map_or(0, Hold::units);
+        let held = known.map(|one| one.slices.clone()).unwrap_or_default();
         if units > all {
             return Err(Refusal::HeldLess { held: all });
         }

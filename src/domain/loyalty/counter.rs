@@ -49,6 +49,12 @@ impl Counter {
         if self.since >= start { self.count } else { 0 }
     }
 
+    /// What was counted at this moment is not, if its period is not over.
+    pub fn less(self, at: DateTime<Utc>, less: i64) -> Self {
+        let count = if self.since <= at { self.count.saturating_sub(less).max(0) } else { self.count };
+        Self { count, ..self }
+    }
+
     pub fn add(self, start: DateTime<Utc>, more: i64) -> Self {
         Self { since: start.max(self.since), count: self.count_since(start).saturating_add(more) }
     }

@@ -11,7 +11,7 @@ use super::evaluate::{self, Applied, Choice, Evaluation, counts_uses, used_befor
 use super::quote::{QuoteContent, basket_hash};
 use super::{Refusal, Request, Wanted};
 use crate::domain::ids::{BrandId, CouponId, CustomerId, OfferId, ProgramId, QuoteId, RedemptionId, WalletId};
-use crate::domain::ledger::{EntryKind, Refusal as LedgerRefusal};
+use crate::domain::ledger::{EntryKind, Hold, Refusal as LedgerRefusal};
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::pass::PassStatus;
 use crate::domain::text;
@@ -19,6 +19,7 @@ use crate::service::customers::{self, Named, Selector};
 use crate::service::loyalty::book::{Book, Note};
 use crate::service::loyalty::place::Place;
 use crate::service::orders::broken;
+use crate::service::problem::Refused;
 use crate::service::returns::{Late, Share, give_back};
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem, stores};
@@ -112,29 +113,66 @@ pub(super) async fn customer_of(
     Ok(None)
 }
 
-/// Redeems. The same `transaction_id` and content again: the first answer. `true`: it is new.
+/// Redeems. The same `transaction_id` and content again: the first answer, be it a refusal. `true`: it is new.
 pub async fn redeem(app: &App, brand: &Brand, new: NewRedemption) -> Result<(Redemption, bool), Problem> {
     let transaction = text::line(&new.transaction_id, 100).map_err(Problem::text("/transaction_id"))?;
     let scope = new.request.place.scope();
     let outcome = try_redeem(app, brand, &new, &transaction, &scope).await;
-    match outcome {
-        Ok(Some(redemption)) => Ok((redemption, true)),
-        Err(problem) if problem.is_passing() => Err(problem),
-        // Somebody has this id, or it was refused: maybe because this very request did it before.
-        outcome => {
-            let mut reader = app.db.read().await?;
-            let first = tills::find_redemption_named(&mut reader.conn(), brand.id, &scope, &transaction).await?;
-            match (first, outcome) {
-                (Some(first), _) if first.body_hash == new.hash => Ok((first, false)),
-                (Some(_), _) => Err(Problem::OtherContent { what: "redemption" }),
-                (None, Err(problem)) => Err(problem),
-                (None, Ok(_)) => Err(Problem::Busy),
-            }
-        }
+    let problem = match outcome {
+        Ok(Some(redemption)) => return Ok((redemption, true)),
+        Err(problem) if problem.is_passing() => return Err(problem),
+        Ok(None) => None,
+        Err(problem) => Some(problem),
+    };
+    if let Some(Problem::Refused(refused)) = &problem {
+        keep_refusal(app, brand.id, &new, &transaction, refused).await?;
+    }
+    // Somebody has this id, or it cannot be: maybe because this very request was answered before.
+    let mut reader = app.db.read().await?;
+    let first = tills::find_redemption_named(&mut reader.conn(), brand.id, &scope, &transaction).await?;
+    match first {
+        Some(first) if first.body_hash == new.hash => return Ok((first, false)),
+        Some(_) => return Err(Problem::OtherContent { what: "redemption" }),
+        None => {}
+    }
+    match tills::find_refusal(&mut reader.conn(), brand.id, &scope, &transaction, &new.hash).await? {
+        Some(refused) => Err(Problem::Refused(serde_json::from_value(refused).map_err(Problem::internal)?)),
+        None => Err(problem.unwrap_or(Problem::Busy)),
     }
 }
 
-/// `None`: the id is taken.
+/// Writes down that this very request was refused, unless it was answered before: a try that was cut off, and is still on its
+/// way, must not take what its till was told it did not get.
+async fn keep_refusal(
+    app: &App,
+    brand: BrandId,
+    new: &NewRedemption,
+    transaction: &str,
+    refused: &Refused,
+) -> Result<(), Problem> {
+    let place = &new.request.place;
+    let refusal = Redemption {
+        id: RedemptionId::new(app.clock.new_id()),
+        place: place.scope(),
+        transaction_id: transaction.to_owned(),
+        body_hash: new.hash.to_vec(),
+        customer_id: None,
+        store_id: place.store,
+        terminal: place.terminal.clone(),
+        employee: None,
+        state: RedemptionState::Refused,
+        currency: None,
+        discount_minor: 0,
+        items: Json(serde_json::to_value(refused).map_err(Problem::internal)?),
+        created_at: app.clock.now(),
+        voided_at: None,
+    };
+    let mut tx = app.db.begin().await?;
+    tills::insert_redemption(&mut tx.conn(), brand, &refusal).await?;
+    Ok(tx.commit().await?)
+}
+
+/// `None`: the id is taken, or this very request was refused.
 async fn try_redeem(
     app: &App,
     brand: &Brand,
@@ -168,8 +206,7 @@ async fn try_redeem(
     let held: BTreeMap<WalletId, i64> = quoted
         .iter()
         .flat_map(|(_, content)| &content.holds)
-        .filter(|hold| is_held(book.as_ref(), hold.wallet_id, hold.hold_no))
-        .map(|hold| (hold.wallet_id, hold.units))
+        .map(|hold| (hold.wallet_id, held_units(book.as_ref(), hold.wallet_id, hold.hold_no)))
         .collect();
     let quote = quoted.as_ref().map(|(quote, _)| (*quote, &held));
     let evaluation =
@@ -189,7 +226,10 @@ async fn try_redeem(
     }
     let mut wallets = Vec::new();
     if let Some(book) = &mut book {
-        spend(app, book, &evaluation, id, quoted.as_ref().map(|(_, content)| content), &mut wallets)?;
+        let quoted = quoted.as_ref().map(|(_, content)| content);
+        if let Err(refusal) = spend(app, book, &evaluation, id, quoted, &mut wallets)? {
+            return Err(refuse(app, &mut tx.conn(), brand, &request.place, refusal, None).await?);
+        }
     }
     let items = evaluation.applied.iter().map(|applied| item(applied, book.as_ref())).collect();
     let receipt = Receipt { items, wallets };
@@ -221,9 +261,11 @@ async fn try_redeem(
     Ok(Some(redemption))
 }
 
-fn is_held(book: Option<&Book>, wallet: WalletId, hold: i64) -> bool {
+/// What a hold still holds: nothing when its time is over, less when a lot ended in it.
+fn held_units(book: Option<&Book>, wallet: WalletId, hold: i64) -> i64 {
     let wallets = book.into_iter().flat_map(|book| &book.members).flat_map(|member| &member.wallets);
-    wallets.filter(|open| open.kept.id == wallet).any(|open| open.ledger.holds.iter().any(|one| one.no == hold))
+    let holds = wallets.filter(|open| open.kept.id == wallet).flat_map(|open| &open.ledger.holds);
+    holds.filter(|one| one.no == hold).map(Hold::units).sum()
 }
 
 /// What a quote promised, if it is this basket's and its time is not over.
@@ -306,7 +348,7 @@ async fn take(
         if let Some(book) = book.filter(|_| counts_uses(rules)) {
             let zone = book.members.first().map_or(chrono_tz::Tz::UTC, |member| member.rules.zone);
             let since = rules.per_customer_period.map_or(book.now, |limit| limit.period.start(book.now, zone));
-            let used = offers::count_use(conn, brand, book.customer, offer.id, 1, since).await?;
+            let used = offers::count_use(conn, brand, book.customer, offer.id, since).await?;
             // Read before, it may have been more by now: a customer without a membership is held by nobody.
             let is_over = rules.per_customer.is_some_and(|most| used.used > most)
                 || rules.per_customer_period.is_some_and(|limit| used.period_used > limit.count);
@@ -333,7 +375,7 @@ fn spend(
     id: RedemptionId,
     quoted: Option<&QuoteContent>,
     balances: &mut Vec<Balance>,
-) -> Result<(), Problem> {
+) -> Result<Result<(), Refusal>, Problem> {
     let now = book.now;
     let mut costs: BTreeMap<(usize, usize), i64> = BTreeMap::new();
     for cost in evaluation.applied.iter().filter_map(|applied| applied.cost.as_ref()) {
@@ -345,21 +387,27 @@ fn spend(
         let (wallet, of_kind) = member.wallet(app, kind, now)?;
         let note = Note::of(id.uuid());
         let hold = quoted.into_iter().flat_map(|quote| &quote.holds).find(|hold| hold.wallet_id == wallet.kept.id);
-        let hold = hold.filter(|hold| wallet.ledger.holds.iter().any(|one| one.no == hold.hold_no));
-        let spent = match hold {
-            Some(hold) if hold.units >= units => {
-                wallet.post(&note, now, |ledger| ledger.capture(hold.hold_no, units, now).map(|_| ()))
+        let hold = hold.and_then(|hold| wallet.ledger.holds.iter().find(|one| one.no == hold.hold_no));
+        let spent = match hold.map(|hold| (hold.no, hold.units())) {
+            Some((hold, held)) if held >= units => {
+                wallet.post(&note, now, |ledger| ledger.capture(hold, units, now).map(|_| ()))
             }
-            Some(hold) => wallet.post(&note, now, |ledger| {
-                ledger.release(hold.hold_no, now)?;
+            Some((hold, _)) => wallet.post(&note, now, |ledger| {
+                ledger.release(hold, now)?;
                 ledger.spend(EntryKind::Spent, units, now).map(|_| ())
             }),
             None => wallet.post(&note, now, |ledger| ledger.spend(EntryKind::Spent, units, now).map(|_| ())),
         };
-        spent.map_err(|refusal| match refusal {
-            LedgerRefusal::Units => Problem::invalid("/redeem", "is too much for one movement"),
-            other => broken(other),
-        })?;
+        match spent {
+            Ok(()) => {}
+            // What was held past its end is gone once the hold is.
+            Err(LedgerRefusal::NotEnough { available }) => {
+                let available = Some(of_kind.rules.text(available));
+                return Ok(Err(Refusal { available, ..RefusalCode::NotEnoughUnits.into() }));
+            }
+            Err(LedgerRefusal::Units) => return Err(Problem::invalid("/redeem", "is too much for one movement")),
+            Err(other) => return Err(broken(other)),
+        }
         if let Some(limit) = of_kind.rules.spend_per_period {
             wallet.kept.spent = wallet.kept.spent.add(limit.period.start(now, rules.zone), units);
         }
@@ -381,7 +429,7 @@ fn spend(
                 .map_err(broken)?;
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// What is kept, and answered, of something that applied.
@@ -439,7 +487,11 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
         for entry in entries::list_by_source(&mut tx.conn(), brand.id, id.uuid()).await? {
             if matches!(entry.kind, EntryKind::Spent | EntryKind::Captured) {
                 let note = Note::of(id.uuid());
-                give_back(&mut tx.conn(), book, &entry, whole, note, Late::AsBefore, &mut Vec::new()).await?;
+                let units =
+                    give_back(&mut tx.conn(), book, &entry, whole, note, Late::AsBefore, &mut Vec::new()).await?;
+                if let Some((wallet, _)) = book.find(entry.wallet) {
+                    wallet.kept.spent = wallet.kept.spent.less(redemption.created_at, units);
+                }
             }
         }
     }
@@ -458,7 +510,7 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
     offered.sort_unstable();
     for (offer, minor) in offered {
         if let Some(customer) = redemption.customer_id {
-            offers::count_use(&mut tx.conn(), brand.id, customer, offer, -1, DateTime::UNIX_EPOCH).await?;
+            offers::uncount_use(&mut tx.conn(), brand.id, customer, offer, redemption.created_at).await?;
         }
         offers::put_back(&mut tx.conn(), brand.id, offer, minor).await?;
     }
