@@ -420,6 +420,23 @@ on_both_engines! {
         assert!(!w.write(async |c| tills::insert_redemption(c, one, &redemption("x1")).await).await);
         assert_eq!(w.read(async |c| tills::find_redemption_named(c, one, "online", "x1").await).await.unwrap().id, first.id);
         assert!(w.read(async |c| tills::find_redemption(c, two, first.id).await).await.is_none());
+
+        // A refusal is no redemption: the id stays free for another request, and the same request is refused the same.
+        let refused = |body: u8| Redemption { state: RedemptionState::Refused, body_hash: vec![body; 32], items: Json(json!("why")), ..redemption("x2") };
+        assert!(w.write(async |c| tills::insert_redemption(c, one, &refused(8)).await).await);
+        assert!(!w.write(async |c| tills::insert_redemption(c, one, &refused(8)).await).await);
+        assert!(w.write(async |c| tills::insert_redemption(c, one, &refused(9)).await).await);
+        assert!(!w.write(async |c| tills::insert_redemption(c, one, &Redemption { state: RedemptionState::Committed, ..refused(8) }).await).await,
+            "what was refused is not done later");
+        let why = async |brand: BrandId, body: u8| w.read(async |c| tills::find_refusal(c, brand, "online", "x2", &[body; 32]).await).await;
+        assert_eq!((why(one, 8).await, why(one, 7).await, why(two, 8).await), (Some(json!("why")), None, None));
+        assert!(w.read(async |c| tills::find_redemption_named(c, one, "online", "x2").await).await.is_none());
+        let later = w.now + TimeDelta::seconds(1);
+        assert_eq!(w.write(async |c| tills::forget_refusals(c, two, later, 9).await).await, 0);
+        assert_eq!(w.write(async |c| tills::forget_refusals(c, one, w.now, 9).await).await, 0);
+        assert_eq!(w.write(async |c| tills::forget_refusals(c, one, later, 1).await).await, 1);
+        assert_eq!(w.write(async |c| tills::forget_refusals(c, one, later, 9).await).await, 1);
+        assert!(w.read(async |c| tills::find_redemption(c, one, first.id).await).await.is_some(), "what was done stays");
         assert!(w.write(async |c| tills::void_redemption(c, one, first.id, w.after(5)).await).await);
         assert!(!w.write(async |c| tills::void_redemption(c, one, first.id, w.after(6)).await).await);
         let voided = w.read(async |c| tills::find_redemption(c, one, first.id).await).await.unwrap();
