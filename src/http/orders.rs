@@ -19,7 +19,7 @@ use crate::service::loyalty::place::Place;
 use crate::service::orders::{self, Earned, NewOrder};
 use crate::service::returns::{self, Back, BackLine, Moved, NewReturn, OrderRef};
 use crate::service::{App, Problem};
-use crate::store::tills::{Order, Return};
+use crate::store::orders::{Order, Return};
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -7,8 +7,8 @@ use crate::domain::role::Role;
 use crate::http::auth::{Allow, Phone, Roles, admit, admit_phone};
 use crate::http::{
     add_page, app_devices, apple_web_service, badges, customers, deliveries, devices, events, exports, health, images,
-    imports, jobs, keys, offers, openapi, orders, passes, program_rules, programs, rollouts, stores, templates, till,
-    wallets,
+    imports, jobs, keys, offers, openapi, orders, passes, program_rules, programs, quotes, redemptions, rollouts,
+    scans, stores, templates, wallets,
 };
 use crate::service::Problem;
 
@@ -149,11 +149,11 @@ pub fn doors() -> Vec<Door> {
         api(POST, "/api/v1/coupons/{id}/void", offers::void_coupon),
         api(POST, "/api/v1/orders", orders::place),
         api(POST, "/api/v1/returns", orders::take_back),
-        api(POST, "/api/v1/scans", till::scan),
-        api(POST, "/api/v1/quotes", till::quote),
-        api(POST, "/api/v1/redemptions", till::redeem),
-        api(GET, "/api/v1/redemptions/{id}", till::read),
-        api(POST, "/api/v1/redemptions/{id}/void", till::void),
+        api(POST, "/api/v1/scans", scans::scan),
+        api(POST, "/api/v1/quotes", quotes::quote),
+        api(POST, "/api/v1/redemptions", redemptions::redeem),
+        api(GET, "/api/v1/redemptions/{id}", redemptions::read),
+        api(POST, "/api/v1/redemptions/{id}/void", redemptions::void),
         api(GET, "/api/v1/wallets", wallets::list),
         api(GET, "/api/v1/wallets/{id}/entries", wallets::entries),
         api(POST, "/api/v1/wallets/{id}/adjustments", wallets::adjust),

@@ -11,7 +11,7 @@ use crate::http::auth::Allow;
 use crate::http::auth::role::{Admin, Issuer, Marketing, Reader};
 use crate::http::extract::{Body, IdempotencyKey, Query, id, reply};
 use crate::http::page::{Page, limit};
-use crate::http::till::{MemberView, member_view};
+use crate::http::scans::{MemberView, member_view};
 use crate::service::{App, Problem, adjustments, read_wallets};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

@@ -20,7 +20,8 @@ use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::Conn;
 use crate::store::brands::Brand;
-use crate::store::tills::{self, Order, Redemption, RedemptionState};
+use crate::store::orders::{self, Order};
+use crate::store::redemptions::{self, Redemption, RedemptionState};
 use crate::store::wallets::Did;
 
 /// A purchase as a till tells it.
@@ -99,7 +100,7 @@ pub async fn place(app: &App, brand: &Brand, new: NewOrder) -> Result<(Order, bo
         // Somebody has this id, or it was refused: maybe because this very request did it before.
         outcome => {
             let mut reader = app.db.read().await?;
-            let first = tills::find_order_named(&mut reader.conn(), brand.id, &scope, &external_id).await?;
+            let first = orders::find_order_named(&mut reader.conn(), brand.id, &scope, &external_id).await?;
             match (first, outcome) {
                 (Some(first), _) if first.body_hash == new.hash => Ok((first, false)),
                 (Some(_), _) => Err(Problem::OtherContent { what: "order" }),
@@ -123,7 +124,7 @@ async fn try_place(
     let redemption = match &new.transaction_id {
         None => None,
         Some(transaction) => {
-            let found = tills::find_redemption_named(&mut tx.conn(), brand.id, scope, transaction).await?;
+            let found = redemptions::find_redemption_named(&mut tx.conn(), brand.id, scope, transaction).await?;
             let refused = || Problem::invalid("/transaction_id", "there is no redemption of this till with this id");
             Some(found.ok_or_else(refused)?)
         }
@@ -146,7 +147,7 @@ async fn try_place(
     };
     if let Some(redemption) = &redemption {
         // With the wallets held nobody voids it: it is read again.
-        let now_is = tills::find_redemption(&mut tx.conn(), brand.id, redemption.id).await?;
+        let now_is = redemptions::find_redemption(&mut tx.conn(), brand.id, redemption.id).await?;
         check_redemption(&now_is.ok_or(Problem::Busy)?, customer, new.currency)?;
     }
     let off = redemption.as_ref().map_or(0, |redemption| redemption.discount_minor);
@@ -188,7 +189,7 @@ async fn try_place(
         earnings: Json(serde_json::to_value(&earned).map_err(Problem::internal)?),
         created_at: now,
     };
-    if !tills::insert_order(&mut tx.conn(), brand.id, &order).await? {
+    if !orders::insert_order(&mut tx.conn(), brand.id, &order).await? {
         return Ok(None);
     }
     record(app, &mut tx.conn(), brand, "order.paid", &order).await?;

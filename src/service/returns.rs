@@ -16,7 +16,7 @@ use crate::service::orders::{Earned, KeptLine, broken, record};
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::entries::{self, KeptEntry};
-use crate::store::tills::{self, Order, Return};
+use crate::store::orders::{self, Order, Return};
 use crate::store::wallets::Did;
 
 /// The order that something comes back of.
@@ -74,14 +74,14 @@ pub async fn take_back(app: &App, brand: &Brand, new: NewReturn) -> Result<(Retu
     let order_id = match &new.order {
         OrderRef::Id(id) => *id,
         OrderRef::Named(name) => {
-            let found = tills::find_order_named(&mut tx.conn(), brand.id, &scope, name).await?;
+            let found = orders::find_order_named(&mut tx.conn(), brand.id, &scope, name).await?;
             found.ok_or(Problem::NotFound { what: "order" })?.id
         }
     };
-    let order = tills::lock_order(&mut tx.conn(), brand.id, order_id).await?;
+    let order = orders::lock_order(&mut tx.conn(), brand.id, order_id).await?;
     let mut order = order.ok_or(Problem::NotFound { what: "order" })?;
     // Under the order's lock: a repetition sees what the first one made.
-    if let Some(first) = tills::find_return_named(&mut tx.conn(), brand.id, &scope, &external_id).await? {
+    if let Some(first) = orders::find_return_named(&mut tx.conn(), brand.id, &scope, &external_id).await? {
         return if first.body_hash == new.hash {
             Ok((first, false))
         } else {
@@ -120,7 +120,7 @@ pub async fn take_back(app: &App, brand: &Brand, new: NewReturn) -> Result<(Retu
     order.returned_minor += minor;
     order.lines = Json(serde_json::to_value(&lines).map_err(Problem::internal)?);
     order.earnings = Json(serde_json::to_value(&earned).map_err(Problem::internal)?);
-    tills::set_returned(&mut tx.conn(), brand.id, order.id, order.returned_minor, &order.lines, &order.earnings)
+    orders::set_returned(&mut tx.conn(), brand.id, order.id, order.returned_minor, &order.lines, &order.earnings)
         .await?;
     let made = Return {
         id,
@@ -132,7 +132,7 @@ pub async fn take_back(app: &App, brand: &Brand, new: NewReturn) -> Result<(Retu
         answer: Json(json!({ "currency": order.currency, "by_line": back, "wallets": moved })),
         created_at: app.clock.now(),
     };
-    if !tills::insert_return(&mut tx.conn(), brand.id, &made).await? {
+    if !orders::insert_return(&mut tx.conn(), brand.id, &made).await? {
         // The id was used for a return of another order a moment ago.
         return Err(Problem::OtherContent { what: "return" });
     }

@@ -12,7 +12,7 @@ use crate::service::deliver::schedule;
 use crate::service::notices::channel;
 use crate::service::till::quote;
 use crate::service::{App, Problem};
-use crate::store::{brands, google, idempotency, logs, notices, outbox, publication, tills};
+use crate::store::{brands, google, idempotency, logs, notices, outbox, publication, redemptions};
 
 /// Rows of one transaction at most.
 const BATCH: i64 = 500;
@@ -46,7 +46,7 @@ pub async fn sweep(app: &App, brand: BrandId) -> Result<Swept, Problem> {
     loop {
         let mut tx = app.db.begin().await?;
         let forgotten = idempotency::forget(&mut tx.conn(), brand, app.clock.now() - KEYS_KEPT, BATCH).await?;
-        let refusals = tills::forget_refusals(&mut tx.conn(), brand, app.clock.now() - KEYS_KEPT, BATCH).await?;
+        let refusals = redemptions::forget_refusals(&mut tx.conn(), brand, app.clock.now() - KEYS_KEPT, BATCH).await?;
         let trimmed = logs::trim(&mut tx.conn(), brand, LOGS_KEPT, BATCH).await?;
         tx.commit().await?;
         let trimmed = trimmed.max(refusals).max(quote::forget(app, brand, BATCH).await?);

@@ -22,16 +22,17 @@ pub mod logs;
 pub mod members;
 pub mod notices;
 pub mod offers;
+pub mod orders;
 pub mod outbox;
 pub mod passes;
 pub mod program_rules;
 pub mod programs;
 pub mod publication;
 pub mod pushes;
+pub mod redemptions;
 pub mod rollouts;
 pub mod stores;
 pub mod templates;
-pub mod tills;
 pub mod wallets;
 
 pub use db::{Conn, Db, Tx};

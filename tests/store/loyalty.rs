@@ -15,9 +15,10 @@ use passarela::store::books;
 use passarela::store::coupons::{self, Coupon, CouponState};
 use passarela::store::entries::{self, Anchor, Head, KeptEntry};
 use passarela::store::offers::{self, Offer, OfferState};
+use passarela::store::orders::{self, Order, Return};
 use passarela::store::program_rules::{self, EarningRule, WalletType};
+use passarela::store::redemptions::{self, Quote, Redemption, RedemptionState};
 use passarela::store::stores::{self, Store};
-use passarela::store::tills::{self, Order, Quote, Redemption, RedemptionState, Return};
 use passarela::store::wallets::{self, Did, KeptWallet};
 use serde_json::{Value, json};
 use sqlx::types::Json;
@@ -394,63 +395,63 @@ on_both_engines! {
         let w = World::new(engine).await;
         let (one, two) = (w.one.brand, w.two.brand);
         let placed = order(&w, "t1");
-        assert!(w.write(async |c| tills::insert_order(c, one, &placed).await).await);
-        assert!(!w.write(async |c| tills::insert_order(c, one, &order(&w, "t1")).await).await);
-        assert!(w.write(async |c| tills::insert_order(c, one, &Order { place: "sto_1".to_owned(), ..order(&w, "t1") }).await).await);
-        assert_eq!(w.read(async |c| tills::find_order_named(c, one, "online", "t1").await).await.unwrap().id, placed.id);
-        assert!(w.read(async |c| tills::find_order_named(c, two, "online", "t1").await).await.is_none());
+        assert!(w.write(async |c| orders::insert_order(c, one, &placed).await).await);
+        assert!(!w.write(async |c| orders::insert_order(c, one, &order(&w, "t1")).await).await);
+        assert!(w.write(async |c| orders::insert_order(c, one, &Order { place: "sto_1".to_owned(), ..order(&w, "t1") }).await).await);
+        assert_eq!(w.read(async |c| orders::find_order_named(c, one, "online", "t1").await).await.unwrap().id, placed.id);
+        assert!(w.read(async |c| orders::find_order_named(c, two, "online", "t1").await).await.is_none());
         let (lines, earnings) = (Json(json!([1])), Json(json!([2])));
-        w.write(async |c| tills::set_returned(c, one, placed.id, 400, &lines, &earnings).await).await;
-        let locked = w.write(async |c| tills::lock_order(c, one, placed.id).await).await.unwrap();
+        w.write(async |c| orders::set_returned(c, one, placed.id, 400, &lines, &earnings).await).await;
+        let locked = w.write(async |c| orders::lock_order(c, one, placed.id).await).await.unwrap();
         assert_eq!((locked.returned_minor, locked.lines, locked.employee.as_deref()), (400, lines, Some("Rui")));
-        assert!(w.write(async |c| tills::lock_order(c, two, placed.id).await).await.is_none());
+        assert!(w.write(async |c| orders::lock_order(c, two, placed.id).await).await.is_none());
 
         let back = |id: &str| Return { id: ReturnId::new(new_id()), place: "online".to_owned(), external_id: id.to_owned(), body_hash: vec![2; 32],
             order_id: placed.id, minor: 400, answer: Json(json!({ "a": 1 })), created_at: w.now };
-        assert!(w.write(async |c| tills::insert_return(c, one, &back("r1")).await).await);
-        assert!(!w.write(async |c| tills::insert_return(c, one, &back("r1")).await).await);
-        assert_eq!(w.read(async |c| tills::find_return_named(c, one, "online", "r1").await).await.unwrap().answer.0["a"], 1);
-        assert!(w.read(async |c| tills::find_return_named(c, two, "online", "r1").await).await.is_none());
+        assert!(w.write(async |c| orders::insert_return(c, one, &back("r1")).await).await);
+        assert!(!w.write(async |c| orders::insert_return(c, one, &back("r1")).await).await);
+        assert_eq!(w.read(async |c| orders::find_return_named(c, one, "online", "r1").await).await.unwrap().answer.0["a"], 1);
+        assert!(w.read(async |c| orders::find_return_named(c, two, "online", "r1").await).await.is_none());
 
         let redemption = |id: &str| Redemption { id: RedemptionId::new(new_id()), place: "online".to_owned(), transaction_id: id.to_owned(), body_hash: vec![3; 32],
             customer_id: None, store_id: None, terminal: None, employee: None, state: RedemptionState::Committed, currency: None,
             discount_minor: 5, items: Json(json!({})), created_at: w.now, voided_at: None };
         let first = redemption("x1");
-        assert!(w.write(async |c| tills::insert_redemption(c, one, &first).await).await);
-        assert!(!w.write(async |c| tills::insert_redemption(c, one, &redemption("x1")).await).await);
-        assert_eq!(w.read(async |c| tills::find_redemption_named(c, one, "online", "x1").await).await.unwrap().id, first.id);
-        assert!(w.read(async |c| tills::find_redemption(c, two, first.id).await).await.is_none());
+        assert!(w.write(async |c| redemptions::insert_redemption(c, one, &first).await).await);
+        assert!(!w.write(async |c| redemptions::insert_redemption(c, one, &redemption("x1")).await).await);
+        assert_eq!(w.read(async |c| redemptions::find_redemption_named(c, one, "online", "x1").await).await.unwrap().id, first.id);
+        assert!(w.read(async |c| redemptions::find_redemption(c, two, first.id).await).await.is_none());
 
         // A refusal is no redemption: the id stays free for another request, and the same request is refused the same.
         let refused = |body: u8| Redemption { state: RedemptionState::Refused, body_hash: vec![body; 32], items: Json(json!("why")), ..redemption("x2") };
-        assert!(w.write(async |c| tills::insert_redemption(c, one, &refused(8)).await).await);
-        assert!(!w.write(async |c| tills::insert_redemption(c, one, &refused(8)).await).await);
-        assert!(w.write(async |c| tills::insert_redemption(c, one, &refused(9)).await).await);
-        assert!(!w.write(async |c| tills::insert_redemption(c, one, &Redemption { state: RedemptionState::Committed, ..refused(8) }).await).await,
+        assert!(w.write(async |c| redemptions::insert_redemption(c, one, &refused(8)).await).await);
+        assert!(!w.write(async |c| redemptions::insert_redemption(c, one, &refused(8)).await).await);
+        assert!(w.write(async |c| redemptions::insert_redemption(c, one, &refused(9)).await).await);
+        assert!(!w.write(async |c| redemptions::insert_redemption(c, one, &Redemption { state: RedemptionState::Committed, ..refused(8) }).await).await,
             "what was refused is not done later");
-        let why = async |brand: BrandId, body: u8| w.read(async |c| tills::find_refusal(c, brand, "online", "x2", &[body; 32]).await).await;
+        let why = async |brand: BrandId, body: u8| w.read(async |c| redemptions::find_refusal(c, brand, "online", "x2", &[body; 32]).await).await;
         assert_eq!((why(one, 8).await, why(one, 7).await, why(two, 8).await), (Some(json!("why")), None, None));
-        assert!(w.read(async |c| tills::find_redemption_named(c, one, "online", "x2").await).await.is_none());
+        assert!(w.read(async |c| redemptions::find_redemption_named(c, one, "online", "x2").await).await.is_none());
         let later = w.now + TimeDelta::seconds(1);
-        assert_eq!(w.write(async |c| tills::forget_refusals(c, two, later, 9).await).await, 0);
-        assert_eq!(w.write(async |c| tills::forget_refusals(c, one, w.now, 9).await).await, 0);
-        assert_eq!(w.write(async |c| tills::forget_refusals(c, one, later, 1).await).await, 1);
-        assert_eq!(w.write(async |c| tills::forget_refusals(c, one, later, 9).await).await, 1);
-        assert!(w.read(async |c| tills::find_redemption(c, one, first.id).await).await.is_some(), "what was done stays");
-        assert!(w.write(async |c| tills::void_redemption(c, one, first.id, w.after(5)).await).await);
-        assert!(!w.write(async |c| tills::void_redemption(c, one, first.id, w.after(6)).await).await);
-        let voided = w.read(async |c| tills::find_redemption(c, one, first.id).await).await.unwrap();
+        assert_eq!(w.write(async |c| redemptions::forget_refusals(c, two, later, 9).await).await, 0);
+        assert_eq!(w.write(async |c| redemptions::forget_refusals(c, one, w.now, 9).await).await, 0);
+        assert_eq!(w.write(async |c| redemptions::forget_refusals(c, one, later, 1).await).await, 1);
+        assert_eq!(w.write(async |c| redemptions::forget_refusals(c, one, later, 9).await).await, 1);
+        assert!(w.read(async |c| redemptions::find_redemption(c, one, first.id).await).await.is_some(), "what was done stays");
+        assert!(w.write(async |c| redemptions::void_redemption(c, one, first.id, w.after(5)).await).await);
+        assert!(!w.write(async |c| redemptions::void_redemption(c, one, first.id, w.after(6)).await).await);
+        let voided = w.read(async |c| redemptions::find_redemption(c, one, first.id).await).await.unwrap();
         assert_eq!((voided.state, voided.voided_at), (RedemptionState::Voided, Some(w.after(5))));
 
         let quote = Quote { id: QuoteId::new(new_id()), place: "online".to_owned(), customer_id: None, basket_hash: vec![4; 32],
             content: Json(Value::Null), lock_until: Some(w.after(9)), redemption_id: None, created_at: w.now };
-        w.write(async |c| tills::insert_quote(c, one, &quote).await).await;
-        assert!(w.read(async |c| tills::find_quote(c, two, quote.id).await).await.is_none());
-        assert!(w.write(async |c| tills::use_quote(c, one, quote.id, first.id).await).await);
-        assert!(!w.write(async |c| tills::use_quote(c, one, quote.id, first.id).await).await, "once");
-        assert_eq!(w.read(async |c| tills::find_quote(c, one, quote.id).await).await.unwrap().redemption_id, Some(first.id));
-        assert_eq!(w.write(async |c| tills::forget_quotes(c, one, w.now, 9).await).await, 0);
-        assert_eq!(w.write(async |c| tills::forget_quotes(c, one, w.now + TimeDelta::seconds(1), 9).await).await, 1);
+        w.write(async |c| redemptions::insert_quote(c, one, &quote).await).await;
+        assert!(w.read(async |c| redemptions::find_quote(c, two, quote.id).await).await.is_none());
+        assert!(w.write(async |c| redemptions::use_quote(c, one, quote.id, first.id).await).await);
+        assert!(!w.write(async |c| redemptions::use_quote(c, one, quote.id, first.id).await).await, "once");
+        assert_eq!(w.read(async |c| redemptions::find_quote(c, one, quote.id).await).await.unwrap().redemption_id, Some(first.id));
+        assert_eq!(w.write(async |c| redemptions::forget_quotes(c, one, w.now, 9).await).await, 0);
+        assert_eq!(w.write(async |c| redemptions::forget_quotes(c, one, w.now + TimeDelta::seconds(1), 9).await).await, 1);
 
         let audited = Audited { id: AuditId::new(new_id()), key: KeyId::new(new_id()), action: "wallet.adjusted", subject: first.id.uuid(),
             reason: Some(Personal::new("why".to_owned())), data: json!({}), created_at: w.now };

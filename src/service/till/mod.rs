@@ -1,9 +1,12 @@
 //! The till: who stands there and what applies, what a basket would cost, and taking it off, once.
 
+mod customer;
 pub mod evaluate;
 pub mod quote;
+pub mod receipt;
 pub mod redeem;
 pub mod scan;
+pub mod void;
 
 use iso_currency::Currency;
 

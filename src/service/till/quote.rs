@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::types::Json;
 
+use super::customer::customer_of;
 use super::evaluate::{Choice, Evaluation, evaluate, left_of};
-use super::redeem::{Item, customer_of, item};
+use super::receipt::{Item, item};
 use super::{Basket, Request, Wanted};
 use crate::domain::ids::{BrandId, QuoteId, WalletId};
 use crate::service::loyalty::book::{Book, Note};
@@ -19,7 +20,7 @@ use crate::service::{App, Problem, stores};
 use crate::store::brands::Brand;
 use crate::store::coupons as coupon_store;
 use crate::store::offers::OfferState;
-use crate::store::tills::{self, Quote};
+use crate::store::redemptions::{self, Quote};
 
 /// How long a till may lock what it quotes.
 pub const LOCK_MAX_SECS: u32 = 3_600;
@@ -119,7 +120,7 @@ pub async fn quote(app: &App, brand: &Brand, mut request: Request, lock_secs: Op
         redemption_id: None,
         created_at: now,
     };
-    tills::insert_quote(&mut tx.conn(), brand.id, &quote).await?;
+    redemptions::insert_quote(&mut tx.conn(), brand.id, &quote).await?;
     let (_, locale) = stores::voice(app, &mut tx.conn(), brand, &request.place).await?;
     if lock_until.is_some()
         && let Some(book) = book
@@ -191,7 +192,7 @@ async fn lock(
 /// Forgets quotes that nobody will redeem by; the number forgotten.
 pub async fn forget(app: &App, brand: BrandId, limit: i64) -> Result<u64, Problem> {
     let mut tx = app.db.begin().await?;
-    let forgotten = tills::forget_quotes(&mut tx.conn(), brand, app.clock.now() - KEPT, limit).await?;
+    let forgotten = redemptions::forget_quotes(&mut tx.conn(), brand, app.clock.now() - KEPT, limit).await?;
     tx.commit().await?;
     Ok(forgotten)
 }

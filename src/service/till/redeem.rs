@@ -3,77 +3,27 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sqlx::types::Json;
 
+use super::customer::customer_of;
 use super::evaluate::{self, Applied, Choice, Evaluation, counts_uses, used_before};
 use super::quote::{QuoteContent, basket_hash};
-use super::{Refusal, Request, Wanted};
-use crate::domain::ids::{BrandId, CouponId, CustomerId, OfferId, ProgramId, QuoteId, RedemptionId, WalletId};
+use super::receipt::{Balance, Receipt, item, record};
+use super::{Refusal, Request};
+use crate::domain::ids::{BrandId, CustomerId, QuoteId, RedemptionId, WalletId};
 use crate::domain::ledger::{EntryKind, Hold, Refusal as LedgerRefusal};
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::pass::PassStatus;
 use crate::domain::text;
-use crate::service::customers::{self, Named, Selector};
 use crate::service::loyalty::book::{Book, Note};
 use crate::service::loyalty::place::Place;
 use crate::service::orders::broken;
 use crate::service::problem::Refused;
-use crate::service::returns::{Late, Share, give_back};
-use crate::service::timeline::{self, About};
 use crate::service::{App, Problem, stores};
 use crate::store::brands::Brand;
 use crate::store::coupons as coupon_store;
-use crate::store::tills::{self, Redemption, RedemptionState};
-use crate::store::{Conn, entries, offers, passes};
-
-/// What was redeemed, as it is kept: the first answer and every repetition are made of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Item {
-    pub kind: ItemKind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coupon_id: Option<CouponId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offer_id: Option<OfferId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wallet: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub units: Option<String>,
-    pub discount_minor: i64,
-    pub by_line: Vec<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gift: Option<String>,
-    /// Thousandths that the purchase earns, where it is not as always.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub multiplier: Option<i64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ItemKind {
-    Coupon,
-    Offer,
-    Reward,
-    Units,
-}
-
-/// A wallet afterwards.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Balance {
-    pub program_id: ProgramId,
-    pub wallet: String,
-    pub wallet_id: WalletId,
-    pub balance: String,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Receipt {
-    pub items: Vec<Item>,
-    pub wallets: Vec<Balance>,
-}
+use crate::store::redemptions::{self, Redemption, RedemptionState};
+use crate::store::{Conn, offers, passes};
 
 #[derive(Debug, Clone)]
 pub struct NewRedemption {
@@ -82,35 +32,6 @@ pub struct NewRedemption {
     pub request: Request,
     /// SHA-256 of the request.
     pub hash: [u8; 32],
-}
-
-/// The customer that a request is about; of a request that names none, whose coupon it is.
-pub(super) async fn customer_of(
-    app: &App,
-    conn: &mut Conn<'_>,
-    brand: BrandId,
-    request: &Request,
-) -> Result<Option<CustomerId>, Problem> {
-    if let Some(selector) = &request.customer {
-        if let Selector::Id(customer) = selector {
-            return Ok(Some(*customer));
-        }
-        return match customers::find(app, conn, brand, selector).await? {
-            Named::Known(customer) => Ok(Some(customer)),
-            Named::New(_) => Err(Problem::NotFound { what: "customer" }),
-        };
-    }
-    for wanted in &request.wanted {
-        let coupon = match wanted {
-            Wanted::Coupon(id) => coupon_store::find(conn, brand, *id).await?,
-            Wanted::Code(code) => crate::service::coupons::find_by_text(app, conn, brand, code.reveal()).await?,
-            Wanted::Offer(_) | Wanted::Units { .. } => None,
-        };
-        if let Some(customer) = coupon.and_then(|coupon| coupon.customer_id) {
-            return Ok(Some(customer));
-        }
-    }
-    Ok(None)
 }
 
 /// Redeems. The same `transaction_id` and content again: the first answer, be it a refusal. `true`: it is new.
@@ -129,13 +50,13 @@ pub async fn redeem(app: &App, brand: &Brand, new: NewRedemption) -> Result<(Red
     }
     // Somebody has this id, or it cannot be: maybe because this very request was answered before.
     let mut reader = app.db.read().await?;
-    let first = tills::find_redemption_named(&mut reader.conn(), brand.id, &scope, &transaction).await?;
+    let first = redemptions::find_redemption_named(&mut reader.conn(), brand.id, &scope, &transaction).await?;
     match first {
         Some(first) if first.body_hash == new.hash => return Ok((first, false)),
         Some(_) => return Err(Problem::OtherContent { what: "redemption" }),
         None => {}
     }
-    match tills::find_refusal(&mut reader.conn(), brand.id, &scope, &transaction, &new.hash).await? {
+    match redemptions::find_refusal(&mut reader.conn(), brand.id, &scope, &transaction, &new.hash).await? {
         Some(refused) => Err(Problem::Refused(serde_json::from_value(refused).map_err(Problem::internal)?)),
         None => Err(problem.unwrap_or(Problem::Busy)),
     }
@@ -168,7 +89,7 @@ async fn keep_refusal(
         voided_at: None,
     };
     let mut tx = app.db.begin().await?;
-    tills::insert_redemption(&mut tx.conn(), brand, &refusal).await?;
+    redemptions::insert_redemption(&mut tx.conn(), brand, &refusal).await?;
     Ok(tx.commit().await?)
 }
 
@@ -249,7 +170,7 @@ async fn try_redeem(
         created_at: now,
         voided_at: None,
     };
-    if !tills::insert_redemption(&mut tx.conn(), brand.id, &redemption).await? {
+    if !redemptions::insert_redemption(&mut tx.conn(), brand.id, &redemption).await? {
         return Ok(None);
     }
     record(app, &mut tx.conn(), brand, "redemption.committed", &redemption).await?;
@@ -277,7 +198,7 @@ async fn check_quote(
     customer: Option<CustomerId>,
     redemption: RedemptionId,
 ) -> Result<Result<QuoteContent, Refusal>, Problem> {
-    let known = tills::find_quote(conn, brand.id, quote).await?;
+    let known = redemptions::find_quote(conn, brand.id, quote).await?;
     let known = known.ok_or_else(|| Problem::invalid("/quote_id", "there is no quote with this id"))?;
     if known.place != request.place.scope() {
         return Err(Problem::OtherStore);
@@ -285,7 +206,7 @@ async fn check_quote(
     if known.customer_id != customer || known.basket_hash != basket_hash(request.basket.as_ref()) {
         return Ok(Err(RefusalCode::BasketChanged.into()));
     }
-    if !tills::use_quote(conn, brand.id, quote, redemption).await? {
+    if !redemptions::use_quote(conn, brand.id, quote, redemption).await? {
         return Ok(Err(RefusalCode::QuoteExpired.into()));
     }
     Ok(Ok(serde_json::from_value(known.content.0).map_err(Problem::internal)?))
@@ -430,124 +351,4 @@ fn spend(
         }
     }
     Ok(Ok(()))
-}
-
-/// What is kept, and answered, of something that applied.
-pub(super) fn item(applied: &Applied, book: Option<&Book>) -> Item {
-    let kind = match (&applied.coupon, &applied.offer) {
-        (Some(_), _) => ItemKind::Coupon,
-        (None, Some(offer)) if offer.rules.price.is_some() => ItemKind::Reward,
-        (None, Some(_)) => ItemKind::Offer,
-        (None, None) => ItemKind::Units,
-    };
-    let of_kind = applied
-        .cost
-        .as_ref()
-        .and_then(|cost| book?.members.get(cost.member)?.rules.kinds.get(cost.kind).map(|kind| (kind, cost.units)));
-    Item {
-        kind,
-        coupon_id: applied.coupon.as_ref().map(|coupon| coupon.id),
-        offer_id: applied.offer.as_ref().map(|offer| offer.id),
-        name: applied.offer.as_ref().map(|offer| offer.name.clone()),
-        wallet: of_kind.map(|(kind, _)| kind.key.clone()),
-        units: of_kind.map(|(kind, units)| kind.rules.text(units)),
-        discount_minor: applied.minor(),
-        by_line: applied.by_line.clone(),
-        gift: applied.gift.clone(),
-        multiplier: Some(applied.multiplier).filter(|multiplier| *multiplier != 1_000),
-    }
-}
-
-pub async fn read(app: &App, brand: BrandId, id: RedemptionId) -> Result<Redemption, Problem> {
-    let found = tills::find_redemption(&mut app.db.read().await?.conn(), brand, id).await?;
-    found.ok_or(Problem::NotFound { what: "redemption" })
-}
-
-/// Takes a redemption back: units into their lots, coupons to be used again, what is left of offers. Repeating it changes
-/// nothing.
-pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> Result<Redemption, Problem> {
-    let mut tx = app.db.begin().await?;
-    let known = tills::find_redemption(&mut tx.conn(), brand.id, id).await?;
-    let mut redemption = known.ok_or(Problem::NotFound { what: "redemption" })?;
-    if place.store.is_some() && redemption.store_id != place.store {
-        return Err(Problem::NotFound { what: "redemption" });
-    }
-    let mut book = match redemption.customer_id {
-        Some(customer) => Some(Book::open(app, &mut tx.conn(), brand.id, customer, place).await?),
-        None => None,
-    };
-    let now = app.clock.now();
-    if !tills::void_redemption(&mut tx.conn(), brand.id, id, now).await? {
-        drop(tx);
-        return read(app, brand.id, id).await;
-    }
-    let receipt: Receipt = serde_json::from_value(redemption.items.0.clone()).map_err(Problem::internal)?;
-    if let Some(book) = &mut book {
-        let whole = Share { after: 1, whole: 1 };
-        for entry in entries::list_by_source(&mut tx.conn(), brand.id, id.uuid()).await? {
-            if matches!(entry.kind, EntryKind::Spent | EntryKind::Captured) {
-                let note = Note::of(id.uuid());
-                let units =
-                    give_back(&mut tx.conn(), book, &entry, whole, note, Late::AsBefore, &mut Vec::new()).await?;
-                if let Some((wallet, _)) = book.find(entry.wallet) {
-                    wallet.kept.spent = wallet.kept.spent.less(redemption.created_at, units);
-                }
-            }
-        }
-    }
-    // Coupons, then offers, each in order of their ids: as they were taken.
-    let mut coupons: Vec<CouponId> = receipt.items.iter().filter_map(|item| item.coupon_id).collect();
-    coupons.sort_unstable();
-    for coupon in coupons {
-        if coupon_store::give_back(&mut tx.conn(), brand.id, coupon, id).await?
-            && let Some(pass) = coupon_store::find(&mut tx.conn(), brand.id, coupon).await?.and_then(|one| one.pass_id)
-        {
-            passes::set_status(&mut tx.conn(), brand.id, pass, PassStatus::Voided, PassStatus::Active, now).await?;
-        }
-    }
-    let mut offered: Vec<(OfferId, i64)> =
-        receipt.items.iter().filter_map(|item| Some((item.offer_id?, item.discount_minor))).collect();
-    offered.sort_unstable();
-    for (offer, minor) in offered {
-        if let Some(customer) = redemption.customer_id {
-            offers::uncount_use(&mut tx.conn(), brand.id, customer, offer, redemption.created_at).await?;
-        }
-        offers::put_back(&mut tx.conn(), brand.id, offer, minor).await?;
-    }
-    (redemption.state, redemption.voided_at) = (RedemptionState::Voided, Some(now));
-    record(app, &mut tx.conn(), brand, "redemption.voided", &redemption).await?;
-    if let Some(book) = book {
-        book.close(app, &mut tx.conn()).await?;
-    }
-    tx.commit().await?;
-    app.changed.notify_one();
-    Ok(redemption)
-}
-
-async fn record(
-    app: &App,
-    conn: &mut Conn<'_>,
-    brand: &Brand,
-    kind: &'static str,
-    redemption: &Redemption,
-) -> Result<(), Problem> {
-    let about = About { customer: redemption.customer_id, pass: None, subject: redemption.id.uuid() };
-    let data = json!({
-        "redemption_id": redemption.id, "store_id": redemption.store_id, "discount_minor": redemption.discount_minor,
-        "currency": redemption.currency,
-    });
-    timeline::record(app, conn, brand.id, kind, about, data).await
-}
-
-/// Whom a selector of a till means, for routes that only look.
-pub(super) async fn known(
-    app: &App,
-    conn: &mut Conn<'_>,
-    brand: BrandId,
-    selector: &Selector,
-) -> Result<CustomerId, Problem> {
-    match customers::find(app, conn, brand, selector).await? {
-        Named::Known(customer) => Ok(customer),
-        Named::New(_) => Err(Problem::NotFound { what: "customer" }),
-    }
 }

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
+use super::customer::known;
 use super::evaluate::{Choice, evaluate};
-use super::redeem::known;
 use super::{Request, Wanted};
 use crate::domain::identifier::IdentifierKind;
 use crate::domain::ids::{CustomerId, MemberId, OfferId, ProgramId, WalletId};

@@ -1,0 +1,165 @@
+//! `/api/v1/redemptions`: taking off a basket, once, and taking it back.
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::{CustomerId, ProgramId, QuoteId, RedemptionId, StoreId, WalletId};
+use crate::domain::loyalty::refusal::RefusalCode;
+use crate::domain::secret::Personal;
+use crate::http::auth::role::{Admin, Issuer, Marketing, Pos, Reader};
+use crate::http::auth::{Allow, Failures};
+use crate::http::extract::{Body, id};
+use crate::http::money::{BasketBody, MoneyBody};
+use crate::http::passes::CustomerRef;
+use crate::http::redeem_item::{ItemView, RedeemItem, item_view, wanted};
+use crate::service::loyalty::place::Place;
+use crate::service::till::receipt::{self, Receipt};
+use crate::service::till::redeem::{self, NewRedemption};
+use crate::service::till::{Request, void};
+use crate::service::{App, Problem};
+use crate::store::redemptions::{Redemption, RedemptionState};
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedeemBody {
+    /// The till's own id: the same again answers the first redemption again. Unique for ever in a store, or online.
+    #[schema(example = "ticket-4711", max_length = 100)]
+    transaction_id: String,
+    /// What this basket was quoted: what it holds is used.
+    #[schema(value_type = Option<String>)]
+    quote_id: Option<QuoteId>,
+    customer: Option<CustomerRef>,
+    redeem: Vec<RedeemItem>,
+    basket: Option<BasketBody>,
+    #[schema(value_type = Option<String>)]
+    store_id: Option<StoreId>,
+    #[schema(max_length = 64)]
+    terminal: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 64)]
+    employee: Option<Personal<String>>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct BalanceView {
+    #[schema(value_type = String)]
+    program_id: ProgramId,
+    wallet: String,
+    #[schema(value_type = String)]
+    wallet_id: WalletId,
+    balance: String,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct RedemptionView {
+    #[schema(value_type = String, example = "rdm_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
+    id: RedemptionId,
+    transaction_id: String,
+    /// committed or voided.
+    #[schema(value_type = String, example = "committed")]
+    state: RedemptionState,
+    #[schema(value_type = Option<String>)]
+    customer_id: Option<CustomerId>,
+    #[schema(value_type = Option<String>)]
+    store_id: Option<StoreId>,
+    terminal: Option<String>,
+    items: Vec<ItemView>,
+    /// Of the basket; null where there was none.
+    discount: Option<MoneyBody>,
+    /// What the wallets held afterwards.
+    wallets: Vec<BalanceView>,
+    created_at: DateTime<Utc>,
+    voided_at: Option<DateTime<Utc>>,
+}
+
+fn redemption_view(redemption: Redemption) -> Result<RedemptionView, Problem> {
+    let receipt: Receipt = serde_json::from_value(redemption.items.0).map_err(Problem::internal)?;
+    let wallets = receipt.wallets.into_iter().map(|balance| BalanceView {
+        program_id: balance.program_id,
+        wallet: balance.wallet,
+        wallet_id: balance.wallet_id,
+        balance: balance.balance,
+    });
+    let minor = redemption.discount_minor;
+    Ok(RedemptionView {
+        id: redemption.id,
+        transaction_id: redemption.transaction_id,
+        state: redemption.state,
+        customer_id: redemption.customer_id,
+        store_id: redemption.store_id,
+        terminal: redemption.terminal,
+        items: receipt.items.into_iter().map(item_view).collect(),
+        discount: redemption.currency.map(|currency| MoneyBody::new(minor, &currency)),
+        wallets: wallets.collect(),
+        created_at: redemption.created_at,
+        voided_at: redemption.voided_at,
+    })
+}
+
+/// Redeem: all of it or nothing, once
+#[utoipa::path(post, path = "/api/v1/redemptions", tag = "till", request_body = RedeemBody,
+    responses((status = 201, description = "Redeemed", body = RedemptionView), (status = 200, description = "Known by this transaction_id", body = RedemptionView),
+        (status = 409, description = "Refused: `code` says why, `detail` in the till's language", body = crate::http::problem::ProblemBody, content_type = "application/problem+json")))]
+pub async fn redeem(
+    allow: Allow<(Pos, Issuer, Admin)>,
+    app: Data<App>,
+    request: HttpRequest,
+    body: Body<RedeemBody>,
+) -> Result<HttpResponse, Problem> {
+    let (given, hash) = (body.value, body.canonical);
+    let new = NewRedemption {
+        transaction_id: given.transaction_id,
+        quote: given.quote_id,
+        request: Request {
+            customer: given.customer.map(CustomerRef::parse_known).transpose()?,
+            wanted: wanted(given.redeem)?,
+            basket: given.basket.map(BasketBody::read).transpose()?,
+            place: Place::of(&allow.caller, given.store_id, given.terminal, given.employee)?,
+        },
+        hash,
+    };
+    let brand = allow.caller.brand;
+    match app.run(async move |app| redeem::redeem(&app, &brand, new).await).await {
+        Ok((redemption, is_new)) => {
+            Ok(if is_new { HttpResponse::Created() } else { HttpResponse::Ok() }.json(redemption_view(redemption)?))
+        }
+        Err(Problem::Refused(refused)) if refused.code == RefusalCode::CouponNotFound => {
+            Err(Failures::count(&request, Problem::Refused(refused)))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Read a redemption
+#[utoipa::path(get, path = "/api/v1/redemptions/{id}", tag = "till", params(("id" = String, Path)),
+    responses((status = 200, description = "The redemption", body = RedemptionView)))]
+pub async fn read(
+    allow: Allow<(Reader, Issuer, Marketing, Pos, Admin)>,
+    app: Data<App>,
+    path: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let (brand, redemption) = (allow.caller.brand.id, id(&path, "redemption")?);
+    let store = allow.caller.key.store_id;
+    let found = app.run(async move |app| receipt::read(&app, brand, redemption).await).await?;
+    // A till knows its own store's.
+    if store.is_some() && found.store_id != store {
+        return Err(Problem::NotFound { what: "redemption" });
+    }
+    Ok(HttpResponse::Ok().json(redemption_view(found)?))
+}
+
+/// Take a redemption back; repeating it changes nothing
+#[utoipa::path(post, path = "/api/v1/redemptions/{id}/void", tag = "till", params(("id" = String, Path)),
+    responses((status = 200, description = "The redemption", body = RedemptionView)))]
+pub async fn void(
+    allow: Allow<(Pos, Issuer, Admin)>,
+    app: Data<App>,
+    path: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let redemption = id(&path, "redemption")?;
+    let place = Place::of(&allow.caller, None, None, None)?;
+    let brand = allow.caller.brand;
+    let voided = app.run(async move |app| void::void(&app, &brand, redemption, place).await).await?;
+    Ok(HttpResponse::Ok().json(redemption_view(voided)?))
+}

@@ -1,0 +1,49 @@
+//! Whom a till means.
+
+use super::{Request, Wanted};
+use crate::domain::ids::{BrandId, CustomerId};
+use crate::service::customers::{self, Named, Selector};
+use crate::service::{App, Problem};
+use crate::store::{Conn, coupons as coupon_store};
+
+/// The customer that a request is about; of a request that names none, whose coupon it is.
+pub(super) async fn customer_of(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    request: &Request,
+) -> Result<Option<CustomerId>, Problem> {
+    if let Some(selector) = &request.customer {
+        if let Selector::Id(customer) = selector {
+            return Ok(Some(*customer));
+        }
+        return match customers::find(app, conn, brand, selector).await? {
+            Named::Known(customer) => Ok(Some(customer)),
+            Named::New(_) => Err(Problem::NotFound { what: "customer" }),
+        };
+    }
+    for wanted in &request.wanted {
+        let coupon = match wanted {
+            Wanted::Coupon(id) => coupon_store::find(conn, brand, *id).await?,
+            Wanted::Code(code) => crate::service::coupons::find_by_text(app, conn, brand, code.reveal()).await?,
+            Wanted::Offer(_) | Wanted::Units { .. } => None,
+        };
+        if let Some(customer) = coupon.and_then(|coupon| coupon.customer_id) {
+            return Ok(Some(customer));
+        }
+    }
+    Ok(None)
+}
+
+/// Whom a selector of a till means, for routes that only look.
+pub(super) async fn known(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    selector: &Selector,
+) -> Result<CustomerId, Problem> {
+    match customers::find(app, conn, brand, selector).await? {
+        Named::Known(customer) => Ok(customer),
+        Named::New(_) => Err(Problem::NotFound { what: "customer" }),
+    }
+}
