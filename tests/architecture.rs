@@ -175,6 +175,7 @@ const PERSONAL: &[&str] = &[
     "entries.employee",
     "orders.employee",
     "redemptions.employee",
+    "redemption_conflicts.employee",
     "audit.reason",
 ];
 
@@ -296,6 +297,13 @@ const NOT_PERSONAL: &[&str] = &[
     "quotes.place",
     "quotes.basket_hash",
     "quotes.content",
+    "redemption_conflicts.place",
+    "redemption_conflicts.transaction_id",
+    "redemption_conflicts.body_hash",
+    "redemption_conflicts.terminal",
+    "redemption_conflicts.code",
+    "opening_balances.external_id",
+    "opening_balances.body_hash",
     "redemptions.place",
     "redemptions.transaction_id",
     "redemptions.body_hash",

@@ -43,6 +43,29 @@ pub enum Import {
         #[command(flatten)]
         source: Source,
     },
+    /// Record purchases of the past; they earn nothing, unless a line says so.
+    Orders {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Put what customers have in another system into their wallets.
+    Balances {
+        /// The program of lines that name none.
+        #[arg(long, value_parser = parse::<ProgramId>)]
+        program: Option<ProgramId>,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Issue coupons, with the codes that they have already or ours.
+    Coupons {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Take what tills redeemed while they were offline.
+    Redemptions {
+        #[command(flatten)]
+        source: Source,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +94,10 @@ impl Import {
         let (kind, template, program, source) = match self {
             Self::Passes { template, program, source } => (JobKind::ImportPasses, template, program, source),
             Self::Customers { source } => (JobKind::ImportCustomers, None, None, source),
+            Self::Orders { source } => (JobKind::ImportOrders, None, None, source),
+            Self::Balances { program, source } => (JobKind::ImportBalances, None, program, source),
+            Self::Coupons { source } => (JobKind::ImportCoupons, None, None, source),
+            Self::Redemptions { source } => (JobKind::ImportRedemptions, None, None, source),
         };
         let format = match source.format {
             Some(format) => format,
@@ -79,7 +106,8 @@ impl Import {
         let results_format = source.results.as_deref().map(format_of).transpose()?;
         let app = open(config).await?;
         let brand = brand_of(&app, &source.brand).await?.id;
-        let wanted = Wanted { kind, format, template: template.map(TemplateRef::parse), program };
+        let template = template.map(TemplateRef::parse);
+        let wanted = Wanted { kind, format, template, program, store: None, terminal: None };
         let job = take(&app, brand, wanted, source.file).await?;
         let job = work(&app, brand, job, output).await?;
         if let (Some(out), Some(format)) = (&source.results, results_format) {

@@ -125,6 +125,7 @@ pub async fn trade(app: &App, brand: &Brand, customer: CustomerId, coupon: Offer
         external_id: Some("demo".to_owned()),
         starts_at: None,
         expires_at: None,
+        code: None,
     };
     coupons::issue(app, brand, new).await?;
     Ok(())

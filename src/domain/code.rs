@@ -83,6 +83,14 @@ pub fn read_typed_code(text: &str) -> Option<String> {
     Some(plain.iter().filter_map(|value| ALPHABET.get(*value as usize)).map(|letter| char::from(*letter)).collect())
 }
 
+/// A code that the brand had before, as it is kept: capital letters and digits, without blanks and dashes. `None`: not 6 to 40
+/// of them.
+pub fn own_code(text: &str) -> Option<String> {
+    let plain: String = text.chars().filter(|letter| !matches!(letter, ' ' | '-')).collect();
+    let is_good = (6..=40).contains(&plain.len()) && plain.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_good.then(|| plain.to_ascii_uppercase())
+}
+
 /// Luhn's sum in base 32, from the right; the rightmost is counted `first` times.
 fn luhn(values: &[u32], first: u32) -> u32 {
     let mut factor = first;
@@ -175,6 +183,14 @@ mod tests {
         }
         let coupon = super::code(CodeKind::Coupon, 7, id, |_| [0x5a; 32]);
         assert_eq!(read_code(&coupon).unwrap().kind, CodeKind::Coupon);
+    }
+
+    #[test]
+    fn a_brands_own_code_is_letters_and_digits() {
+        assert_eq!(own_code(" verao-2026 ab ").as_deref(), Some("VERAO2026AB"));
+        for wrong in ["", "ab-12", "verão-2026", "verao_2026", &"a".repeat(41)] {
+            assert_eq!(own_code(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -88,6 +88,8 @@ id!(/** A kind of balance that a program keeps: points, stamps, cashback. */ Wal
 id!(/** A member's balance of one kind. */ WalletId, "wal");
 id!(/** What purchases, or something else, give to a wallet. */ EarningRuleId, "rul");
 id!(/** A purchase. */ OrderId, "ord");
+id!(/** What a wallet began with, brought along from another system. */ OpeningId, "opn");
+id!(/** What an offline till did that was not its to do. */ ConflictId, "cfl");
 id!(/** Goods that came back. */ ReturnId, "ret");
 id!(/** What customers are promised; with a price in units, a reward. */ OfferId, "off");
 id!(/** One customer's right to an offer. */ CouponId, "cpn");

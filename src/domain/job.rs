@@ -6,6 +6,13 @@ text_enum! {
     pub enum JobKind {
         ImportPasses = "import_passes",
         ImportCustomers = "import_customers",
+        ImportOrders = "import_orders",
+        ImportBalances = "import_balances",
+        ImportCoupons = "import_coupons",
+        /// What tills did while they were offline.
+        ImportRedemptions = "import_redemptions",
+        /// Many codes of one offer; it has no file.
+        IssueCoupons = "issue_coupons",
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/api/v1/passes/import`, `/api/v1/customers/import`: files of lines, each of them the body of one request.
+//! `/api/v1/passes/import` and its like: files of lines, each of them the body of one request.
 
 use std::time::Duration;
 
@@ -21,8 +21,12 @@ use crate::domain::locale::Locale;
 use crate::domain::rows::{Known, RowFormat};
 use crate::domain::secret::{Personal, Secret};
 use crate::http::auth::Allow;
-use crate::http::auth::role::{Admin, Issuer};
+use crate::http::auth::role::{Admin, Issuer, Pos};
 use crate::http::extract::{Query, pointer};
+use crate::http::import_calls::{
+    BALANCE_COLUMNS, BalanceBody, COUPON_COLUMNS, CouponBody, ORDER_COLUMNS, OrderBody, REDEMPTION_COLUMNS,
+    RedemptionBody,
+};
 use crate::http::jobs::{JobView, view};
 use crate::http::passes::{CustomerRef, IdentifierInput, known_by, no_data};
 use crate::http::problem::{ProblemBody, code};
@@ -30,6 +34,7 @@ use crate::service::customers::Details;
 use crate::service::imports::spool::Piece;
 use crate::service::imports::{self, CustomerLine, Forms, Line, PassLine, Wanted};
 use crate::service::issue_pass::TemplateRef;
+use crate::service::keys::Caller;
 use crate::service::{App, Problem};
 
 /// What lines look like.
@@ -76,6 +81,11 @@ const fn columns(kind: JobKind) -> &'static [Known] {
             Known::Text("time_zone"),
             Known::Object("attributes"),
         ],
+        JobKind::ImportOrders => ORDER_COLUMNS,
+        JobKind::ImportBalances => BALANCE_COLUMNS,
+        JobKind::ImportCoupons => COUPON_COLUMNS,
+        JobKind::ImportRedemptions => REDEMPTION_COLUMNS,
+        JobKind::IssueCoupons => &[],
     }
 }
 
@@ -151,6 +161,20 @@ pub fn parse(kind: JobKind, mut value: Value) -> Result<Line, Problem> {
             read::<PassBody>(value)?.parse(hash).map(|line| Line::Pass(Box::new(line)))
         }
         JobKind::ImportCustomers => read::<CustomerBody>(value)?.parse().map(Line::Customer),
+        JobKind::ImportOrders => {
+            let hash = canonical_digest(&value);
+            read::<OrderBody>(value)?.parse(hash).map(Line::Call)
+        }
+        JobKind::ImportBalances => {
+            let hash = canonical_digest(&value);
+            read::<BalanceBody>(value)?.parse(hash).map(Line::Call)
+        }
+        JobKind::ImportCoupons => read::<CouponBody>(value)?.parse().map(Line::Call),
+        JobKind::ImportRedemptions => {
+            let hash = canonical_digest(&value);
+            read::<RedemptionBody>(value)?.parse(hash).map(Line::Call)
+        }
+        JobKind::IssueCoupons => Err(Problem::internal("this job has no lines")),
     }
 }
 
@@ -264,8 +288,8 @@ pub async fn passes(
 ) -> Result<HttpResponse, Problem> {
     let Query(ImportPasses { template, program_id }) = query;
     let template = template.map(TemplateRef::parse);
-    let wanted = Wanted { kind: JobKind::ImportPasses, format: format(&request)?, template, program: program_id };
-    receive(&app, allow, wanted, payload).await
+    let wanted = Wanted { template, program: program_id, ..wanted(JobKind::ImportPasses, &request)? };
+    receive(&app, &allow.caller, wanted, payload).await
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -287,8 +311,90 @@ pub async fn customers(
     _query: Query<Nothing>,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let kind = JobKind::ImportCustomers;
-    receive(&app, allow, Wanted { kind, format: format(&request)?, template: None, program: None }, payload).await
+    receive(&app, &allow.caller, wanted(JobKind::ImportCustomers, &request)?, payload).await
+}
+
+/// Import orders
+///
+/// Purchases of the past, which earn nothing (`effects` `none`, if absent) and can be returned like any other; each line is
+/// an `ImportedOrder`, known by its `external_id` in its store.
+#[utoipa::path(post, path = "/api/v1/orders/import", tag = "imports",
+    request_body(content((String = "text/csv"), (OrderBody = "application/x-ndjson"))),
+    responses((status = 202, description = "A job; follow it at its Location", body = JobView)))]
+pub async fn orders(
+    allow: Allow<(Pos, Issuer, Admin)>,
+    app: Data<App>,
+    request: HttpRequest,
+    _query: Query<Nothing>,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    receive(&app, &allow.caller, wanted(JobKind::ImportOrders, &request)?, payload).await
+}
+
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ImportBalances {
+    /// The program of lines that name none.
+    #[param(value_type = Option<String>)]
+    program_id: Option<ProgramId>,
+}
+
+/// Import opening balances
+///
+/// What customers have in another system: each line (an `ImportedBalance`) becomes a lot of its own, once, and makes the
+/// customer a member of the program. Nothing else happens: no limit, no rule, no tier.
+#[utoipa::path(post, path = "/api/v1/wallets/import", tag = "imports", params(ImportBalances),
+    request_body(content((String = "text/csv"), (BalanceBody = "application/x-ndjson"))),
+    responses((status = 202, description = "A job; follow it at its Location", body = JobView)))]
+pub async fn balances(
+    allow: Allow<(Admin,)>,
+    app: Data<App>,
+    request: HttpRequest,
+    query: Query<ImportBalances>,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let wanted = Wanted { program: query.0.program_id, ..wanted(JobKind::ImportBalances, &request)? };
+    receive(&app, &allow.caller, wanted, payload).await
+}
+
+/// Import coupons
+///
+/// Each line (an `ImportedCoupon`) is a coupon, with the code that it has already or one of ours, and its pass where the
+/// offer has a design.
+#[utoipa::path(post, path = "/api/v1/coupons/import", tag = "imports",
+    request_body(content((String = "text/csv"), (CouponBody = "application/x-ndjson"))),
+    responses((status = 202, description = "A job; follow it at its Location", body = JobView)))]
+pub async fn coupons(
+    allow: Allow<(Issuer, Admin)>,
+    app: Data<App>,
+    request: HttpRequest,
+    _query: Query<Nothing>,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    receive(&app, &allow.caller, wanted(JobKind::ImportCoupons, &request)?, payload).await
+}
+
+/// Upload what was redeemed offline
+///
+/// Each line (an `OfflineRedemption`) is redeemed as it was when it was done, in the file's order. A line that was not the
+/// till's to do, such as a coupon that another till took first, is a recorded conflict (`GET /redemptions/conflicts`); its
+/// line in the results has the refusal's code and the conflict's id.
+#[utoipa::path(post, path = "/api/v1/redemptions/import", tag = "imports",
+    request_body(content((String = "text/csv"), (RedemptionBody = "application/x-ndjson"))),
+    responses((status = 202, description = "A job; follow it at its Location", body = JobView)))]
+pub async fn redemptions(
+    allow: Allow<(Pos, Issuer, Admin)>,
+    app: Data<App>,
+    request: HttpRequest,
+    _query: Query<Nothing>,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    receive(&app, &allow.caller, wanted(JobKind::ImportRedemptions, &request)?, payload).await
+}
+
+fn wanted(kind: JobKind, request: &HttpRequest) -> Result<Wanted, Problem> {
+    Ok(Wanted { kind, format: format(request)?, template: None, program: None, store: None, terminal: None })
 }
 
 fn format(request: &HttpRequest) -> Result<RowFormat, Problem> {
@@ -304,13 +410,9 @@ fn format(request: &HttpRequest) -> Result<RowFormat, Problem> {
 /// Pieces of a body that may wait for the disk.
 const PIECES: usize = 16;
 
-async fn receive(
-    app: &Data<App>,
-    allow: Allow<(Issuer, Admin)>,
-    wanted: Wanted,
-    payload: Payload,
-) -> Result<HttpResponse, Problem> {
-    let brand = allow.caller.brand.id;
+async fn receive(app: &Data<App>, caller: &Caller, wanted: Wanted, payload: Payload) -> Result<HttpResponse, Problem> {
+    let brand = caller.brand.id;
+    let wanted = Wanted { store: caller.key.store_id, terminal: caller.key.terminal.clone(), ..wanted };
     let (sender, pieces) = mpsc::channel(PIECES);
     let idle = Duration::from_secs(app.config.imports.idle_timeout_secs.max(1));
     let taken = app.run(async move |app| imports::receive(&app, brand, wanted, FORMS, pieces).await);

@@ -10,13 +10,15 @@ use serde_json::Value;
 
 use crate::domain::ids::{BrandId, JobId};
 use crate::domain::job::{JobKind, JobState, LineOutcome, Tally};
+use crate::domain::role::Role;
 use crate::domain::rows::RowFormat;
 use crate::http::auth::Allow;
-use crate::http::auth::role::{Admin, Issuer, Marketing, Reader};
+use crate::http::auth::role::{Admin, Issuer, Marketing, Pos, Reader};
 use crate::http::extract::{Query, id};
 use crate::http::page::{Page, Paging, after, limit};
 use crate::http::table::Table;
 use crate::service::imports::{self, Outcome};
+use crate::service::keys::Caller;
 use crate::service::{App, Problem};
 use crate::store::jobs::Job;
 
@@ -99,13 +101,24 @@ pub async fn list(
 #[utoipa::path(get, path = "/api/v1/jobs/{id}", tag = "imports", params(("id" = String, Path, example = "job_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")),
     responses((status = 200, description = "The job", body = JobView)))]
 pub async fn read(
-    allow: Allow<(Reader, Issuer, Marketing, Admin)>,
+    allow: Allow<(Reader, Issuer, Marketing, Pos, Admin)>,
     app: Data<App>,
     path: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let (brand, job) = (allow.caller.brand.id, id(&path, "job")?);
     let job = app.run(async move |app| imports::read(&app, brand, job).await).await?;
+    is_theirs(&allow.caller, &job)?;
     Ok(HttpResponse::Ok().json(view(&job)))
+}
+
+/// A till sees the files that its store sent.
+fn is_theirs(caller: &Caller, job: &Job) -> Result<(), Problem> {
+    match caller.key.role {
+        Role::Pos if job.defaults.store.is_none() || job.defaults.store != caller.key.store_id => {
+            Err(Problem::NotFound { what: "job" })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Cancel a job
@@ -140,19 +153,20 @@ const COLUMNS: &[&str] = &["line", "outcome", "id", "external_id", "serial", "ad
 
 /// What became of each line
 ///
-/// A file with a row for each line that is done, in the lines' order: its number, outcome, and the pass with the address
-/// that offers it; or why it was refused. Kept for 30 days, if the installation does not say otherwise.
+/// A file with a row for each line that is done, in the lines' order: its number, outcome, and the id of what it made, of a
+/// pass the address that offers it too; or why it was refused. Kept for 30 days, if the installation does not say otherwise.
 #[utoipa::path(get, path = "/api/v1/jobs/{id}/results", tag = "imports", params(("id" = String, Path, example = "job_0197e3a2c5b87d1e9f00a1b2c3d4e5f6"), Results),
     responses((status = 200, description = "The file", content((String = "text/csv"), (String = "application/x-ndjson")))))]
 pub async fn results(
-    allow: Allow<(Issuer, Admin)>,
+    allow: Allow<(Pos, Issuer, Admin)>,
     app: Data<App>,
     path: Path<String>,
     query: Query<Results>,
 ) -> Result<HttpResponse, Problem> {
     let (brand, job): (_, JobId) = (allow.caller.brand.id, id(&path, "job")?);
     let Query(Results { format, outcome }) = query;
-    app.run(async move |app| imports::read(&app, brand, job).await).await?;
+    let found = app.run(async move |app| imports::read(&app, brand, job).await).await?;
+    is_theirs(&allow.caller, &found)?;
     let table = results_table(format.unwrap_or(RowFormat::Ndjson));
     let app = app.into_inner();
     Ok(table.answer(&job.to_string(), 0, move |after| {

@@ -240,7 +240,7 @@ pub async fn issue(
     let brand = allow.caller.brand;
     let IssueCoupon { offer_id, customer, external_id, starts_at, expires_at } = body.value;
     let customer = customer.map(CustomerRef::parse_known).transpose()?;
-    let new = NewCoupon { offer: offer_id, customer, external_id, starts_at, expires_at };
+    let new = NewCoupon { offer: offer_id, customer, external_id, starts_at, expires_at, code: None };
     let owner = brand.id;
     let (coupon, is_new) = app.run(async move |app| coupons::issue(&app, &brand, new).await).await?;
     let view = coupon_view(&app, owner, coupon, true)?;

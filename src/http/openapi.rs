@@ -12,8 +12,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
 use crate::http::{
-    app_devices, customers, deliveries, devices, events, exports, imports, jobs, keys, offers, orders, passes,
-    program_rules, programs, quotes, redemptions, rollouts, scans, stores, templates, wallets,
+    app_devices, coupon_batches, customers, deliveries, devices, events, exports, imports, jobs, keys, offers, orders,
+    passes, program_rules, programs, quotes, redemptions, rollouts, scans, stores, templates, wallets,
 };
 use crate::service::Problem;
 
@@ -42,7 +42,8 @@ use crate::service::Problem;
         customers::create, customers::list, customers::read, customers::update,
         passes::issue, passes::list, passes::read, passes::patch, passes::void, passes::expire, passes::reissue,
         devices::list, passes::preview,
-        imports::passes, imports::customers, exports::passes,
+        imports::passes, imports::customers, imports::orders, imports::balances, imports::coupons, imports::redemptions,
+        coupon_batches::start, coupon_batches::export, redemptions::conflicts, exports::passes,
         jobs::list, jobs::read, jobs::results, jobs::cancel,
         app_devices::token, app_devices::register, app_devices::list, app_devices::unregister,
         deliveries::list, deliveries::retry,

@@ -80,6 +80,7 @@ pub async fn quote(
         wanted: wanted(given.redeem.unwrap_or_default())?,
         basket: Some(basket),
         place: Place::of(&allow.caller, given.store_id, given.terminal, given.employee)?,
+        done_at: None,
     };
     let (brand, lock_secs) = (allow.caller.brand, given.lock_secs);
     let quoted = app.run(async move |app| quote::quote(&app, &brand, request, lock_secs).await).await?;

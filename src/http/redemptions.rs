@@ -5,19 +5,20 @@ use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{CustomerId, ProgramId, QuoteId, RedemptionId, StoreId, WalletId};
+use crate::domain::ids::{ConflictId, CouponId, CustomerId, ProgramId, QuoteId, RedemptionId, StoreId, WalletId};
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::secret::Personal;
 use crate::http::auth::role::{Admin, Issuer, Marketing, Pos, Reader};
 use crate::http::auth::{Allow, Failures};
-use crate::http::extract::{Body, id};
+use crate::http::extract::{Body, Query, id};
 use crate::http::money::{BasketBody, MoneyBody};
+use crate::http::page::{Page, Paging, after, limit};
 use crate::http::passes::CustomerRef;
 use crate::http::redeem_item::{ItemView, RedeemItem, item_view, wanted};
 use crate::service::loyalty::place::Place;
 use crate::service::till::receipt::{self, Receipt};
 use crate::service::till::redeem::{self, NewRedemption};
-use crate::service::till::{Request, void};
+use crate::service::till::{Request, offline, void};
 use crate::service::{App, Problem};
 use crate::store::redemptions::{Redemption, RedemptionState};
 
@@ -116,6 +117,7 @@ pub async fn redeem(
             wanted: wanted(given.redeem)?,
             basket: given.basket.map(BasketBody::read).transpose()?,
             place: Place::of(&allow.caller, given.store_id, given.terminal, given.employee)?,
+            done_at: None,
         },
         hash,
     };
@@ -162,4 +164,54 @@ pub async fn void(
     let brand = allow.caller.brand;
     let voided = app.run(async move |app| void::void(&app, &brand, redemption, place).await).await?;
     Ok(HttpResponse::Ok().json(redemption_view(voided)?))
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ConflictView {
+    #[schema(value_type = String, example = "cfl_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
+    id: ConflictId,
+    /// The till's own id.
+    transaction_id: String,
+    #[schema(value_type = Option<String>)]
+    customer_id: Option<CustomerId>,
+    #[schema(value_type = Option<String>)]
+    store_id: Option<StoreId>,
+    terminal: Option<String>,
+    #[schema(value_type = Option<String>)]
+    coupon_id: Option<CouponId>,
+    /// Why: a refusal's code.
+    #[schema(example = "already_redeemed")]
+    code: String,
+    /// Who was first.
+    #[schema(value_type = Option<String>)]
+    redemption_id: Option<RedemptionId>,
+    done_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
+}
+
+/// What offline tills did that was not theirs to do, newest first
+#[utoipa::path(get, path = "/api/v1/redemptions/conflicts", tag = "till", params(Paging),
+    responses((status = 200, description = "A page", body = Page<ConflictView>)))]
+pub async fn conflicts(
+    allow: Allow<(Reader, Issuer, Marketing, Admin)>,
+    app: Data<App>,
+    query: Query<Paging>,
+) -> Result<HttpResponse, Problem> {
+    let brand = allow.caller.brand.id;
+    let Query(paging) = query;
+    let (limit, after) = (limit(paging.limit)?, after(paging.after.as_deref())?);
+    let found = app.run(async move |app| offline::list(&app, brand, after, limit).await).await?;
+    let shown = found.into_iter().map(|conflict| ConflictView {
+        id: conflict.id,
+        transaction_id: conflict.transaction_id,
+        customer_id: conflict.customer_id,
+        store_id: conflict.store_id,
+        terminal: conflict.terminal,
+        coupon_id: conflict.coupon_id,
+        code: conflict.code,
+        redemption_id: conflict.first_redemption_id,
+        done_at: conflict.done_at,
+        created_at: conflict.created_at,
+    });
+    Ok(HttpResponse::Ok().json(Page::new(shown.collect(), limit, |conflict: &ConflictView| conflict.id.to_string())))
 }

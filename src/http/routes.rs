@@ -6,9 +6,9 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use crate::domain::role::Role;
 use crate::http::auth::{Allow, Phone, Roles, admit, admit_phone};
 use crate::http::{
-    add_page, app_devices, apple_web_service, badges, customers, deliveries, devices, events, exports, health, images,
-    imports, jobs, keys, offers, openapi, orders, passes, program_rules, programs, quotes, redemptions, rollouts,
-    scans, stores, templates, wallets,
+    add_page, app_devices, apple_web_service, badges, coupon_batches, customers, deliveries, devices, events, exports,
+    health, images, imports, jobs, keys, offers, openapi, orders, passes, program_rules, programs, quotes, redemptions,
+    rollouts, scans, stores, templates, wallets,
 };
 use crate::service::Problem;
 
@@ -143,17 +143,24 @@ pub fn doors() -> Vec<Door> {
         api(GET, "/api/v1/offers", offers::list),
         api(GET, "/api/v1/offers/{id}", offers::read),
         api(PATCH, "/api/v1/offers/{id}", offers::update),
+        api(POST, "/api/v1/coupons/import", imports::coupons),
+        api(POST, "/api/v1/coupons/batches", coupon_batches::start),
+        api(GET, "/api/v1/coupons/export", coupon_batches::export),
         api(POST, "/api/v1/coupons", offers::issue),
         api(GET, "/api/v1/coupons", offers::list_coupons),
         api(GET, "/api/v1/coupons/{id}", offers::read_coupon),
         api(POST, "/api/v1/coupons/{id}/void", offers::void_coupon),
+        api(POST, "/api/v1/orders/import", imports::orders),
         api(POST, "/api/v1/orders", orders::place),
         api(POST, "/api/v1/returns", orders::take_back),
         api(POST, "/api/v1/scans", scans::scan),
         api(POST, "/api/v1/quotes", quotes::quote),
+        api(POST, "/api/v1/redemptions/import", imports::redemptions),
+        api(GET, "/api/v1/redemptions/conflicts", redemptions::conflicts),
         api(POST, "/api/v1/redemptions", redemptions::redeem),
         api(GET, "/api/v1/redemptions/{id}", redemptions::read),
         api(POST, "/api/v1/redemptions/{id}/void", redemptions::void),
+        api(POST, "/api/v1/wallets/import", imports::balances),
         api(GET, "/api/v1/wallets", wallets::list),
         api(GET, "/api/v1/wallets/{id}/entries", wallets::entries),
         api(POST, "/api/v1/wallets/{id}/adjustments", wallets::adjust),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::clock::random_crockford;
-use crate::domain::code::{CODE_ID_LEN, CodeKind, TYPED_LEN, read_typed_code, typed_code};
+use crate::domain::code::{CODE_ID_LEN, CodeKind, TYPED_LEN, own_code, read_typed_code, typed_code};
 use crate::domain::ids::{BrandId, CouponId, OfferId, PassId};
 use crate::domain::loyalty::offer::OfferRules;
 use crate::domain::secret::Personal;
@@ -30,6 +30,8 @@ pub struct NewCoupon {
     pub starts_at: Option<DateTime<Utc>>,
     /// The offer's own end, or so long after now as it says, if absent.
     pub expires_at: Option<DateTime<Utc>>,
+    /// A code that it has already, where it comes from another system.
+    pub code: Option<String>,
 }
 
 /// The text of a coupon's barcode.
@@ -43,6 +45,8 @@ pub fn barcode(app: &App, brand: BrandId, coupon: &Coupon) -> Result<String, Pro
 pub async fn issue(app: &App, brand: &Brand, new: NewCoupon) -> Result<(Coupon, bool), Problem> {
     let external_id = new.external_id.as_deref().map(|id| text::line(id, 100)).transpose();
     let external_id = external_id.map_err(Problem::text("/external_id"))?;
+    let bad_code = || Problem::invalid("/code", "must be 6 to 40 letters and digits");
+    let code = new.code.as_deref().map(|code| own_code(code).ok_or_else(bad_code)).transpose()?;
     let mut tx = app.db.begin().await?;
     let offer = offers::find(&mut tx.conn(), brand.id, new.offer).await?;
     let offer = offer.ok_or_else(|| Problem::invalid("/offer_id", "there is no offer with this id"))?;
@@ -61,7 +65,9 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon) -> Result<(Coupon, 
     };
     let now = app.clock.now();
     let life = read.coupon_life.map(|life| life.after(now, ready.zone));
-    let coupon = fresh(app, offer.id, customer, external_id, new.starts_at, new.expires_at.or(life).or(read.until));
+    let end = new.expires_at.or(life).or(read.until);
+    let mut coupon = Coupon { customer_id: customer, external_id, ..fresh(app, offer.id, new.starts_at, end) };
+    coupon.typed = code.unwrap_or(coupon.typed);
     let (coupon, is_new) = if coupons::insert(&mut tx.conn(), brand.id, std::slice::from_ref(&coupon)).await? == 1 {
         record(app, &mut tx.conn(), brand.id, "coupon.issued", &coupon).await?;
         tx.commit().await?;
@@ -72,7 +78,11 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon) -> Result<(Coupon, 
             None => None,
         };
         drop(tx);
-        let known = known.ok_or(Problem::Busy)?;
+        let known = match known {
+            Some(known) => known,
+            None if new.code.is_some() => return Err(Problem::invalid("/code", "another coupon has this code")),
+            None => return Err(Problem::Busy),
+        };
         if known.offer_id != coupon.offer_id || known.customer_id != coupon.customer_id {
             return Err(Problem::ExternalIdTaken);
         }
@@ -85,11 +95,10 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon) -> Result<(Coupon, 
     }
 }
 
-fn fresh(
+/// A coupon for whoever has its code.
+pub(super) fn fresh(
     app: &App,
     offer: OfferId,
-    customer: Option<crate::domain::ids::CustomerId>,
-    external_id: Option<String>,
     starts_at: Option<DateTime<Utc>>,
     expires_at: Option<DateTime<Utc>>,
 ) -> Coupon {
@@ -99,8 +108,8 @@ fn fresh(
     Coupon {
         id: CouponId::new(app.clock.new_id()),
         offer_id: offer,
-        customer_id: customer,
-        external_id,
+        customer_id: None,
+        external_id: None,
         code_id,
         typed: typed_code(&random_crockford(&*app.clock, TYPED_LEN)),
         state: CouponState::Issued,
@@ -112,6 +121,7 @@ fn fresh(
         redeemed_at: None,
         redeemed_in: None,
         pass_id: None,
+        batch_id: None,
         created_at: now,
     }
 }
@@ -191,7 +201,8 @@ pub(super) async fn find_by_text(
                 .increment(1);
             Ok(None)
         }
-        Err(BadCode::Mistyped) => match read_typed_code(text) {
+        // Codes that the brand had before have no check of ours.
+        Err(BadCode::Mistyped) => match read_typed_code(text).or_else(|| own_code(text)) {
             Some(typed) => Ok(coupons::find_by_typed(conn, brand, &typed).await?),
             None => {
                 metrics::counter!("passarela_bad_codes_total", "reason" => "mistyped").increment(1);

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, QueryBuilder};
 
 use super::db::{Conn, on};
-use crate::domain::ids::{BrandId, CouponId, CustomerId, OfferId, PassId, QuoteId, RedemptionId};
+use crate::domain::ids::{BrandId, CouponId, CustomerId, JobId, OfferId, PassId, QuoteId, RedemptionId};
 use crate::domain::text::text_enum;
 
 text_enum! {
@@ -25,7 +25,7 @@ pub struct Coupon {
     pub external_id: Option<String>,
     /// 12 bytes: what its signed code is about.
     pub code_id: Vec<u8>,
-    /// What people type, without blanks.
+    /// What people type, without blanks and dashes; the brand's own code, of one that came from elsewhere.
     pub typed: String,
     #[sqlx(try_from = "String")]
     pub state: CouponState,
@@ -39,17 +39,19 @@ pub struct Coupon {
     /// The name of the store, or `online`.
     pub redeemed_in: Option<String>,
     pub pass_id: Option<PassId>,
+    /// The job that made it, of many that were made at once.
+    pub batch_id: Option<JobId>,
     pub created_at: DateTime<Utc>,
 }
 
 macro_rules! columns {
     () => {
         "coupon_id, offer_id, customer_id, external_id, code_id, typed, state, starts_at, expires_at, held_until, held_by,
-         redemption_id, redeemed_at, redeemed_in, pass_id, created_at"
+         redemption_id, redeemed_at, redeemed_in, pass_id, batch_id, created_at"
     };
 }
 
-/// How many were new: those whose `external_id` is known are left out.
+/// How many were new: those whose `external_id` or code is known are left out.
 pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, coupons: &[Coupon]) -> sqlx::Result<u64> {
     if coupons.is_empty() {
         return Ok(0);
@@ -57,7 +59,7 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, coupons: &[Coupon]) -> 
     on!(conn, |c| {
         let mut query = QueryBuilder::new(
             "INSERT INTO coupons (brand_id, coupon_id, offer_id, customer_id, external_id, code_id, typed, state, starts_at,
-                 expires_at, pass_id, created_at) ",
+                 expires_at, pass_id, batch_id, created_at) ",
         );
         query.push_values(coupons, |mut row, coupon| {
             row.push_bind(brand)
@@ -71,9 +73,10 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, coupons: &[Coupon]) -> 
                 .push_bind(coupon.starts_at)
                 .push_bind(coupon.expires_at)
                 .push_bind(coupon.pass_id)
+                .push_bind(coupon.batch_id)
                 .push_bind(coupon.created_at);
         });
-        query.push(" ON CONFLICT (brand_id, external_id) DO NOTHING");
+        query.push(" ON CONFLICT DO NOTHING");
         query.build().execute(c).await.map(|done| done.rows_affected())
     })
 }
@@ -143,28 +146,59 @@ pub async fn list(
         .await)
 }
 
+/// The coupons that a job made, after `after`, in order of their ids.
+pub async fn list_batch(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    batch: JobId,
+    after: Option<CouponId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Coupon>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM coupons WHERE brand_id = $1 AND batch_id = $2 AND coupon_id > $3 ORDER BY coupon_id LIMIT $4"
+    );
+    on!(conn, |c| sqlx::query_as(SQL)
+        .bind(brand)
+        .bind(batch)
+        .bind(after.unwrap_or(CouponId::FIRST))
+        .bind(limit)
+        .fetch_all(c)
+        .await)
+}
+
+/// Who uses a coupon, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Use<'a> {
+    pub redemption: RedemptionId,
+    pub quote: Option<QuoteId>,
+    /// The name of the store, or `online`.
+    pub place: &'a str,
+    pub done_at: DateTime<Utc>,
+}
+
 /// Uses a coupon. `false`: somebody did already, it is void, or another quote holds it.
 pub async fn redeem(
     conn: &mut Conn<'_>,
     brand: BrandId,
     coupon: CouponId,
-    redemption: RedemptionId,
-    quote: Option<QuoteId>,
-    place: &str,
+    by: &Use<'_>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     const SQL: &str = "
-        UPDATE coupons SET state = 'redeemed', redemption_id = $3, redeemed_at = $4, redeemed_in = $5, held_until = NULL,
+        UPDATE coupons SET state = 'redeemed', redemption_id = $3, redeemed_at = $7, redeemed_in = $5, held_until = NULL,
             held_by = NULL
         WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued'
           AND (held_until IS NULL OR held_until <= $4 OR held_by = $6)";
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
         .bind(coupon)
-        .bind(redemption)
+        .bind(by.redemption)
         .bind(now)
-        .bind(place)
-        .bind(quote)
+        .bind(by.place)
+        .bind(by.quote)
+        .bind(by.done_at)
         .execute(c)
         .await
         .map(|done| done.rows_affected()))?;

@@ -194,6 +194,7 @@ const MIGRATIONS: &[MigrationFile] = &[
     migration!(6, "0006_google"),
     migration!(7, "0007_apps"),
     migration!(8, "0008_loyalty"),
+    migration!(9, "0009_offline"),
 ];
 
 /// The newest schema this program knows.

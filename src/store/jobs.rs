@@ -5,17 +5,28 @@ use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder};
 
 use super::db::{Conn, PerEngine, on, push_list};
-use crate::domain::ids::{BrandId, JobId, ProgramId, TemplateId};
+use crate::domain::ids::{BrandId, JobId, OfferId, ProgramId, StoreId, TemplateId};
 use crate::domain::job::{JobKind, JobState, Tally};
 use crate::domain::rows::Layout;
 
-/// What lines leave out.
+/// What lines leave out; of a job without a file, what it is to make.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Defaults {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<TemplateId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub program: Option<ProgramId>,
+    /// Where the till stands that sent the file: it speaks for no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offer: Option<OfferId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +34,11 @@ pub struct Job {
     pub id: JobId,
     pub kind: JobKind,
     pub state: JobState,
-    /// The folder that its file is in.
+    /// The folder that its file is in; empty: it has none, and anybody may work on it.
     pub spool: String,
     pub layout: Layout,
     pub defaults: Defaults,
+    /// Of a job without a file: how many it is to make, and how many are made.
     pub size_bytes: i64,
     pub offset_bytes: i64,
     /// The line that stands at `offset_bytes`.
@@ -131,7 +143,7 @@ pub async fn list(conn: &mut Conn<'_>, brand: BrandId, before: Option<JobId>, li
     Ok(rows.into_iter().map(Job::from).collect())
 }
 
-/// The brand after `after` with a job of this spool that nobody is at.
+/// The brand after `after` with a job of this spool, or of none, that nobody is at.
 pub async fn next_due_brand(
     conn: &mut Conn<'_>,
     after: Option<BrandId>,
@@ -142,13 +154,13 @@ pub async fn next_due_brand(
         SELECT b.brand_id FROM brands b
         WHERE b.brand_id > $1 AND EXISTS (
             SELECT 1 FROM jobs j
-            WHERE j.brand_id = b.brand_id AND j.spool = $2 AND j.state = 'running' AND j.lease_until <= $3)
+            WHERE j.brand_id = b.brand_id AND j.spool IN ($2, '') AND j.state = 'running' AND j.lease_until <= $3)
         ORDER BY b.brand_id LIMIT 1";
     let after = after.unwrap_or(BrandId::FIRST);
     on!(conn, |c| sqlx::query_scalar(SQL).bind(after).bind(spool).bind(now).fetch_optional(c).await)
 }
 
-/// Takes the brand's job of this spool that waits longest, until `lease_until`; `None`: there is none.
+/// Takes the brand's job of this spool, or of none, that waits longest, until `lease_until`; `None`: there is none.
 pub async fn claim(
     conn: &mut Conn<'_>,
     brand: BrandId,
@@ -161,7 +173,7 @@ pub async fn claim(
             "UPDATE jobs SET lease_until = $4, lease_no = lease_no + 1
              WHERE brand_id = $1 AND job_id IN (
                 SELECT job_id FROM jobs
-                WHERE brand_id = $1 AND spool = $2 AND state = 'running' AND lease_until <= $3
+                WHERE brand_id = $1 AND spool IN ($2, '') AND state = 'running' AND lease_until <= $3
                 ORDER BY lease_until LIMIT 1)
              RETURNING ",
             job_columns!()
@@ -169,7 +181,7 @@ pub async fn claim(
         postgres: concat!(
             "WITH due AS MATERIALIZED (
                 SELECT job_id AS due_id FROM jobs
-                WHERE brand_id = $1 AND spool = $2 AND state = 'running' AND lease_until <= $3
+                WHERE brand_id = $1 AND spool IN ($2, '') AND state = 'running' AND lease_until <= $3
                 ORDER BY lease_until LIMIT 1 FOR UPDATE SKIP LOCKED)
              UPDATE jobs SET lease_until = $4, lease_no = lease_no + 1
              FROM due WHERE jobs.brand_id = $1 AND jobs.job_id = due.due_id
@@ -274,7 +286,8 @@ pub async fn end(
 /// How many of the brand's jobs are under way, and the bytes of their files.
 pub async fn sum_running(conn: &mut Conn<'_>, brand: BrandId) -> sqlx::Result<(i64, i64)> {
     const SQL: &str = "
-        SELECT COUNT(*), CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM jobs WHERE brand_id = $1 AND state = 'running'";
+        SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN spool = '' THEN 0 ELSE size_bytes END), 0) AS BIGINT)
+        FROM jobs WHERE brand_id = $1 AND state = 'running'";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).fetch_one(c).await)
 }
 

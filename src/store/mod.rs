@@ -22,6 +22,7 @@ pub mod logs;
 pub mod members;
 pub mod notices;
 pub mod offers;
+pub mod openings;
 pub mod orders;
 pub mod outbox;
 pub mod passes;

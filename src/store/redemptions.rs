@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use sqlx::types::Json;
 
 use super::db::{Conn, on};
-use crate::domain::ids::{BrandId, CustomerId, QuoteId, RedemptionId, StoreId};
+use crate::domain::ids::{BrandId, ConflictId, CouponId, CustomerId, QuoteId, RedemptionId, StoreId};
 use crate::domain::text::text_enum;
 
 text_enum! {
@@ -35,6 +35,8 @@ pub struct Redemption {
     pub currency: Option<String>,
     pub discount_minor: i64,
     pub items: Json<Value>,
+    /// When it was done, if the till was offline.
+    pub done_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub voided_at: Option<DateTime<Utc>>,
 }
@@ -42,17 +44,17 @@ pub struct Redemption {
 macro_rules! redemption_columns {
     () => {
         "redemption_id, place, transaction_id, body_hash, customer_id, store_id, terminal, employee, state, currency,
-         discount_minor, items, created_at, voided_at"
+         discount_minor, items, done_at, created_at, voided_at"
     };
 }
 
-/// `false`: this place has a redemption with this `transaction_id`, or this very request was refused (or done) before. On `PostgreSQL` the statement waits for a transaction that
-/// is just making one.
+/// `false`: this place has a redemption with this `transaction_id`, or this very request was refused (or done) before. On
+/// `PostgreSQL` the statement waits for a transaction that is just making one.
 pub async fn insert_redemption(conn: &mut Conn<'_>, brand: BrandId, new: &Redemption) -> sqlx::Result<bool> {
     const SQL: &str = "
         INSERT INTO redemptions (brand_id, redemption_id, place, transaction_id, body_hash, customer_id, store_id, terminal,
-                                 employee, state, currency, discount_minor, items, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                                 employee, state, currency, discount_minor, items, done_at, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         ON CONFLICT DO NOTHING";
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
@@ -68,6 +70,7 @@ pub async fn insert_redemption(conn: &mut Conn<'_>, brand: BrandId, new: &Redemp
         .bind(&new.currency)
         .bind(new.discount_minor)
         .bind(&new.items)
+        .bind(new.done_at)
         .bind(new.created_at)
         .execute(c)
         .await
@@ -161,6 +164,101 @@ pub async fn void_redemption(
         .await
         .map(|done| done.rows_affected()))?;
     Ok(rows == 1)
+}
+
+/// What an offline till did that was not its to do: goods are given, and somebody must look.
+#[derive(Debug, Clone, FromRow)]
+pub struct Conflict {
+    #[sqlx(rename = "conflict_id")]
+    pub id: ConflictId,
+    pub place: String,
+    pub transaction_id: String,
+    pub body_hash: Vec<u8>,
+    pub customer_id: Option<CustomerId>,
+    pub store_id: Option<StoreId>,
+    pub terminal: Option<String>,
+    pub employee: Option<String>,
+    pub coupon_id: Option<CouponId>,
+    /// Why: a refusal's code.
+    pub code: String,
+    /// Who was first.
+    pub first_redemption_id: Option<RedemptionId>,
+    pub done_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
+}
+
+macro_rules! conflict_columns {
+    () => {
+        "conflict_id, place, transaction_id, body_hash, customer_id, store_id, terminal, employee, coupon_id, code,
+         first_redemption_id, done_at, created_at"
+    };
+}
+
+/// `false`: this very request is recorded.
+pub async fn insert_conflict(conn: &mut Conn<'_>, brand: BrandId, new: &Conflict) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        INSERT INTO redemption_conflicts (brand_id, conflict_id, place, transaction_id, body_hash, customer_id, store_id,
+                                          terminal, employee, coupon_id, code, first_redemption_id, done_at, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        ON CONFLICT DO NOTHING";
+    let rows = on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(new.id)
+        .bind(&new.place)
+        .bind(&new.transaction_id)
+        .bind(&new.body_hash)
+        .bind(new.customer_id)
+        .bind(new.store_id)
+        .bind(&new.terminal)
+        .bind(&new.employee)
+        .bind(new.coupon_id)
+        .bind(&new.code)
+        .bind(new.first_redemption_id)
+        .bind(new.done_at)
+        .bind(new.created_at)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(rows == 1)
+}
+
+/// What is recorded of this very request.
+pub async fn find_conflict(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    place: &str,
+    transaction_id: &str,
+    body_hash: &[u8],
+) -> sqlx::Result<Option<Conflict>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        conflict_columns!(),
+        " FROM redemption_conflicts
+          WHERE brand_id = $1 AND place = $2 AND transaction_id = $3 AND body_hash = $4"
+    );
+    on!(conn, |c| sqlx::query_as(SQL)
+        .bind(brand)
+        .bind(place)
+        .bind(transaction_id)
+        .bind(body_hash)
+        .fetch_optional(c)
+        .await)
+}
+
+/// Newest first; `before` is the last of the page before.
+pub async fn list_conflicts(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    before: Option<ConflictId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Conflict>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        conflict_columns!(),
+        " FROM redemption_conflicts WHERE brand_id = $1 AND conflict_id < $2 ORDER BY conflict_id DESC LIMIT $3"
+    );
+    let before = before.unwrap_or(ConflictId::LAST);
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(before).bind(limit).fetch_all(c).await)
 }
 
 #[derive(Debug, Clone, FromRow)]

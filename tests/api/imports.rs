@@ -16,7 +16,18 @@ use crate::server::Server;
 
 /// Uploads a file of the first brand; the answer.
 async fn upload(app: &TestApp, path: &str, content_type: &str, file: impl Into<reqwest::Body>) -> (u16, Value) {
-    let request = app.http.post(format!("{}/api/v1/{path}", app.url)).bearer_auth(&app.one.key);
+    upload_as(app, &app.one.key, path, content_type, file).await
+}
+
+/// The same with another key.
+pub async fn upload_as(
+    app: &TestApp,
+    key: &str,
+    path: &str,
+    content_type: &str,
+    file: impl Into<reqwest::Body>,
+) -> (u16, Value) {
+    let request = app.http.post(format!("{}/api/v1/{path}", app.url)).bearer_auth(key);
     answer(request.header("Content-Type", content_type).body(file).send().await.unwrap()).await
 }
 
@@ -45,7 +56,7 @@ pub async fn done(app: &TestApp, job: &Value) -> Value {
     }
 }
 
-fn lines(job: &Value) -> [i64; 4] {
+pub fn lines(job: &Value) -> [i64; 4] {
     ["created", "changed", "unchanged", "refused"].map(|outcome| job["lines"][outcome].as_i64().unwrap())
 }
 
@@ -58,7 +69,7 @@ async fn import_all(app: &TestApp, what: &str, content_type: &str, file: impl In
     lines(&job)
 }
 
-async fn results(app: &TestApp, job: &Value, query: &str) -> Vec<Value> {
+pub async fn results(app: &TestApp, job: &Value, query: &str) -> Vec<Value> {
     let path = format!("/api/v1/jobs/{}/results{query}", job["id"].as_str().unwrap());
     let text = app.send("GET", &path, &app.one.key, None).await.text().await.unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -31,6 +31,7 @@ mod google_wallet;
 mod idempotency;
 mod imports;
 mod lifecycle;
+mod offline;
 mod openapi;
 mod passes;
 mod publishing;

@@ -15,7 +15,7 @@ fn job(w: &World, spool: &str) -> Job {
         state: JobState::Running,
         spool: spool.to_owned(),
         layout: Layout::of_csv(b"external_id", &[passarela::domain::rows::Known::Text("external_id")]).unwrap().0,
-        defaults: Defaults { template: Some(w.one.template), program: None },
+        defaults: Defaults { template: Some(w.one.template), ..Defaults::default() },
         size_bytes: 100,
         offset_bytes: 12,
         next_line: 2,
@@ -44,6 +44,14 @@ on_both_engines! {
         let ids = [first.id, second.id, JobId::FIRST];
         assert_eq!(w.read(async |c| jobs::list_running(c, one, &ids).await).await.len(), 2);
         assert!(w.read(async |c| jobs::list_running(c, two, &ids).await).await.is_empty());
+
+        // One without a file is anybody's; its count is no size.
+        let codes = Job { spool: String::new(), kind: JobKind::IssueCoupons, size_bytes: 1_000_000, ..job(&w, "") };
+        w.write(async |c| jobs::insert(c, two, &codes).await).await;
+        assert_eq!(w.read(async |c| jobs::sum_running(c, two).await).await, (1, 0));
+        assert_eq!(w.read(async |c| jobs::next_due_brand(c, Some(one), "nowhere", w.now).await).await, Some(two));
+        let claimed = w.write(async |c| jobs::claim(c, two, "nowhere", w.now, w.after(30)).await).await.unwrap();
+        assert_eq!(claimed.id, codes.id);
 
         let due = async |spool, now| w.read(async |c| jobs::next_due_brand(c, None, spool, now).await).await;
         assert_eq!((due("here", w.now).await, due("nowhere", w.now).await), (Some(one), None));

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use passarela::domain::ids::{
-    AuditId, BrandId, CouponId, EarningRuleId, KeyId, OfferId, OrderId, PassId, ProgramId, QuoteId, RedemptionId,
-    ReturnId, StoreId, WalletId, WalletTypeId,
+    AuditId, BrandId, ConflictId, CouponId, EarningRuleId, JobId, KeyId, OfferId, OpeningId, OrderId, PassId,
+    ProgramId, QuoteId, RedemptionId, ReturnId, StoreId, WalletId, WalletTypeId,
 };
 use passarela::domain::ledger::{Activation, Dates, EntryKind, Hold, Lot, Movement, Slice, State, Totals};
 use passarela::domain::locale::Locale;
@@ -15,9 +15,10 @@ use passarela::store::books;
 use passarela::store::coupons::{self, Coupon, CouponState};
 use passarela::store::entries::{self, Anchor, Head, KeptEntry};
 use passarela::store::offers::{self, Offer, OfferState};
+use passarela::store::openings::{self, Opening};
 use passarela::store::orders::{self, Order, Return};
 use passarela::store::program_rules::{self, EarningRule, WalletType};
-use passarela::store::redemptions::{self, Quote, Redemption, RedemptionState};
+use passarela::store::redemptions::{self, Conflict, Quote, Redemption, RedemptionState};
 use passarela::store::stores::{self, Store};
 use passarela::store::wallets::{self, Did, KeptWallet};
 use serde_json::{Value, json};
@@ -132,6 +133,7 @@ fn coupon(w: &World, tenant: &Tenant, offer: OfferId, external_id: &str) -> Coup
         held_by: None,
         redemption_id: None,
         redeemed_at: None,
+        batch_id: None,
         redeemed_in: None,
         pass_id: None,
         created_at: w.now,
@@ -373,7 +375,8 @@ on_both_engines! {
         assert!(!hold(other, 49).await);
         let (first, second) = (RedemptionId::new(new_id()), RedemptionId::new(new_id()));
         let redeem = async |brand: BrandId, redemption, quote| {
-            w.write(async |c| coupons::redeem(c, brand, a.id, redemption, quote, "Loja", w.after(1)).await).await
+            let by = coupons::Use { redemption, quote, place: "Loja", done_at: w.now };
+            w.write(async |c| coupons::redeem(c, brand, a.id, &by, w.after(1)).await).await
         };
         assert!(!redeem(one, first, Some(other)).await);
         assert!(!redeem(two, first, Some(mine)).await);
@@ -381,6 +384,7 @@ on_both_engines! {
         assert!(!redeem(one, second, Some(mine)).await);
         let used = w.read(async |c| coupons::find(c, one, a.id).await).await.unwrap();
         assert_eq!((used.state, used.redemption_id, used.redeemed_in.as_deref()), (CouponState::Redeemed, Some(first), Some("Loja")));
+        assert_eq!(used.redeemed_at, Some(w.now), "when it was done");
         assert!(!w.write(async |c| coupons::void(c, one, a.id).await).await);
         assert!(!w.write(async |c| coupons::give_back(c, one, a.id, second).await).await);
         assert!(w.write(async |c| coupons::give_back(c, one, a.id, first).await).await);
@@ -389,6 +393,13 @@ on_both_engines! {
         w.write(async |c| coupons::set_pass(c, one, all[1].id, pass).await).await;
         assert_eq!(w.read(async |c| coupons::find(c, one, all[1].id).await).await.unwrap().pass_id, Some(pass));
         assert!(w.read(async |c| coupons::find_by_pass_code(c, one, &[0; 12]).await).await.is_none());
+
+        let batch = JobId::new(new_id());
+        let many = ["C", "D", "E"].map(|name| Coupon { batch_id: Some(batch), external_id: None, ..coupon(&w, &w.one, offer.id, name) });
+        assert_eq!(w.write(async |c| coupons::insert(c, one, &many).await).await, 3);
+        let listed = w.read(async |c| coupons::list_batch(c, one, batch, Some(many[0].id), 1).await).await;
+        assert_eq!(listed, many[1..2]);
+        assert!(w.read(async |c| coupons::list_batch(c, two, batch, None, 9).await).await.is_empty());
     }
 
     async fn a_tills_own_ids_are_unique_in_their_place(engine) {
@@ -415,7 +426,7 @@ on_both_engines! {
 
         let redemption = |id: &str| Redemption { id: RedemptionId::new(new_id()), place: "online".to_owned(), transaction_id: id.to_owned(), body_hash: vec![3; 32],
             customer_id: None, store_id: None, terminal: None, employee: None, state: RedemptionState::Committed, currency: None,
-            discount_minor: 5, items: Json(json!({})), created_at: w.now, voided_at: None };
+            discount_minor: 5, items: Json(json!({})), done_at: None, created_at: w.now, voided_at: None };
         let first = redemption("x1");
         assert!(w.write(async |c| redemptions::insert_redemption(c, one, &first).await).await);
         assert!(!w.write(async |c| redemptions::insert_redemption(c, one, &redemption("x1")).await).await);
@@ -452,6 +463,27 @@ on_both_engines! {
         assert_eq!(w.read(async |c| redemptions::find_quote(c, one, quote.id).await).await.unwrap().redemption_id, Some(first.id));
         assert_eq!(w.write(async |c| redemptions::forget_quotes(c, one, w.now, 9).await).await, 0);
         assert_eq!(w.write(async |c| redemptions::forget_quotes(c, one, w.now + TimeDelta::seconds(1), 9).await).await, 1);
+
+        let conflict = Conflict { id: ConflictId::new(new_id()), place: "online".to_owned(), transaction_id: "x9".to_owned(), body_hash: vec![6; 32],
+            customer_id: None, store_id: None, terminal: None, employee: Some("Rui".to_owned()), coupon_id: None,
+            code: "already_redeemed".to_owned(), first_redemption_id: Some(first.id), done_at: w.now, created_at: w.now };
+        assert!(w.write(async |c| redemptions::insert_conflict(c, one, &conflict).await).await);
+        assert!(!w.write(async |c| redemptions::insert_conflict(c, one, &Conflict { id: ConflictId::new(new_id()), ..conflict.clone() }).await).await);
+        let found = async |brand: BrandId, body: u8| w.read(async |c| redemptions::find_conflict(c, brand, "online", "x9", &[body; 32]).await).await;
+        assert_eq!(found(one, 6).await.unwrap().id, conflict.id);
+        assert!(found(one, 7).await.is_none() && found(two, 6).await.is_none());
+        assert_eq!(w.read(async |c| redemptions::list_conflicts(c, one, None, 9).await).await.len(), 1);
+        assert!(w.read(async |c| redemptions::list_conflicts(c, one, Some(conflict.id), 9).await).await.is_empty());
+        assert!(w.read(async |c| redemptions::list_conflicts(c, two, None, 9).await).await.is_empty());
+
+        let opening = |id: &str| Opening { id: OpeningId::new(new_id()), external_id: id.to_owned(), body_hash: vec![1; 32],
+            wallet_id: WalletId::new(new_id()), created_at: w.now };
+        let opened = opening("o1");
+        assert!(w.write(async |c| openings::insert(c, one, &opened).await).await);
+        assert!(!w.write(async |c| openings::insert(c, one, &opening("o1")).await).await);
+        assert!(w.write(async |c| openings::insert(c, two, &opening("o1")).await).await);
+        assert_eq!(w.read(async |c| openings::find(c, one, "o1").await).await.unwrap().wallet_id, opened.wallet_id);
+        assert!(w.read(async |c| openings::find(c, one, "o2").await).await.is_none());
 
         let audited = Audited { id: AuditId::new(new_id()), key: KeyId::new(new_id()), action: "wallet.adjusted", subject: first.id.uuid(),
             reason: Some(Personal::new("why".to_owned())), data: json!({}), created_at: w.now };

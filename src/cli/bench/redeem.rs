@@ -118,6 +118,7 @@ fn redemption(number: u64, customer: CustomerId) -> NewRedemption {
             wanted: vec![Wanted::Units { wallet: "points".to_owned(), units: "1".to_owned() }],
             basket: None,
             place: Place::default(),
+            done_at: None,
         },
         hash: [0; 32],
     }

@@ -3,6 +3,7 @@
 //! A file is spooled to disk and becomes a job. What is made of a part of its lines, what became of each, and how far the
 //! job is are one transaction: a process may die anywhere, and whoever goes on does no line twice.
 
+mod calls;
 mod customers;
 mod passes;
 mod people;
@@ -18,7 +19,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use crate::domain::identifier::IdentifierKind;
-use crate::domain::ids::{BrandId, JobId, PassId, ProgramId, TemplateId};
+use crate::domain::ids::{BrandId, JobId, PassId, ProgramId, StoreId, TemplateId};
 use crate::domain::job::{JobKind, JobState, LineOutcome, Tally};
 use crate::domain::rows::{BadHeader, End, Known, Layout, RowFormat};
 use crate::domain::secret::Personal;
@@ -30,6 +31,8 @@ use crate::store::Conn;
 use crate::store::imports;
 use crate::store::jobs::{self, Defaults, Job};
 
+pub use calls::Call;
+pub(super) use run::lease;
 pub use run::{next_brand, take_turn};
 
 /// Lines of one transaction at most. Each makes up to seven rows (customer, identifier, membership, pass, content, two
@@ -73,6 +76,7 @@ pub struct CustomerLine {
 pub enum Line {
     Pass(Box<PassLine>),
     Customer(CustomerLine),
+    Call(Call),
 }
 
 /// What the doors know of lines: which columns a file may have, and what a line says. Lines are bodies of requests, and
@@ -93,6 +97,9 @@ pub struct Wanted {
     /// For lines that name none.
     pub template: Option<TemplateRef>,
     pub program: Option<ProgramId>,
+    /// Of a till that sends a file: where it stands.
+    pub store: Option<StoreId>,
+    pub terminal: Option<String>,
 }
 
 /// Jobs of a brand that may run, or wait for their turn: each has a file.
@@ -157,7 +164,8 @@ async fn check_defaults(app: &App, brand: BrandId, wanted: &Wanted) -> Result<De
         let found = crate::store::programs::find(&mut reader.conn(), brand, program).await?;
         found.ok_or(Problem::NotFound { what: "program" })?;
     }
-    Ok(Defaults { template, program: wanted.program })
+    let (store, terminal) = (wanted.store, wanted.terminal.clone());
+    Ok(Defaults { template, program: wanted.program, store, terminal, ..Defaults::default() })
 }
 
 /// Whether one more file of this size may wait beside those that do. A file that waits alone is bounded by its own limit.
@@ -260,7 +268,7 @@ const TOLD_MAX: usize = 300;
 pub struct Outcome {
     pub line: i64,
     pub outcome: LineOutcome,
-    /// The pass or the customer.
+    /// What the line made, or found: a pass, a customer, an order …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The stable code of the problem, where the line was refused.

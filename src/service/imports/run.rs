@@ -10,8 +10,8 @@ use crate::domain::job::{JobKind, JobState, Tally};
 use crate::domain::rollout::WAITING_MAX;
 use crate::domain::rows::{End, Row};
 use crate::service::imports::spool::{self, Source};
-use crate::service::imports::{Forms, Line, Names, Outcome, PART_MAX, customers, pack, passes, record};
-use crate::service::{App, Problem};
+use crate::service::imports::{Forms, Line, Names, Outcome, PART_MAX, calls, customers, pack, passes, record};
+use crate::service::{App, Problem, coupon_batches};
 use crate::store::brands::{self, Brand};
 use crate::store::imports;
 use crate::store::jobs::{self, Advance, Job};
@@ -24,19 +24,23 @@ const ATTEMPTS: usize = 5;
 
 /// The brand after `after` with a job that this process may work on.
 pub async fn next_brand(app: &App, after: Option<BrandId>) -> Result<Option<BrandId>, Problem> {
-    let Some(spool) = spool::find_name(app)? else { return Ok(None) };
+    // Jobs without a file are anybody's.
+    let spool = spool::find_name(app)?.unwrap_or_default();
     Ok(jobs::next_due_brand(&mut app.db.read().await?.conn(), after, &spool, app.clock.now()).await?)
 }
 
 /// Works on one of the brand's jobs for a while; `false`: there is none to work on.
 pub async fn take_turn(app: &App, brand: BrandId, forms: Forms) -> Result<bool, Problem> {
-    let Some(spool) = spool::find_name(app)? else { return Ok(false) };
+    let spool = spool::find_name(app)?.unwrap_or_default();
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let claimed = jobs::claim(&mut tx.conn(), brand, &spool, now, now + lease(app)).await?;
     tx.commit().await?;
     let Some(mut job) = claimed else { return Ok(false) };
     let brand = brands::load(&mut app.db.read().await?.conn(), brand).await?;
+    if job.kind == JobKind::IssueCoupons {
+        return make_coupons(app, &brand, job).await.map(|()| true);
+    }
     let source = match Source::open(app, job.id) {
         Ok(source) => Arc::new(source),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -53,7 +57,15 @@ pub async fn take_turn(app: &App, brand: BrandId, forms: Forms) -> Result<bool, 
             return Ok(true);
         }
     };
-    let until = match work(app, &brand, forms, &mut job, &source).await {
+    let turn = match job.kind {
+        JobKind::ImportPasses | JobKind::ImportCustomers => work(app, &brand, forms, &mut job, &source).await,
+        JobKind::ImportOrders
+        | JobKind::ImportBalances
+        | JobKind::ImportCoupons
+        | JobKind::ImportRedemptions
+        | JobKind::IssueCoupons => work_calls(app, &brand, forms, &mut job, &source).await,
+    };
+    let until = match turn {
         Ok(Turn::Over | Turn::Lost) => return Ok(true),
         Ok(Turn::More) => (app.clock.now(), None),
         Ok(Turn::Full) => (app.clock.now() + TimeDelta::milliseconds(200), None),
@@ -69,8 +81,87 @@ pub async fn take_turn(app: &App, brand: BrandId, forms: Forms) -> Result<bool, 
     Ok(true)
 }
 
-fn lease(app: &App) -> TimeDelta {
+pub(in crate::service) fn lease(app: &App) -> TimeDelta {
     TimeDelta::seconds(i64::try_from(app.config.delivery.lease_secs).unwrap_or(30))
+}
+
+/// Makes codes for a while.
+async fn make_coupons(app: &App, brand: &Brand, mut job: Job) -> Result<(), Problem> {
+    let begun = Instant::now();
+    loop {
+        let (until, reason) = match coupon_batches::make_part(app, brand.id, &mut job).await {
+            Ok(None | Some(true)) => return Ok(()),
+            Ok(Some(false)) if begun.elapsed() < TURN => continue,
+            Ok(Some(false)) => (app.clock.now(), None),
+            Err(problem) => {
+                tracing::warn!(job.id = %job.id, "{} waits: {problem}", job.id);
+                (app.clock.now() + TimeDelta::seconds(2), Some(problem.to_string()))
+            }
+        };
+        let mut tx = app.db.begin().await?;
+        jobs::release(&mut tx.conn(), brand.id, &job, until, reason.as_deref()).await?;
+        return Ok(tx.commit().await?);
+    }
+}
+
+/// Does lines that each are a request.
+async fn work_calls(
+    app: &App,
+    brand: &Brand,
+    forms: Forms,
+    job: &mut Job,
+    source: &Arc<Source>,
+) -> Result<Turn, Problem> {
+    let begun = Instant::now();
+    let mut care = Care::default();
+    loop {
+        let at = Cursor { offset_bytes: job.offset_bytes, next_line: job.next_line };
+        let part = match care.broken.take() {
+            Some(problem) => refused_whole(source, job, at, forms, &problem)?,
+            None => match make_part(app, brand, forms, job, source, at, care.lines()).await {
+                Err(problem) => {
+                    care.take(problem, at)?;
+                    continue;
+                }
+                Ok(part) => part,
+            },
+        };
+        let (end, is_over) = (part.end, part.is_over);
+        let (Written::Done, tally) = write(app, brand, job, part).await? else { return Ok(Turn::Lost) };
+        care.relax();
+        metrics::counter!("passarela_import_lines_total").increment((tally.total() - job.tally.total()).unsigned_abs());
+        (job.offset_bytes, job.next_line, job.tally) = (end.offset_bytes, end.next_line, tally);
+        if is_over {
+            spool::remove(app, job.id).await;
+            return Ok(Turn::Over);
+        }
+        if begun.elapsed() >= TURN {
+            return Ok(Turn::More);
+        }
+    }
+}
+
+/// Reads, parses and does the next lines.
+async fn make_part(
+    app: &App,
+    brand: &Brand,
+    forms: Forms,
+    job: &Job,
+    source: &Arc<Source>,
+    at: Cursor,
+    size: usize,
+) -> Result<Part, Problem> {
+    let (lines, window) = read_lines(forms, job, source, at, size).await?;
+    let mut outcomes = Vec::with_capacity(lines.len());
+    for (number, line) in lines {
+        let call = line.and_then(|line| match line {
+            Line::Call(call) => Ok(call),
+            Line::Pass(_) | Line::Customer(_) => Err(Problem::internal("a line of another kind")),
+        });
+        outcomes.push(calls::make(app, brand, forms, &job.defaults, (number, call)).await?);
+    }
+    let end = at.after(window.taken.end)?;
+    Ok(Part { begin: at, end, is_over: window.is_over, outcomes, plan: Plan::Nothing, names: Names::default() })
 }
 
 async fn fail(app: &App, brand: &Brand, job: &Job, reason: &str) -> Result<(), Problem> {
@@ -233,6 +324,30 @@ impl Care {
     }
 }
 
+/// Lines with their numbers, as their job's kind reads them.
+type Lines = Vec<(i64, Result<Line, Problem>)>;
+
+/// Reads and parses the next lines.
+async fn read_lines(
+    forms: Forms,
+    job: &Job,
+    source: &Arc<Source>,
+    at: Cursor,
+    size: usize,
+) -> Result<(Lines, spool::Window), Problem> {
+    let (source, layout, kind) = (Arc::clone(source), job.layout.clone(), job.kind);
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut window = source.read(&layout, at.offset_bytes, at.next_line, size).map_err(Problem::internal)?;
+        let rows = std::mem::take(&mut window.taken.rows);
+        let parse = |row: Row| {
+            let read = row.value.map_err(|error| Problem::BadLine { detail: error.to_string() });
+            (row.line, read.and_then(|value| (forms.parse)(kind, value)))
+        };
+        Ok::<_, Problem>((rows.into_iter().map(parse).collect::<Lines>(), window))
+    });
+    reading.await.map_err(Problem::internal)?
+}
+
 /// Reads, parses and plans the next lines.
 async fn plan_part(
     app: &App,
@@ -243,24 +358,14 @@ async fn plan_part(
     at: Cursor,
     size: usize,
 ) -> Result<Part, Problem> {
-    let (source, layout, kind) = (Arc::clone(source), job.layout.clone(), job.kind);
-    let reading = tokio::task::spawn_blocking(move || {
-        let mut window = source.read(&layout, at.offset_bytes, at.next_line, size).map_err(Problem::internal)?;
-        let rows = std::mem::take(&mut window.taken.rows);
-        let parse = |row: Row| {
-            let read = row.value.map_err(|error| Problem::BadLine { detail: error.to_string() });
-            (row.line, read.and_then(|value| (forms.parse)(kind, value)))
-        };
-        Ok::<_, Problem>((rows.into_iter().map(parse).collect::<Vec<_>>(), window))
-    });
-    let (lines, window) = reading.await.map_err(Problem::internal)??;
+    let (lines, window) = read_lines(forms, job, source, at, size).await?;
     let count = lines.len();
     let (outcomes, plan, names) = match job.kind {
         _ if lines.is_empty() => (Vec::new(), Plan::Nothing, Names::default()),
         JobKind::ImportPasses => {
             let of_kind = |line| match line {
                 Line::Pass(line) => Ok(*line),
-                Line::Customer(_) => Err(Problem::internal("a line of another kind")),
+                Line::Customer(_) | Line::Call(_) => Err(Problem::internal("a line of another kind")),
             };
             let lines = lines.into_iter().map(|(number, line)| (number, line.and_then(of_kind))).collect();
             let (outcomes, plan, names) = passes::plan(app, brand, forms, &job.defaults, lines).await?;
@@ -269,12 +374,13 @@ async fn plan_part(
         JobKind::ImportCustomers => {
             let of_kind = |line| match line {
                 Line::Customer(line) => Ok(line),
-                Line::Pass(_) => Err(Problem::internal("a line of another kind")),
+                Line::Pass(_) | Line::Call(_) => Err(Problem::internal("a line of another kind")),
             };
             let lines = lines.into_iter().map(|(number, line)| (number, line.and_then(of_kind))).collect();
             let (outcomes, plan, names) = customers::plan(app, brand, forms, lines).await?;
             (outcomes, Plan::Customers(plan), names)
         }
+        kind => return Err(Problem::internal(format!("{kind} is not planned"))),
     };
     let is_whole = outcomes.len() >= count;
     let end = if is_whole { window.taken.end } else { window.taken.end_of(outcomes.len()) };

@@ -25,10 +25,18 @@ impl Place {
         if caller.key.store_id.is_some() && store.is_some() && caller.key.store_id != store {
             return Err(Problem::OtherStore);
         }
+        Self::given(caller.key.store_id.or(store), caller.key.terminal.clone().or(terminal), employee)
+    }
+
+    /// What somebody says who may speak for any store.
+    pub fn given(
+        store: Option<StoreId>,
+        terminal: Option<String>,
+        employee: Option<Personal<String>>,
+    ) -> Result<Self, Problem> {
         let line = |pointer: &'static str, value: &str| text::line(value, 64).map_err(Problem::text(pointer));
-        let terminal = caller.key.terminal.clone().or(terminal);
         Ok(Self {
-            store: caller.key.store_id.or(store),
+            store,
             terminal: terminal.as_deref().map(|terminal| line("/terminal", terminal)).transpose()?,
             employee: employee.map(|employee| line("/employee", employee.reveal()).map(Personal::new)).transpose()?,
         })

@@ -84,6 +84,8 @@ struct Looking<'a> {
     book: Option<&'a Book>,
     /// What this quote holds is free to it.
     quote: Option<QuoteId>,
+    /// When it is done, and what time it is: the same, but for a till that was offline.
+    done_at: DateTime<Utc>,
     now: DateTime<Utc>,
 }
 
@@ -110,7 +112,8 @@ pub async fn evaluate(
         return Err(Problem::invalid("/redeem", format!("must not be more than {REQUESTED_MAX}")));
     }
     let now = app.clock.now();
-    let looking = Looking { app, brand, book, quote: quote.map(|(quote, _)| quote), now };
+    let done_at = request.done_at.unwrap_or(now);
+    let looking = Looking { app, brand, book, quote: quote.map(|(quote, _)| quote), done_at, now };
     let mut evaluation = Evaluation::default();
     let mut candidates = Vec::new();
     for (index, wanted) in request.wanted.iter().enumerate() {
@@ -135,7 +138,7 @@ pub async fn evaluate(
     let mut purse = Purse { book, held: quote.map(|(_, held)| held), taken: BTreeMap::new() };
     let mut admitted = Vec::new();
     for candidate in candidates {
-        match admit(&candidate, book, &used, request, &mut purse, now) {
+        match admit(&candidate, book, &used, request, &mut purse, done_at) {
             Ok(cost) => admitted.push((candidate, cost)),
             Err(refusal) => evaluation.skipped.push((candidate.index, refusal)),
         }
@@ -184,13 +187,13 @@ async fn of_coupon(
     index: usize,
     coupon: Option<Coupon>,
 ) -> Result<Result<Candidate, Refusal>, Problem> {
-    let Looking { book, quote, now, .. } = *looking;
+    let Looking { book, quote, done_at, now, .. } = *looking;
     let Some(coupon) = coupon else { return Ok(Err(RefusalCode::CouponNotFound.into())) };
     let refusal = match coupon.state {
         CouponState::Voided => Some(RefusalCode::Voided.into()),
         CouponState::Redeemed => Some(used_before(&coupon)),
-        CouponState::Issued if coupon.starts_at > now => Some(RefusalCode::StartsInFuture.into()),
-        CouponState::Issued if coupon.expires_at.is_some_and(|end| end <= now) => Some(RefusalCode::Expired.into()),
+        CouponState::Issued if coupon.starts_at > done_at => Some(RefusalCode::StartsInFuture.into()),
+        CouponState::Issued if coupon.expires_at.is_some_and(|end| end <= done_at) => Some(RefusalCode::Expired.into()),
         CouponState::Issued => None,
     };
     if let Some(refusal) = refusal {

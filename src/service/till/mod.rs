@@ -2,12 +2,14 @@
 
 mod customer;
 pub mod evaluate;
+pub mod offline;
 pub mod quote;
 pub mod receipt;
 pub mod redeem;
 pub mod scan;
 pub mod void;
 
+use chrono::{DateTime, Utc};
 use iso_currency::Currency;
 
 use crate::domain::ids::{CouponId, OfferId};
@@ -73,6 +75,8 @@ pub struct Request {
     pub wanted: Vec<Wanted>,
     pub basket: Option<Basket>,
     pub place: Place,
+    /// When it was done, if the till was offline: what had to be valid, had to be then.
+    pub done_at: Option<DateTime<Utc>>,
 }
 
 /// A refusal before it is spoken.

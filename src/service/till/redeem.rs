@@ -85,6 +85,7 @@ async fn keep_refusal(
         currency: None,
         discount_minor: 0,
         items: Json(serde_json::to_value(refused).map_err(Problem::internal)?),
+        done_at: None,
         created_at: app.clock.now(),
         voided_at: None,
     };
@@ -141,7 +142,8 @@ async fn try_redeem(
         true => stores::voice(app, &mut tx.conn(), brand, &request.place).await?.0,
         false => String::new(),
     };
-    let taking = Taking { brand: brand.id, id, quote: new.quote, place: &place, book: book.as_ref(), now };
+    let done_at = request.done_at.unwrap_or(now);
+    let taking = Taking { brand: brand.id, id, quote: new.quote, place: &place, book: book.as_ref(), done_at, now };
     if let Err((index, refusal)) = take(&mut tx.conn(), &evaluation, &taking).await? {
         return Err(refuse(app, &mut tx.conn(), brand, &request.place, refusal, Some(index)).await?);
     }
@@ -167,6 +169,7 @@ async fn try_redeem(
         currency: request.basket.as_ref().map(|basket| basket.currency.code().to_owned()),
         discount_minor: evaluation.minor(),
         items: Json(serde_json::to_value(&receipt).map_err(Problem::internal)?),
+        done_at: request.done_at,
         created_at: now,
         voided_at: None,
     };
@@ -234,6 +237,7 @@ struct Taking<'a> {
     /// The store, as people call it.
     place: &'a str,
     book: Option<&'a Book>,
+    done_at: DateTime<Utc>,
     now: DateTime<Utc>,
 }
 
@@ -243,12 +247,13 @@ async fn take(
     evaluation: &Evaluation,
     taking: &Taking<'_>,
 ) -> Result<Result<(), (usize, Refusal)>, Problem> {
-    let Taking { brand, id, quote, place, book, now } = *taking;
+    let Taking { brand, id, quote, place, book, done_at, now } = *taking;
+    let by = coupon_store::Use { redemption: id, quote, place, done_at };
     let mut with_coupon: Vec<&Applied> = evaluation.applied.iter().filter(|applied| applied.coupon.is_some()).collect();
     with_coupon.sort_by_key(|applied| applied.coupon.as_ref().map(|coupon| coupon.id));
     for applied in with_coupon {
         let Some(coupon) = &applied.coupon else { continue };
-        if !coupon_store::redeem(conn, brand, coupon.id, id, quote, place, now).await? {
+        if !coupon_store::redeem(conn, brand, coupon.id, &by, now).await? {
             let winner = coupon_store::find(conn, brand, coupon.id).await?;
             let refusal = match winner {
                 Some(coupon) if coupon.redemption_id.is_some() => used_before(&coupon),

@@ -122,8 +122,13 @@ async fn look(
     let coupon = match coupon {
         None => None,
         Some(coupon) => {
-            let request =
-                Request { customer: None, wanted: vec![Wanted::Coupon(coupon.id)], basket: None, place: place.clone() };
+            let request = Request {
+                customer: None,
+                wanted: vec![Wanted::Coupon(coupon.id)],
+                basket: None,
+                place: place.clone(),
+                done_at: None,
+            };
             let looked = evaluate(app, conn, brand.id, Some(&book), &request, Choice::InOrder, None).await?;
             // Whether it applies to a basket is for the quote.
             let refusal = looked.skipped.first().map(|(_, refusal)| refusal.code);

@@ -1,0 +1,40 @@
+-- Tills that were offline, and what came from elsewhere: codes in batches, balances that wallets begin with.
+
+-- When a till did it that was offline; else it was done when it was created.
+ALTER TABLE redemptions ADD COLUMN done_at TIMESTAMPTZ;
+
+-- What tills did offline that was not theirs to do: goods are given, and somebody must look. code says why,
+-- first_redemption_id who was first.
+CREATE TABLE redemption_conflicts (
+    brand_id UUID NOT NULL REFERENCES brands (brand_id),
+    conflict_id UUID NOT NULL,
+    place TEXT NOT NULL,
+    transaction_id TEXT NOT NULL,
+    body_hash BYTEA NOT NULL,
+    customer_id UUID,
+    store_id UUID,
+    terminal TEXT,
+    employee TEXT,                              -- personal
+    coupon_id UUID,
+    code TEXT NOT NULL,
+    first_redemption_id UUID,
+    done_at TIMESTAMPTZ NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (brand_id, conflict_id),
+    UNIQUE (brand_id, place, transaction_id, body_hash)
+);
+
+-- What a wallet began with, by the id that whoever handed it over has for it.
+CREATE TABLE opening_balances (
+    brand_id UUID NOT NULL REFERENCES brands (brand_id),
+    external_id TEXT NOT NULL,
+    body_hash BYTEA NOT NULL,
+    opening_id UUID NOT NULL,
+    wallet_id UUID NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (brand_id, external_id)
+);
+
+-- The job that made it, of codes that were made many at once.
+ALTER TABLE coupons ADD COLUMN batch_id UUID;
+CREATE INDEX coupons_by_batch ON coupons (brand_id, batch_id, coupon_id) WHERE batch_id IS NOT NULL;

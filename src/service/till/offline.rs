@@ -1,0 +1,124 @@
+//! What a till did while it was offline, told afterwards: once, in the order in which it is told. Whatever was not its to do is
+//! a conflict, which is written down: the goods are given.
+
+use chrono::{TimeDelta, Utc};
+use serde_json::json;
+
+use super::customer::customer_of;
+use super::redeem::{NewRedemption, redeem};
+use super::{Request, Wanted};
+use crate::domain::ids::{BrandId, ConflictId, CouponId, RedemptionId};
+use crate::service::problem::Refused;
+use crate::service::timeline::{self, About};
+use crate::service::{App, Problem, coupons};
+use crate::store::Conn;
+use crate::store::brands::Brand;
+use crate::store::redemptions::{self, Conflict};
+
+/// How long after it was done a till may tell it.
+const TOLD_WITHIN: TimeDelta = TimeDelta::days(30);
+
+/// How far a till's clock may be ahead.
+const AHEAD_MAX: TimeDelta = TimeDelta::hours(1);
+
+/// What became of it.
+pub enum Told {
+    /// `true`: it is new.
+    Redeemed(RedemptionId, bool),
+    /// With the refusal's code.
+    Conflict(ConflictId, String),
+}
+
+/// Takes what was done offline; `done_at` of the request says when. The same again: the first answer.
+pub async fn tell(app: &App, brand: &Brand, new: NewRedemption) -> Result<Told, Problem> {
+    let now = app.clock.now();
+    let done_at = new.request.done_at.ok_or_else(|| Problem::invalid("/done_at", "must be given"))?;
+    if done_at > now + AHEAD_MAX || done_at < now - TOLD_WITHIN {
+        return Err(Problem::invalid("/done_at", "must be within the last 30 days"));
+    }
+    let scope = new.request.place.scope();
+    let known = {
+        let mut reader = app.db.read().await?;
+        redemptions::find_conflict(&mut reader.conn(), brand.id, &scope, &new.transaction_id, &new.hash).await?
+    };
+    if let Some(known) = known {
+        return Ok(Told::Conflict(known.id, known.code));
+    }
+    match redeem(app, brand, new.clone()).await {
+        Ok((redemption, is_new)) => Ok(Told::Redeemed(redemption.id, is_new)),
+        Err(Problem::Refused(refused)) => {
+            let conflict = write_down(app, brand.id, &new, &refused, done_at).await?;
+            Ok(Told::Conflict(conflict, refused.code.as_str().to_owned()))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn write_down(
+    app: &App,
+    brand: BrandId,
+    new: &NewRedemption,
+    refused: &Refused,
+    done_at: chrono::DateTime<Utc>,
+) -> Result<ConflictId, Problem> {
+    let mut tx = app.db.begin().await?;
+    let request = &new.request;
+    let (customer, coupon) = {
+        let mut conn = tx.conn();
+        let customer = customer_of(app, &mut conn, brand, request).await.unwrap_or(None);
+        (customer, coupon_of(app, &mut conn, brand, request, refused.index).await?)
+    };
+    let place = &request.place;
+    let conflict = Conflict {
+        id: ConflictId::new(app.clock.new_id()),
+        place: place.scope(),
+        transaction_id: new.transaction_id.clone(),
+        body_hash: new.hash.to_vec(),
+        customer_id: customer,
+        store_id: place.store,
+        terminal: place.terminal.clone(),
+        employee: place.employee.as_ref().map(|employee| employee.reveal().clone()),
+        coupon_id: coupon,
+        code: refused.code.as_str().to_owned(),
+        first_redemption_id: refused.redemption,
+        done_at,
+        created_at: app.clock.now(),
+    };
+    if !redemptions::insert_conflict(&mut tx.conn(), brand, &conflict).await? {
+        let Conflict { place, transaction_id, body_hash, .. } = &conflict;
+        let known = redemptions::find_conflict(&mut tx.conn(), brand, place, transaction_id, body_hash).await?;
+        return Ok(known.ok_or(Problem::Busy)?.id);
+    }
+    let about = About { customer, pass: None, subject: conflict.id.uuid() };
+    let data = json!({
+        "conflict_id": conflict.id, "coupon_id": coupon, "code": conflict.code, "store_id": place.store,
+        "redemption_id": refused.redemption, "done_at": done_at,
+    });
+    timeline::record(app, &mut tx.conn(), brand, "redemption.conflict", about, data).await?;
+    tx.commit().await?;
+    metrics::counter!("passarela_offline_conflicts_total", "code" => refused.code.as_str()).increment(1);
+    tracing::warn!(brand.id = %brand, "an offline till did what was not its to do: {}", refused.code.as_str());
+    Ok(conflict.id)
+}
+
+/// The coupon that was refused.
+async fn coupon_of(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    request: &Request,
+    index: Option<usize>,
+) -> Result<Option<CouponId>, Problem> {
+    match index.and_then(|index| request.wanted.get(index)) {
+        Some(Wanted::Coupon(id)) => Ok(Some(*id)),
+        Some(Wanted::Code(code)) => {
+            let found = coupons::find_by_text(app, conn, brand, code.reveal()).await?;
+            Ok(found.map(|coupon| coupon.id))
+        }
+        Some(Wanted::Offer(_) | Wanted::Units { .. }) | None => Ok(None),
+    }
+}
+
+pub async fn list(app: &App, brand: BrandId, before: Option<ConflictId>, limit: i64) -> Result<Vec<Conflict>, Problem> {
+    Ok(redemptions::list_conflicts(&mut app.db.read().await?.conn(), brand, before, limit).await?)
+}

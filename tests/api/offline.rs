@@ -1,0 +1,247 @@
+//! What tills did while they were offline, what comes from other systems, and codes made by the thousand.
+
+use chrono::TimeDelta;
+use passarela::domain::role::Role as KeyRole;
+use passarela::service::keys::{self, Stand};
+use serde_json::{Value, json};
+
+use crate::imports::{done, lines, results, upload_as};
+use crate::on_both_engines;
+use crate::till::{Shop, line, money};
+
+const NDJSON: &str = "application/x-ndjson";
+
+/// Sends a file with the brand's key and works it off; the job.
+async fn import(shop: &Shop, path: &str, content_type: &str, file: impl Into<String>) -> Value {
+    let (status, job) = upload_as(&shop.app, &shop.app.one.key, path, content_type, file.into()).await;
+    assert_eq!(status, 202, "{job}");
+    let job = done(&shop.app, &job).await;
+    assert_eq!((job["state"].as_str(), job["progress"].as_f64()), (Some("finished"), Some(1.0)), "{job}");
+    job
+}
+
+on_both_engines! {
+    async fn a_coupon_redeemed_on_two_offline_tills_is_one_redemption_and_one_conflict(engine) {
+        let shop = Shop::open(engine).await;
+        shop.app.issue("ana").await;
+        let offer = shop.offer("20 %", json!({ "effect": { "percent": { "percent": "20" } }, "coupon": {} })).await;
+        let coupon = shop.coupon(&offer, None).await;
+        let code = coupon["code"].as_str().unwrap();
+        let (_, store) = shop.app.post("/api/v1/stores", &shop.app.one.key, &json!({ "name": "Aurora Centro" })).await;
+        let stand = Stand { store: Some(store["id"].as_str().unwrap().parse().unwrap()), terminal: Some("caixa-9".to_owned()) };
+        let (_, other) = keys::create(shop.app.app(), &shop.app.one.brand, KeyRole::Pos, stand, "till", None).await.unwrap();
+        let other = other.reveal().clone();
+
+        let done_at = shop.app.app().clock.now();
+        shop.app.clock.advance(TimeDelta::hours(3));
+        let basket = json!({ "lines": [line("pao", "padaria", "1", 1_000)], "total": money(1_000) });
+        let redeemed = |id: &str, code: &str| {
+            json!({ "transaction_id": id, "done_at": done_at, "redeem": [{ "coupon_code": code }], "basket": basket }).to_string()
+        };
+        // Each till sends its lines; the first has one of its own that is mistyped.
+        let file = [redeemed("a-1", code), redeemed("a-2", "QQQQ-NOT-A-CODE")].join("\n");
+        let (status, first) = upload_as(&shop.app, &shop.till, "redemptions/import", NDJSON, file.clone()).await;
+        assert_eq!(status, 202, "{first}");
+        let first = done(&shop.app, &first).await;
+        assert_eq!(lines(&first), [1, 0, 0, 1]);
+        let (status, second) = upload_as(&shop.app, &other, "redemptions/import", NDJSON, redeemed("b-1", code)).await;
+        assert_eq!(status, 202, "{second}");
+        let second = done(&shop.app, &second).await;
+        assert_eq!(lines(&second), [0, 0, 0, 1]);
+        let rows = results(&shop.app, &second, "").await;
+        assert_eq!(rows[0]["code"], "already_redeemed", "{rows:?}");
+
+        // Sent again, nothing is done again, and the answers are the same.
+        let (_, again) = upload_as(&shop.app, &shop.till, "redemptions/import", NDJSON, file).await;
+        let again = done(&shop.app, &again).await;
+        assert_eq!(lines(&again), [0, 0, 1, 1]);
+        assert_eq!(results(&shop.app, &again, "").await[1], results(&shop.app, &first, "").await[1]);
+
+        let (_, conflicts) = shop.app.get("/api/v1/redemptions/conflicts", &shop.app.one.key).await;
+        let conflicts = conflicts["data"].as_array().unwrap();
+        assert_eq!(conflicts.len(), 2, "{conflicts:?}");
+        let won = results(&shop.app, &first, "").await[0]["id"].clone();
+        assert_eq!((&conflicts[0]["redemption_id"], &conflicts[0]["coupon_id"]), (&won, &coupon["id"]));
+        assert_eq!((&conflicts[0]["id"], conflicts[0]["terminal"].as_str()), (&rows[0]["id"], Some("caixa-9")));
+        assert_eq!((conflicts[1]["code"].as_str(), &conflicts[1]["coupon_id"]), (Some("coupon_not_found"), &Value::Null));
+        let (_, used) = shop.app.get(&format!("/api/v1/coupons/{}", coupon["id"].as_str().unwrap()), &shop.app.one.key).await;
+        assert_eq!(used["redeemed_at"], json!(done_at), "when it was done, not when it was told");
+        let (_, events) = shop.app.get("/api/v1/events?changed_since=0&limit=200", &shop.app.one.key).await;
+        let told = events["data"].as_array().unwrap().iter().filter(|event| event["kind"] == "redemption.conflict").count();
+        assert_eq!(told, 2);
+
+        // A till sees its own store's files, speaks for no other store, and cannot tell what is long ago.
+        let job = |job: &Value| format!("/api/v1/jobs/{}", job["id"].as_str().unwrap());
+        assert_eq!(shop.app.get(&job(&first), &shop.till).await.0, 200);
+        assert_eq!(shop.app.get(&job(&first), &other).await.0, 404);
+        assert_eq!(shop.app.get(&format!("{}/results", job(&first)), &other).await.0, 404);
+        let foreign = json!({ "transaction_id": "a-3", "done_at": done_at, "store_id": store["id"], "redeem": [{ "coupon_code": code }] });
+        let old = json!({ "transaction_id": "a-4", "done_at": done_at - TimeDelta::days(40), "redeem": [{ "coupon_code": code }] });
+        let (_, refused) = upload_as(&shop.app, &shop.till, "redemptions/import", NDJSON, format!("{foreign}\n{old}")).await;
+        let refused = done(&shop.app, &refused).await;
+        let rows = results(&shop.app, &refused, "").await;
+        assert_eq!((rows[0]["code"].as_str(), rows[1]["pointer"].as_str()), (Some("other-store"), Some("/done_at")), "{rows:?}");
+    }
+
+    async fn what_was_valid_when_it_was_done_offline_is_redeemed(engine) {
+        let shop = Shop::open(engine).await;
+        shop.app.issue("ana").await;
+        let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": {} })).await;
+        let until = shop.app.app().clock.now() + TimeDelta::hours(1);
+        let body = json!({ "offer_id": offer, "customer": { "external_id": "ana" }, "expires_at": until });
+        let (_, coupon) = shop.app.post("/api/v1/coupons", &shop.app.one.key, &body).await;
+        let before = shop.app.app().clock.now();
+        shop.app.clock.advance(TimeDelta::hours(5));
+        let told = |id: &str, at: chrono::DateTime<chrono::Utc>| {
+            json!({ "transaction_id": id, "done_at": at, "customer": { "external_id": "ana" },
+                "redeem": [{ "coupon_id": coupon["id"] }] }).to_string()
+        };
+        let late = import(&shop, "redemptions/import", NDJSON, told("late", before + TimeDelta::hours(2))).await;
+        assert_eq!(results(&shop.app, &late, "").await[0]["code"], "expired");
+        let good = import(&shop, "redemptions/import", NDJSON, told("good", before)).await;
+        assert_eq!(lines(&good), [1, 0, 0, 0]);
+    }
+
+    async fn balances_begin_with_what_customers_had_elsewhere(engine) {
+        let shop = Shop::open(engine).await;
+        shop.app.issue("ana").await;
+        let program = shop.app.one.program_id.clone();
+        let path = format!("wallets/import?program_id={program}");
+        let file = "external_id,customer.external_id,wallet,units,expires_at,reason\n\
+            o1,ana,points,120,2099-01-01T00:00:00Z,do sistema antigo\n\
+            o2,ana,points,30,,\n\
+            o3,ana,cashback,12.50,,\n\
+            o4,ana,stamps,1,,\n\
+            o5,bia,points,1,,\n\
+            o6,ana,points,-5,,\n\
+            o1,ana,points,121,2099-01-01T00:00:00Z,\n";
+        let job = import(&shop, &path, "text/csv", file).await;
+        assert_eq!(lines(&job), [3, 0, 0, 4]);
+        let rows = results(&shop.app, &job, "?outcome=refused").await;
+        let codes: Vec<_> = rows.iter().map(|row| row["code"].as_str().unwrap()).collect();
+        assert_eq!(codes, ["invalid", "not-found", "invalid", "other-content"], "{rows:?}");
+        assert_eq!((shop.balance("ana", "points").await.as_str(), shop.balance("ana", "cashback").await.as_str()), ("150", "12.5"));
+        let again = import(&shop, &path, "text/csv", file).await;
+        assert_eq!(lines(&again), [0, 0, 3, 4]);
+        assert_eq!(shop.balance("ana", "points").await, "150");
+        // Nothing but the balance: the tier is earned here.
+        assert_eq!(shop.wallets("ana").await["tier"]["key"], "bronze");
+        let (status, _) = upload_as(&shop.app, &shop.till, &path, "text/csv", file).await;
+        assert_eq!(status, 403, "a till opens no balances");
+        shop.prove().await;
+
+        // Whoever is no member yet becomes one.
+        let (status, bia) = shop.app.post("/api/v1/customers", &shop.app.one.key, &json!({ "identifiers": [{ "type": "external_id", "value": "bia" }] })).await;
+        assert_eq!(status, 201, "{bia}");
+        let file = json!({ "external_id": "o5", "customer": { "external_id": "bia" }, "wallet": "points", "units": "7" }).to_string();
+        assert_eq!(lines(&import(&shop, &path, NDJSON, file).await), [1, 0, 0, 0]);
+        assert_eq!(shop.balance("bia", "points").await, "7");
+    }
+
+    async fn purchases_of_the_past_earn_nothing_and_can_be_returned(engine) {
+        let shop = Shop::open(engine).await;
+        shop.app.issue("ana").await;
+        let file = "external_id,customer.external_id,placed_at,total.amount_minor:number,total.currency,effects\n\
+            h1,ana,2024-05-01T12:00:00Z,5000,BRL,\n\
+            h2,ninguem,2024-05-02T12:00:00Z,700,BRL,none\n\
+            h3,ana,2024-05-03T12:00:00Z,2000,BRL,all\n\
+            h4,ana,2024-05-03T12:00:00Z,2000,XXQ,\n";
+        let job = import(&shop, "orders/import", "text/csv", file).await;
+        assert_eq!(lines(&job), [3, 0, 0, 1]);
+        assert_eq!(shop.balance("ana", "points").await, "20");
+        assert_eq!(lines(&import(&shop, "orders/import", "text/csv", file).await), [0, 0, 3, 1]);
+        let back = json!({ "external_id": "r1", "order": "h1" });
+        let (status, back) = shop.app.post("/api/v1/returns", &shop.app.one.key, &back).await;
+        assert_eq!((status, back["amount"]["amount_minor"].as_i64()), (201, Some(5_000)), "{back}");
+        assert_eq!(shop.balance("ana", "points").await, "20");
+        shop.prove().await;
+    }
+
+    async fn coupons_come_with_the_codes_that_they_have(engine) {
+        let shop = Shop::open(engine).await;
+        shop.app.issue("ana").await;
+        let offer = shop.offer("R$ 5", json!({ "effect": { "amount": money(500) }, "coupon": {} })).await;
+        let file = format!(
+            "external_id,offer_id,customer.external_id,code\nv1,{offer},,VERAO-2026-0001\nv2,{offer},ana,\nv3,{offer},,verao 2026 0001\nv4,{offer},,abc\n"
+        );
+        let job = import(&shop, "coupons/import", "text/csv", file.clone()).await;
+        assert_eq!(lines(&job), [2, 0, 0, 2]);
+        let rows = results(&shop.app, &job, "?outcome=refused").await;
+        assert!(rows.iter().all(|row| row["pointer"] == "/code"), "{rows:?}");
+        assert_eq!(lines(&import(&shop, "coupons/import", "text/csv", file).await), [0, 0, 2, 2]);
+        let redeem = json!({ "transaction_id": "t1", "redeem": [{ "coupon_code": "verao-2026-0001" }],
+            "basket": { "lines": [line("pao", "padaria", "1", 900)], "total": money(900) } });
+        let (status, redeemed) = shop.till("redemptions", &redeem).await;
+        assert_eq!((status, redeemed["discount"]["amount_minor"].as_i64()), (201, Some(500)), "{redeemed}");
+    }
+
+    async fn a_batch_of_codes_is_made_once_exported_whole_and_each_works(engine) {
+        let shop = Shop::open(engine).await;
+        let app = &shop.app;
+        let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": { "valid_for": "30D" } })).await;
+        let body = json!({ "offer_id": offer, "count": 1_203 });
+        let (status, problem) = app.post("/api/v1/coupons/batches", &app.one.key, &body).await;
+        assert_eq!((status, problem["type"].as_str()), (400, Some("/problems/idempotency-key-required")), "{problem}");
+        let send = async |body: &Value| {
+            let request = app.http.post(format!("{}/api/v1/coupons/batches", app.url)).bearer_auth(&app.one.key);
+            crate::app::answer(request.header("Idempotency-Key", "batch-1").json(body).send().await.unwrap()).await
+        };
+        let (status, job) = send(&body).await;
+        assert_eq!((status, job["kind"].as_str(), job["state"].as_str()), (202, Some("issue_coupons"), Some("running")), "{job}");
+        assert_eq!(send(&body).await, (202, job.clone()));
+        let job = done(app, &job).await;
+        assert_eq!((job["state"].as_str(), lines(&job)), (Some("finished"), [1_203, 0, 0, 0]), "{job}");
+        let id = job["id"].as_str().unwrap();
+        let export = async |query: &str, key: &str| app.send("GET", &format!("/api/v1/coupons/export?{query}"), key, None).await;
+        let rows = export(&format!("batch_id={id}&format=ndjson"), &app.one.key).await.text().await.unwrap();
+        let rows: Vec<Value> = rows.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+        assert_eq!(rows.len(), 1_203);
+        let codes: std::collections::BTreeSet<_> = rows.iter().map(|row| row["code"].as_str().unwrap()).collect();
+        assert_eq!(codes.len(), 1_203);
+        assert!(rows.iter().all(|row| row["expires_at"].is_string()));
+        for (number, code) in [(0, "code"), (1_202, "barcode")] {
+            let redeem = json!({ "transaction_id": format!("t{number}"), "redeem": [{ "coupon_code": rows[number][code] }] });
+            let (status, redeemed) = shop.till("redemptions", &redeem).await;
+            assert_eq!((status, redeemed["items"][0]["gift"].as_str()), (201, Some("Caneca")), "{redeemed}");
+        }
+        let table = export(&format!("offer_id={offer}"), &app.one.key).await.text().await.unwrap();
+        assert_eq!(table.lines().count(), 1_204);
+        assert_eq!(table.matches(",redeemed,").count(), 2);
+        let foreign = export(&format!("batch_id={id}&format=ndjson"), &app.two.key).await.text().await.unwrap();
+        assert_eq!(foreign, "");
+        for wrong in [json!({ "offer_id": offer, "count": 0 }), json!({ "offer_id": offer, "count": 5_000_001 })] {
+            let (status, problem) = app.http.post(format!("{}/api/v1/coupons/batches", app.url)).bearer_auth(&app.one.key)
+                .header("Idempotency-Key", wrong.to_string()).json(&wrong).send().await
+                .map(|response| (response.status().as_u16(), response)).unwrap();
+            assert_eq!(status, 422, "{problem:?}");
+        }
+    }
+
+    async fn a_batch_that_is_cancelled_keeps_what_it_made(engine) {
+        let shop = Shop::open(engine).await;
+        let app = &shop.app;
+        let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": {} })).await;
+        let request = app.http.post(format!("{}/api/v1/coupons/batches", app.url)).bearer_auth(&app.one.key);
+        let body = json!({ "offer_id": offer, "count": 5_000_000 });
+        let (_, job) = crate::app::answer(request.header("Idempotency-Key", "b").json(&body).send().await.unwrap()).await;
+        let job = format!("/api/v1/jobs/{}", job["id"].as_str().unwrap());
+        // One turn is two seconds; it is cancelled in the middle of the first.
+        let brand = app.one.brand.id;
+        let worker = app.app().clone();
+        let turn = tokio::spawn(async move { passarela::service::imports::take_turn(&worker, brand, passarela::http::imports::FORMS).await });
+        loop {
+            let (_, job) = app.get(&job, &app.one.key).await;
+            if job["lines"]["created"].as_i64().unwrap() > 0 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let (status, cancelled) = app.post(&format!("{job}/cancel"), &app.one.key, &json!({})).await;
+        assert_eq!((status, cancelled["state"].as_str()), (200, Some("cancelled")), "{cancelled}");
+        turn.await.unwrap().unwrap();
+        let (_, after) = app.get(&job, &app.one.key).await;
+        assert_eq!(after["lines"], cancelled["lines"]);
+        let rows = app.send("GET", &format!("/api/v1/coupons/export?offer_id={offer}&format=ndjson"), &app.one.key, None).await;
+        assert_eq!(rows.text().await.unwrap().lines().count().to_string(), cancelled["lines"]["created"].to_string());
+    }
+}
