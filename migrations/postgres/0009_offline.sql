@@ -38,3 +38,11 @@ CREATE TABLE opening_balances (
 -- The job that made it, of codes that were made many at once.
 ALTER TABLE coupons ADD COLUMN batch_id UUID;
 CREATE INDEX coupons_by_batch ON coupons (brand_id, batch_id, coupon_id) WHERE batch_id IS NOT NULL;
+
+-- A till may take it without asking: its code is signed with a key that tills know the public half of.
+ALTER TABLE coupons ADD COLUMN is_offline BOOLEAN NOT NULL DEFAULT FALSE;
+CREATE INDEX coupons_denied ON coupons (brand_id, coupon_id) WHERE is_offline AND state <> 'issued';
+
+-- The key that new codes are made with, and the oldest whose codes are still taken.
+ALTER TABLE brands ADD COLUMN newest_code_key BIGINT NOT NULL DEFAULT 1;
+ALTER TABLE brands ADD COLUMN oldest_code_key BIGINT NOT NULL DEFAULT 1;

@@ -17,7 +17,7 @@ use crate::domain::role::Role;
 use crate::service::keys::Stand;
 use crate::service::rollouts::Plan;
 use crate::service::templates::Installed;
-use crate::service::{App, brands, keys, templates};
+use crate::service::{App, brands, code_keys, keys, templates};
 use crate::store::{Db, brands as stored};
 use crate::wallet::design::Design;
 use crate::wallet::preview::{self, Look, Scene};
@@ -40,6 +40,16 @@ pub enum Brand {
     BindPassType { brand: String, pass_type: String },
     /// List brands.
     List,
+    /// The keys that a brand's codes are made with: say which, begin a new one, or take the old ones' codes no more.
+    CodeKeys {
+        brand: String,
+        /// Begin a new key. Codes of the old ones stay good.
+        #[arg(long, conflicts_with = "retire")]
+        renew: bool,
+        /// Take only codes of the newest key.
+        #[arg(long)]
+        retire: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -154,6 +164,17 @@ impl Brand {
                     );
                 }
                 output.print(&json!({ "brands": rows }), || lines.join("\n"));
+            }
+            Self::CodeKeys { brand, renew, retire } => {
+                let brand = brand_of(&app, &brand).await?;
+                let keys = match (renew, retire) {
+                    (true, _) => code_keys::renew(&app, brand.id).await?,
+                    (false, true) => code_keys::retire(&app, brand.id).await?,
+                    (false, false) => code_keys::of(&brand),
+                };
+                output.print(&json!({ "newest": keys.newest, "oldest": keys.oldest }), || {
+                    format!("new codes: key {}; taken: keys {} to {}", keys.newest, keys.oldest, keys.newest)
+                });
             }
         }
         Ok(())

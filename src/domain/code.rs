@@ -54,10 +54,64 @@ pub struct ReadCode {
 /// Takes a code apart. Case does not matter, and the letters that people misread (O, I, L) are the digits they look
 /// like, as Crockford has it. `None`: not a code of this version.
 pub fn read_code(text: &str) -> Option<ReadCode> {
-    let bytes = unbase32(text.trim())?;
+    let bytes = unbase32(text.trim(), LEN)?;
     let (signed, mac) = bytes.split_first_chunk::<{ 2 + CODE_ID_LEN }>()?;
     let [kind, key_id, code_id @ ..] = *signed;
     Some(ReadCode { kind: CodeKind::of(kind)?, key_id, code_id, signed: *signed, mac: mac.try_into().ok()? })
+}
+
+/// A coupon's code that a till can check alone: what it is, how long it may be used, and a signature (Ed25519) over that.
+///
+/// A hundred bytes as 160 characters of base32: one of version and type, one of key id, twelve of the code's id, sixteen of the
+/// offer's, three each of when it begins and ends (minutes since 2020), sixty-four of signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfflineCode {
+    pub key_id: u8,
+    pub code_id: [u8; CODE_ID_LEN],
+    pub offer: [u8; 16],
+    /// Minutes since 2020; of the end, 0 is never.
+    pub starts_at: u32,
+    pub expires_at: u32,
+}
+
+const OFFLINE_KIND: u8 = 0x22;
+const OFFLINE_LEN: usize = OFFLINE_SIGNED_LEN + SIGNATURE_LEN;
+pub const OFFLINE_SIGNED_LEN: usize = 36;
+pub const SIGNATURE_LEN: usize = 64;
+
+/// The last minute that a code can name: in the year 2051.
+pub const MINUTES_MAX: u32 = 0xff_ffff;
+
+impl OfflineCode {
+    /// What the signature is over.
+    pub fn signed(&self) -> [u8; OFFLINE_SIGNED_LEN] {
+        let mut bytes = Vec::with_capacity(OFFLINE_SIGNED_LEN);
+        bytes.extend([OFFLINE_KIND, self.key_id]);
+        bytes.extend(self.code_id);
+        bytes.extend(self.offer);
+        for minutes in [self.starts_at, self.expires_at] {
+            bytes.extend(minutes.min(MINUTES_MAX).to_be_bytes().iter().skip(1));
+        }
+        bytes.try_into().unwrap_or([0; OFFLINE_SIGNED_LEN])
+    }
+
+    pub fn write(&self, signature: &[u8; SIGNATURE_LEN]) -> String {
+        base32(&[self.signed().as_slice(), signature].concat())
+    }
+
+    /// With its signature, which is somebody else's to check. `None`: not such a code.
+    pub fn read(text: &str) -> Option<(Self, [u8; SIGNATURE_LEN])> {
+        let bytes = unbase32(text.trim(), OFFLINE_LEN)?;
+        let (signed, signature) = bytes.split_first_chunk::<OFFLINE_SIGNED_LEN>()?;
+        let [kind, key_id, rest @ ..] = signed;
+        let (code_id, rest) = rest.split_first_chunk::<CODE_ID_LEN>()?;
+        let (offer, rest) = rest.split_first_chunk::<16>()?;
+        let [a, b, c, d, e, f] = *<&[u8; 6]>::try_from(rest).ok()?;
+        let minutes = |bytes: [u8; 3]| bytes.iter().fold(0, |sum, byte| (sum << 8) | u32::from(*byte));
+        let (starts_at, expires_at) = (minutes([a, b, c]), minutes([d, e, f]));
+        let code = Self { key_id: *key_id, code_id: *code_id, offer: *offer, starts_at, expires_at };
+        (*kind == OFFLINE_KIND).then_some((code, signature.try_into().ok()?))
+    }
 }
 
 /// Characters of a typed code that are chance: 65 bits.
@@ -113,12 +167,12 @@ fn value(letter: u8) -> Option<u32> {
     ALPHABET.iter().position(|known| *known == letter).and_then(|index| u32::try_from(index).ok())
 }
 
-/// The bytes of exactly [`LEN`] written out; `None` for a stranger's letter or length.
-fn unbase32(text: &str) -> Option<Vec<u8>> {
-    if text.len() != LEN / 5 * 8 {
+/// Exactly so many bytes, a multiple of five, written out; `None` for a stranger's letter or length.
+fn unbase32(text: &str, len: usize) -> Option<Vec<u8>> {
+    if text.len() != len / 5 * 8 {
         return None;
     }
-    let mut bytes = Vec::with_capacity(LEN);
+    let mut bytes = Vec::with_capacity(len);
     let (mut buffer, mut bits) = (0u32, 0u32);
     for letter in text.bytes() {
         buffer = (buffer << 5) | value(letter)?;
@@ -132,7 +186,7 @@ fn unbase32(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Five bits a character; thirty bytes divide into 48 of them without a rest.
+/// Five bits a character; five bytes divide into eight of them without a rest.
 fn base32(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
     let (mut buffer, mut bits) = (0u32, 0u32);
@@ -183,6 +237,17 @@ mod tests {
         }
         let coupon = super::code(CodeKind::Coupon, 7, id, |_| [0x5a; 32]);
         assert_eq!(read_code(&coupon).unwrap().kind, CodeKind::Coupon);
+    }
+
+    #[test]
+    fn an_offline_code_is_read_as_it_was_written() {
+        let code = OfflineCode { key_id: 3, code_id: [7; 12], offer: [9; 16], starts_at: 3_600_000, expires_at: 0 };
+        let text = code.write(&[0xa5; 64]);
+        assert_eq!(text.len(), 160);
+        assert_eq!(OfflineCode::read(&text.to_lowercase()), Some((code, [0xa5; 64])));
+        assert_eq!(OfflineCode::read(text.get(..159).unwrap()), None);
+        assert_eq!(OfflineCode::read(&text.replacen('4', "2", 1)), None, "another kind");
+        assert_eq!((read_code(&text), own_code(&text)), (None, None));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::http::extract::{Body, IdempotencyKey, Query, reply};
 use crate::http::jobs::{JobView, view};
 use crate::http::table::Table;
 use crate::service::coupon_batches::{self, NewBatch, Of};
-use crate::service::{App, Problem, coupons};
+use crate::service::{App, Problem, code_keys, coupons};
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -132,11 +132,12 @@ pub async fn coupons_page(
     after: Option<CouponId>,
 ) -> Result<CouponsPage, Problem> {
     let page = coupon_batches::list(app, brand, of, after, PAGE).await?;
+    let keys = code_keys::find(app, &mut app.db.read().await?.conn(), brand).await?;
     let text = |text: Option<String>| text.map_or(Value::Null, Value::String);
     let time = |at: DateTime<Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
     let mut rows = Vec::new();
     for coupon in &page {
-        let barcode = coupons::barcode(app, brand, coupon)?;
+        let barcode = coupons::barcode(app, brand, keys, coupon)?;
         rows.extend(table.row(vec![
             coupon.id.to_string().into(),
             text(coupon.external_id.clone()),

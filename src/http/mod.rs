@@ -22,6 +22,7 @@ pub mod keys;
 pub mod measure;
 pub mod money;
 pub mod offers;
+pub mod offline;
 pub mod openapi;
 pub mod orders;
 pub mod page;

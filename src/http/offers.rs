@@ -16,9 +16,10 @@ use crate::http::page::{Page, after, limit};
 use crate::http::passes::CustomerRef;
 use crate::service::coupons::{self, NewCoupon};
 use crate::service::offers::{self, NewOffer};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, code_keys};
 use crate::store::coupons::{Coupon, CouponState};
 use crate::store::offers::{Offer, OfferState};
+use crate::wallet::keys::CodeKeys;
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -208,17 +209,21 @@ pub struct CouponView {
     created_at: DateTime<Utc>,
 }
 
-/// `may_know`: whoever has the code has the coupon.
-fn coupon_view(app: &App, brand: BrandId, coupon: Coupon, may_know: bool) -> Result<CouponView, Problem> {
-    let barcode = coupons::barcode(app, brand, &coupon)?;
+async fn keys_of(app: &App, brand: BrandId) -> Result<CodeKeys, Problem> {
+    code_keys::find(app, &mut app.db.read().await?.conn(), brand).await
+}
+
+/// `keys`: whoever is told the code has the coupon.
+fn coupon_view(app: &App, brand: BrandId, coupon: Coupon, keys: Option<CodeKeys>) -> Result<CouponView, Problem> {
+    let barcode = keys.map(|keys| coupons::barcode(app, brand, keys, &coupon)).transpose()?;
     Ok(CouponView {
         id: coupon.id,
         offer_id: coupon.offer_id,
         customer_id: coupon.customer_id,
         external_id: coupon.external_id,
         state: coupon.state,
-        code: may_know.then_some(coupon.typed),
-        barcode: may_know.then_some(barcode),
+        code: keys.map(|_| coupon.typed),
+        barcode,
         starts_at: coupon.starts_at,
         expires_at: coupon.expires_at,
         redemption_id: coupon.redemption_id,
@@ -242,8 +247,12 @@ pub async fn issue(
     let customer = customer.map(CustomerRef::parse_known).transpose()?;
     let new = NewCoupon { offer: offer_id, customer, external_id, starts_at, expires_at, code: None };
     let owner = brand.id;
-    let (coupon, is_new) = app.run(async move |app| coupons::issue(&app, &brand, new).await).await?;
-    let view = coupon_view(&app, owner, coupon, true)?;
+    let issued = app.run(async move |app| {
+        let (coupon, is_new) = coupons::issue(&app, &brand, new).await?;
+        Ok((coupon, is_new, keys_of(&app, brand.id).await?))
+    });
+    let (coupon, is_new, keys) = issued.await?;
+    let view = coupon_view(&app, owner, coupon, Some(keys))?;
     Ok(if is_new { HttpResponse::Created() } else { HttpResponse::Ok() }.json(view))
 }
 
@@ -271,7 +280,7 @@ pub async fn list_coupons(
     let Query(ListCoupons { offer_id, limit: asked, after: from }) = query;
     let (limit, after) = (limit(asked)?, after(from.as_deref())?);
     let found = app.run(async move |app| coupons::list(&app, brand, offer_id, after, limit).await).await?;
-    let data = found.into_iter().map(|coupon| coupon_view(&app, brand, coupon, false)).collect::<Result<_, _>>()?;
+    let data = found.into_iter().map(|coupon| coupon_view(&app, brand, coupon, None)).collect::<Result<_, _>>()?;
     Ok(HttpResponse::Ok().json(Page::new(data, limit, |coupon: &CouponView| coupon.id.to_string())))
 }
 
@@ -285,8 +294,12 @@ pub async fn read_coupon(
 ) -> Result<HttpResponse, Problem> {
     let (brand, coupon) = (allow.caller.brand.id, id(&path, "coupon")?);
     let may_know = matches!(allow.caller.key.role, Role::Issuer | Role::Admin);
-    let found = app.run(async move |app| coupons::read(&app, brand, coupon).await).await?;
-    Ok(HttpResponse::Ok().json(coupon_view(&app, brand, found, may_know)?))
+    let found = app.run(async move |app| {
+        let keys = if may_know { Some(keys_of(&app, brand).await?) } else { None };
+        Ok((coupons::read(&app, brand, coupon).await?, keys))
+    });
+    let (coupon, keys) = found.await?;
+    Ok(HttpResponse::Ok().json(coupon_view(&app, brand, coupon, keys)?))
 }
 
 /// Take a coupon back that nobody used; repeating it changes nothing
@@ -298,6 +311,7 @@ pub async fn void_coupon(
     path: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let (brand, coupon) = (allow.caller.brand.id, id(&path, "coupon")?);
-    let found = app.run(async move |app| coupons::void(&app, brand, coupon).await).await?;
-    Ok(HttpResponse::Ok().json(coupon_view(&app, brand, found, true)?))
+    let voided = app.run(async move |app| Ok((coupons::void(&app, brand, coupon).await?, keys_of(&app, brand).await?)));
+    let (coupon, keys) = voided.await?;
+    Ok(HttpResponse::Ok().json(coupon_view(&app, brand, coupon, Some(keys))?))
 }

@@ -7,8 +7,8 @@ use crate::domain::role::Role;
 use crate::http::auth::{Allow, Phone, Roles, admit, admit_phone};
 use crate::http::{
     add_page, app_devices, apple_web_service, badges, coupon_batches, customers, deliveries, devices, events, exports,
-    health, images, imports, jobs, keys, offers, openapi, orders, passes, program_rules, programs, quotes, redemptions,
-    rollouts, scans, stores, templates, wallets,
+    health, images, imports, jobs, keys, offers, offline, openapi, orders, passes, program_rules, programs, quotes,
+    redemptions, rollouts, scans, stores, templates, wallets,
 };
 use crate::service::Problem;
 
@@ -153,6 +153,7 @@ pub fn doors() -> Vec<Door> {
         api(POST, "/api/v1/orders/import", imports::orders),
         api(POST, "/api/v1/orders", orders::place),
         api(POST, "/api/v1/returns", orders::take_back),
+        api(GET, "/api/v1/offline", offline::snapshot),
         api(POST, "/api/v1/scans", scans::scan),
         api(POST, "/api/v1/quotes", quotes::quote),
         api(POST, "/api/v1/redemptions/import", imports::redemptions),

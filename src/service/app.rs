@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::domain::ids::BrandId;
 use crate::service::Problem;
 use crate::service::bundles::Bundles;
+use crate::service::code_keys::KnownKeys;
 use crate::service::deliver::apns::Pushes;
 use crate::service::deliver::apps::Projects;
 use crate::service::deliver::google::Issuers;
@@ -45,6 +46,7 @@ pub struct Parts {
     pub templates: Templates,
     pub(super) keys: RecentKeys,
     pub(super) voices: Voices,
+    pub(super) code_keys: KnownKeys,
     /// What programs promise.
     pub(super) rules: ReadyRules,
     pub bundles: Bundles,
@@ -105,6 +107,7 @@ impl App {
             templates: Templates::default(),
             keys: RecentKeys::default(),
             voices: Voices::default(),
+            code_keys: KnownKeys::default(),
             rules: ReadyRules::default(),
             bundles,
             reads: Reads::default(),

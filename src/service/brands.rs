@@ -26,6 +26,8 @@ pub async fn create(
     let name = text::line(name, 64).map_err(Problem::text("/name"))?;
     time_zone.parse::<Tz>().map_err(|_| Problem::invalid("/time_zone", "time_zone must be an IANA name"))?;
     let brand = Brand {
+        newest_code_key: 1,
+        oldest_code_key: 1,
         id: BrandId::new(app.clock.new_id()),
         code: random_crockford(&*app.clock, CODE_LEN),
         name,

@@ -60,6 +60,7 @@ pub async fn start(
         offer: Some(offer.id),
         starts_at: new.starts_at,
         expires_at: new.expires_at.or(life).or(read.until),
+        is_offline: read.is_offline,
         ..Defaults::default()
     };
     let job = Job {
@@ -93,7 +94,8 @@ pub(super) async fn make_part(app: &App, brand: BrandId, job: &mut Job) -> Resul
     let offer = job.defaults.offer.ok_or_else(|| Problem::internal(format!("jobs {}: names no offer", job.id)))?;
     let count = PART.min(job.size_bytes - job.offset_bytes);
     let (starts_at, expires_at) = (job.defaults.starts_at, job.defaults.expires_at);
-    let one = |_| Coupon { batch_id: Some(job.id), ..fresh(app, offer, starts_at, expires_at) };
+    let is_offline = job.defaults.is_offline;
+    let one = |_| Coupon { batch_id: Some(job.id), is_offline, ..fresh(app, offer, starts_at, expires_at) };
     let made: Vec<Coupon> = (0..count).map(one).collect();
     let now = app.clock.now();
     let mut tally = job.tally;

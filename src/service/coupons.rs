@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::clock::random_crockford;
-use crate::domain::code::{CODE_ID_LEN, CodeKind, TYPED_LEN, own_code, read_typed_code, typed_code};
+use crate::domain::code::{
+    CODE_ID_LEN, CodeKind, MINUTES_MAX, OfflineCode, TYPED_LEN, own_code, read_typed_code, typed_code,
+};
 use crate::domain::ids::{BrandId, CouponId, OfferId, PassId};
 use crate::domain::loyalty::offer::OfferRules;
 use crate::domain::secret::Personal;
@@ -13,12 +15,13 @@ use crate::service::customers::{self, Details, Named, Selector};
 use crate::service::issue_pass::{self, Order, TemplateRef};
 use crate::service::loyalty::rules;
 use crate::service::timeline::{self, About};
-use crate::service::{App, Problem, change_pass};
+use crate::service::{App, Problem, change_pass, code_keys};
 use crate::store::Conn;
 use crate::store::brands::Brand;
 use crate::store::coupons::{self, Coupon, CouponState};
 use crate::store::offers::{self, Offer, OfferState};
-use crate::wallet::keys::BadCode;
+use crate::wallet::keys::{BadCode, CodeKeys};
+use crate::wallet::offline::{self, OfflineKey};
 
 /// What a coupon is issued from.
 #[derive(Debug, Clone)]
@@ -34,10 +37,27 @@ pub struct NewCoupon {
     pub code: Option<String>,
 }
 
-/// The text of a coupon's barcode.
-pub fn barcode(app: &App, brand: BrandId, coupon: &Coupon) -> Result<String, Problem> {
-    let id: [u8; CODE_ID_LEN] = coupon.code_id.as_slice().try_into().map_err(Problem::internal)?;
-    Ok(app.master_key.code(brand, CodeKind::Coupon, id))
+/// The text of a coupon's barcode, by the brand's newest key.
+pub fn barcode(app: &App, brand: BrandId, keys: CodeKeys, coupon: &Coupon) -> Result<String, Problem> {
+    let code_id: [u8; CODE_ID_LEN] = coupon.code_id.as_slice().try_into().map_err(Problem::internal)?;
+    if !coupon.is_offline {
+        return Ok(app.master_key.code(brand, keys.newest, CodeKind::Coupon, code_id));
+    }
+    let code = OfflineCode {
+        key_id: keys.newest,
+        code_id,
+        offer: coupon.offer_id.uuid().into_bytes(),
+        starts_at: minutes(coupon.starts_at),
+        // The last minute that begins before its end.
+        expires_at: coupon.expires_at.map_or(0, |end| minutes(end).max(1)),
+    };
+    OfflineKey::new(&app.master_key, brand, keys.newest).and_then(|key| key.code(code)).map_err(Problem::internal)
+}
+
+/// Whole minutes since 2020.
+fn minutes(at: DateTime<Utc>) -> u32 {
+    const BEGIN: i64 = 1_577_836_800;
+    u32::try_from((at.timestamp() - BEGIN).max(0) / 60).unwrap_or(u32::MAX).min(MINUTES_MAX)
 }
 
 /// Issues a coupon, and the pass that shows it where its offer has a design. `true`: it is new; the same `external_id` again is
@@ -68,6 +88,7 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon) -> Result<(Coupon, 
     let end = new.expires_at.or(life).or(read.until);
     let mut coupon = Coupon { customer_id: customer, external_id, ..fresh(app, offer.id, new.starts_at, end) };
     coupon.typed = code.unwrap_or(coupon.typed);
+    coupon.is_offline = read.is_offline;
     let (coupon, is_new) = if coupons::insert(&mut tx.conn(), brand.id, std::slice::from_ref(&coupon)).await? == 1 {
         record(app, &mut tx.conn(), brand.id, "coupon.issued", &coupon).await?;
         tx.commit().await?;
@@ -122,6 +143,7 @@ pub(super) fn fresh(
         redeemed_in: None,
         pass_id: None,
         batch_id: None,
+        is_offline: false,
         created_at: now,
     }
 }
@@ -131,7 +153,9 @@ async fn show(app: &App, brand: &Brand, offer: &Offer, template: &str, coupon: C
     let Some(customer) = coupon.customer_id else { return Ok(coupon) };
     let effect = offer.spec.0.get("effect").cloned().unwrap_or(Value::Null);
     let percent = effect.pointer("/percent/percent").and_then(Value::as_str).and_then(|text| text.parse::<f64>().ok());
-    let mut shown = json!({ "code": coupon.typed, "title": offer.name, "barcode": barcode(app, brand.id, &coupon)? });
+    let keys = code_keys::find(app, &mut app.db.read().await?.conn(), brand.id).await?;
+    let code = barcode(app, brand.id, keys, &coupon)?;
+    let mut shown = json!({ "code": coupon.typed, "title": offer.name, "barcode": code });
     if let Some(shown) = shown.as_object_mut() {
         shown.extend(percent.map(|percent| ("discount".to_owned(), json!(percent / 100.0))));
         shown.extend(coupon.expires_at.map(|end| ("ends_at".to_owned(), json!(end))));
@@ -191,7 +215,12 @@ pub(super) async fn find_by_text(
     brand: BrandId,
     text: &str,
 ) -> Result<Option<Coupon>, Problem> {
-    match app.master_key.read_code(brand, text) {
+    let keys = code_keys::find(app, conn, brand).await?;
+    let read = match offline::read_code(&app.master_key, brand, keys, text) {
+        Err(BadCode::Mistyped) => app.master_key.read_code(brand, keys, text),
+        read => read.map(|code| (CodeKind::Coupon, code.code_id)),
+    };
+    match read {
         Ok((CodeKind::Coupon, id)) => Ok(coupons::find_by_code(conn, brand, &id).await?),
         // The pass that shows it has a code of its own.
         Ok((CodeKind::Pass, id)) => Ok(coupons::find_by_pass_code(conn, brand, &id).await?),

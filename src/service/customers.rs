@@ -3,6 +3,7 @@
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
+use crate::domain::code::CodeKind;
 use crate::domain::identifier::IdentifierKind;
 use crate::domain::ids::{BrandId, CustomerId};
 use crate::domain::json::merge;
@@ -11,7 +12,7 @@ use crate::domain::secret::Personal;
 use crate::domain::text;
 use crate::service::once::{self, Once, Reply};
 use crate::service::timeline::{self, About};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, code_keys};
 use crate::store::customers::{self, Customer, Identifier};
 use crate::store::events::NewEvent;
 use crate::store::{Conn, events, passes};
@@ -104,7 +105,10 @@ pub async fn find(app: &App, conn: &mut Conn<'_>, brand: BrandId, selector: &Sel
         }
         Selector::Code(code) => {
             let not_ours = || Problem::invalid("/customer/code", "code is not one of this brand's passes");
-            let code_id = app.master_key.read_pass_code(brand, code.reveal()).ok_or_else(not_ours)?;
+            let keys = code_keys::find(app, conn, brand).await?;
+            let Ok((CodeKind::Pass, code_id)) = app.master_key.read_code(brand, keys, code.reveal()) else {
+                return Err(not_ours());
+            };
             passes::find_customer_by_code(conn, brand, &code_id).await?.map(Named::Known).ok_or(unknown)
         }
         Selector::Identifier(kind, value) => {

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::code::CODE_ID_LEN;
+use crate::domain::code::{CODE_ID_LEN, CodeKind};
 use crate::domain::content::Content;
 use crate::domain::delivery::Channel;
 use crate::domain::ids::{BrandId, DeviceId, GoogleClassId, PassId};
@@ -15,7 +15,7 @@ use crate::domain::notice::Notice;
 use crate::domain::pass::{Lane, PassKind, next_last_modified};
 use crate::service::loyalty::shown;
 use crate::service::templates::{self, TemplateVersion};
-use crate::service::{App, Problem, notices};
+use crate::service::{App, Problem, code_keys, notices};
 use crate::store::brands::{self, Brand};
 use crate::store::google::{self as google_store, NewClass};
 use crate::store::publication::{self, Claim, Published, Source};
@@ -58,7 +58,7 @@ pub fn content_of(
 ) -> Result<(Content, Option<DateTime<Utc>>), Problem> {
     let zone = source.customer_time_zone.as_deref().unwrap_or(&source.program_time_zone);
     let code_id: [u8; CODE_ID_LEN] = source.code_id.as_slice().try_into().map_err(Problem::internal)?;
-    let code = app.master_key.pass_code(brand.id, code_id);
+    let code = app.master_key.code(brand.id, code_keys::of(brand).newest, CodeKind::Pass, code_id);
     let state = State {
         brand_name: &brand.name,
         brand_code: &brand.code,

@@ -19,7 +19,16 @@ pub struct Brand {
     pub locale: Locale,
     /// An IANA name, such as `America/Sao_Paulo`.
     pub time_zone: String,
+    /// The key that new codes are made with, and the oldest whose codes are still taken: 1 to 255.
+    pub newest_code_key: i64,
+    pub oldest_code_key: i64,
     pub created_at: DateTime<Utc>,
+}
+
+macro_rules! select {
+    () => {
+        "SELECT brand_id, code, name, locale, time_zone, newest_code_key, oldest_code_key, created_at FROM brands"
+    };
 }
 
 pub async fn insert(conn: &mut Conn<'_>, brand: &Brand) -> sqlx::Result<()> {
@@ -40,19 +49,37 @@ pub async fn insert(conn: &mut Conn<'_>, brand: &Brand) -> sqlx::Result<()> {
 
 /// A brand by the code that stands in every address of its own.
 pub async fn find_by_code(conn: &mut Conn<'_>, code: &str) -> sqlx::Result<Option<Brand>> {
-    const SQL: &str = "SELECT brand_id, code, name, locale, time_zone, created_at FROM brands WHERE code = $1";
+    const SQL: &str = concat!(select!(), " WHERE code = $1");
     on!(conn, |c| sqlx::query_as(SQL).bind(code).fetch_optional(c).await)
 }
 
 pub async fn load(conn: &mut Conn<'_>, brand: BrandId) -> sqlx::Result<Brand> {
-    const SQL: &str = "SELECT brand_id, code, name, locale, time_zone, created_at FROM brands WHERE brand_id = $1";
+    const SQL: &str = concat!(select!(), " WHERE brand_id = $1");
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).fetch_one(c).await)
 }
 
 /// Every brand, oldest first: for the operator's command line and for workers that take brands in turn.
 pub async fn list(conn: &mut Conn<'_>) -> sqlx::Result<Vec<Brand>> {
-    const SQL: &str = "SELECT brand_id, code, name, locale, time_zone, created_at FROM brands ORDER BY brand_id";
+    const SQL: &str = concat!(select!(), " ORDER BY brand_id");
     on!(conn, |c| sqlx::query_as(SQL).fetch_all(c).await)
+}
+
+/// Makes the next key the one that new codes are made with. `false`: it is not the newest any more.
+pub async fn renew_code_key(conn: &mut Conn<'_>, brand: BrandId, newest: i64) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE brands SET newest_code_key = newest_code_key + 1
+        WHERE brand_id = $1 AND newest_code_key = $2 AND newest_code_key < 255";
+    let rows =
+        on!(conn, |c| sqlx::query(SQL).bind(brand).bind(newest).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(rows == 1)
+}
+
+/// Takes no codes any more but those of the newest key. `false`: there are no others.
+pub async fn retire_code_keys(conn: &mut Conn<'_>, brand: BrandId) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE brands SET oldest_code_key = newest_code_key WHERE brand_id = $1 AND oldest_code_key < newest_code_key";
+    let rows = on!(conn, |c| sqlx::query(SQL).bind(brand).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(rows == 1)
 }
 
 /// Binds a pass type to a brand. `false`: it is bound already, to this brand or another.

@@ -41,13 +41,15 @@ pub struct Coupon {
     pub pass_id: Option<PassId>,
     /// The job that made it, of many that were made at once.
     pub batch_id: Option<JobId>,
+    /// Its code is one that tills check alone.
+    pub is_offline: bool,
     pub created_at: DateTime<Utc>,
 }
 
 macro_rules! columns {
     () => {
         "coupon_id, offer_id, customer_id, external_id, code_id, typed, state, starts_at, expires_at, held_until, held_by,
-         redemption_id, redeemed_at, redeemed_in, pass_id, batch_id, created_at"
+         redemption_id, redeemed_at, redeemed_in, pass_id, batch_id, is_offline, created_at"
     };
 }
 
@@ -59,7 +61,7 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, coupons: &[Coupon]) -> 
     on!(conn, |c| {
         let mut query = QueryBuilder::new(
             "INSERT INTO coupons (brand_id, coupon_id, offer_id, customer_id, external_id, code_id, typed, state, starts_at,
-                 expires_at, pass_id, batch_id, created_at) ",
+                 expires_at, pass_id, batch_id, is_offline, created_at) ",
         );
         query.push_values(coupons, |mut row, coupon| {
             row.push_bind(brand)
@@ -74,6 +76,7 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, coupons: &[Coupon]) -> 
                 .push_bind(coupon.expires_at)
                 .push_bind(coupon.pass_id)
                 .push_bind(coupon.batch_id)
+                .push_bind(coupon.is_offline)
                 .push_bind(coupon.created_at);
         });
         query.push(" ON CONFLICT DO NOTHING");
@@ -255,6 +258,21 @@ pub async fn void(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId) -> sqlx
     let rows =
         on!(conn, |c| sqlx::query(SQL).bind(brand).bind(coupon).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(rows == 1)
+}
+
+/// The ids in the codes of coupons that tills would take without asking, and must not: used or void, and not past their end.
+/// The newest, up to `limit`.
+pub async fn list_denied(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<Vec<u8>>> {
+    const SQL: &str = "
+        SELECT code_id FROM coupons
+        WHERE brand_id = $1 AND is_offline AND state <> 'issued' AND (expires_at IS NULL OR expires_at > $2)
+        ORDER BY coupon_id DESC LIMIT $3";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(now).bind(limit).fetch_all(c).await)
 }
 
 /// The coupon that the pass with this code shows.

@@ -23,6 +23,9 @@ pub struct Defaults {
     pub terminal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offer: Option<OfferId>,
+    /// Of the codes that it makes: tills check them alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_offline: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starts_at: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,8 +16,12 @@ pub const TOKEN_KEY_VERSION: i64 = 1;
 /// Bytes of a customer token's MAC.
 const CUSTOMER_MAC_LEN: usize = 16;
 
-/// The id of the key that new codes are made with.
-const CODE_KEY_ID: u8 = 1;
+/// The keys of a brand's codes that are in use: new ones are made with the newest, and taken from the oldest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodeKeys {
+    pub newest: u8,
+    pub oldest: u8,
+}
 
 /// Thirty-two bytes from which every other key of the installation is derived. Whoever has it can forge pass tokens
 /// and codes; whoever loses it can update no pass that was issued with it.
@@ -66,30 +70,33 @@ impl MasterKey {
         self.digest("identifier", &[brand.uuid().as_bytes(), kind.as_bytes(), normalised.as_bytes()]).to_vec()
     }
 
-    /// The text in a pass's barcode.
-    pub fn pass_code(&self, brand: BrandId, code_id: [u8; CODE_ID_LEN]) -> String {
-        self.code(brand, CodeKind::Pass, code_id)
+    /// The text in the barcode of something of the brand's, by the key with this id.
+    pub fn code(&self, brand: BrandId, key_id: u8, kind: CodeKind, code_id: [u8; CODE_ID_LEN]) -> String {
+        code(kind, key_id, code_id, |signed| self.digest("code", &[brand.uuid().as_bytes(), signed]))
     }
 
-    /// The text in the barcode of something of the brand's.
-    pub fn code(&self, brand: BrandId, kind: CodeKind, code_id: [u8; CODE_ID_LEN]) -> String {
-        code(kind, CODE_KEY_ID, code_id, |signed| self.digest("code", &[brand.uuid().as_bytes(), signed]))
-    }
-
-    /// The id inside a code that [`MasterKey::pass_code`] made for this brand; `None` for any other text.
-    pub fn read_pass_code(&self, brand: BrandId, text: &str) -> Option<[u8; CODE_ID_LEN]> {
-        self.read_code(brand, text).ok().and_then(|(kind, id)| (kind == CodeKind::Pass).then_some(id))
+    /// From what the brand's key of this id for codes that tills check alone is made (Ed25519).
+    pub fn offline_seed(&self, brand: BrandId, key_id: u8) -> Secret<[u8; 32]> {
+        Secret::new(self.digest("offline-code", &[brand.uuid().as_bytes(), &[key_id]]))
     }
 
     /// What a code of this brand's stands for. Why it is none is for the log, not for whoever shows it.
-    pub fn read_code(&self, brand: BrandId, text: &str) -> Result<(CodeKind, [u8; CODE_ID_LEN]), BadCode> {
+    pub fn read_code(
+        &self,
+        brand: BrandId,
+        keys: CodeKeys,
+        text: &str,
+    ) -> Result<(CodeKind, [u8; CODE_ID_LEN]), BadCode> {
         let code = read_code(text).ok_or(BadCode::Mistyped)?;
-        if code.key_id != CODE_KEY_ID {
-            return Err(BadCode::RetiredKey);
-        }
         let mac = self.digest("code", &[brand.uuid().as_bytes(), &code.signed]);
         let is_ours = mac.get(..code.mac.len()).is_some_and(|mac| bool::from(mac.ct_eq(&code.mac)));
-        if is_ours { Ok((code.kind, code.code_id)) } else { Err(BadCode::Forged) }
+        if !is_ours || code.key_id > keys.newest {
+            return Err(BadCode::Forged);
+        }
+        if code.key_id < keys.oldest {
+            return Err(BadCode::RetiredKey);
+        }
+        Ok((code.kind, code.code_id))
     }
 
     /// What lets a phone act for one customer until a time (Unix seconds): 48 characters.
@@ -170,25 +177,43 @@ mod tests {
         let key = MasterKey::from_file_content(&[7; 32]).unwrap();
         let other = MasterKey::from_file_content(&[8; 32]).unwrap();
         let (brand, brand2) = (BrandId::new(Uuid::from_u128(1)), BrandId::new(Uuid::from_u128(2)));
-        let code = key.pass_code(brand, [9; CODE_ID_LEN]);
-        assert_eq!(key.read_pass_code(brand, &code), Some([9; CODE_ID_LEN]));
-        assert_eq!(key.read_pass_code(brand2, &code), None);
-        assert_eq!(other.read_pass_code(brand, &code), None);
+        let (id, keys) = ([9; CODE_ID_LEN], CodeKeys { newest: 1, oldest: 1 });
+        let code = key.code(brand, 1, CodeKind::Pass, id);
+        assert_eq!(key.read_code(brand, keys, &code), Ok((CodeKind::Pass, id)));
+        assert_eq!(key.read_code(brand2, keys, &code), Err(BadCode::Forged));
+        assert_eq!(other.read_code(brand, keys, &code), Err(BadCode::Forged));
         for at in 0..code.len() {
-            let forged: String = code
-                .char_indices()
-                .map(|(i, c)| {
-                    if i != at {
-                        c
-                    } else if c == 'Z' {
-                        'Y'
-                    } else {
-                        'Z'
-                    }
-                })
-                .collect();
-            assert_eq!(key.read_pass_code(brand, &forged), None, "{forged}");
+            let other = |(i, c): (usize, char)| {
+                if i != at {
+                    c
+                } else if c == 'Z' {
+                    'Y'
+                } else {
+                    'Z'
+                }
+            };
+            let forged: String = code.char_indices().map(other).collect();
+            assert!(
+                matches!(key.read_code(brand, keys, &forged), Err(BadCode::Forged | BadCode::Mistyped)),
+                "{forged}"
+            );
         }
+    }
+
+    #[test]
+    fn a_retired_keys_codes_are_told_from_forged_ones() {
+        let key = MasterKey::from_file_content(&[7; 32]).unwrap();
+        let brand = BrandId::new(Uuid::from_u128(1));
+        let read = |newest, oldest, of: u8| {
+            let code = key.code(brand, of, CodeKind::Coupon, [9; CODE_ID_LEN]);
+            key.read_code(brand, CodeKeys { newest, oldest }, &code).map(|(kind, _)| kind)
+        };
+        assert_eq!((read(2, 1, 1), read(2, 1, 2)), (Ok(CodeKind::Coupon), Ok(CodeKind::Coupon)));
+        assert_eq!(read(2, 2, 1), Err(BadCode::RetiredKey));
+        assert_eq!(read(2, 2, 3), Err(BadCode::Forged), "no key of ours has this id yet");
+        let forged = MasterKey::from_file_content(&[8; 32]).unwrap().code(brand, 1, CodeKind::Coupon, [9; CODE_ID_LEN]);
+        let keys = CodeKeys { newest: 2, oldest: 2 };
+        assert_eq!(key.read_code(brand, keys, &forged), Err(BadCode::Forged), "not merely of an old key");
     }
 
     #[test]

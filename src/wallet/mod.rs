@@ -8,6 +8,7 @@ pub mod fault;
 pub mod google;
 pub mod key_tables;
 pub mod keys;
+pub mod offline;
 pub mod preview;
 pub mod render;
 mod zips;

@@ -1,8 +1,15 @@
 //! What tills did while they were offline, what comes from other systems, and codes made by the thousand.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
+use openssl::pkey::{Id, PKey};
+use openssl::sign::Verifier;
+use passarela::domain::code::OfflineCode;
 use passarela::domain::role::Role as KeyRole;
+use passarela::service::code_keys;
 use passarela::service::keys::{self, Stand};
+use passarela::wallet::keys::CodeKeys;
 use serde_json::{Value, json};
 
 use crate::imports::{done, lines, results, upload_as};
@@ -244,4 +251,96 @@ on_both_engines! {
         let rows = app.send("GET", &format!("/api/v1/coupons/export?offer_id={offer}&format=ndjson"), &app.one.key, None).await;
         assert_eq!(rows.text().await.unwrap().lines().count().to_string(), cancelled["lines"]["created"].to_string());
     }
+
+    async fn a_till_checks_codes_alone_and_is_told_which_are_used(engine) {
+        let shop = Shop::open(engine).await;
+        let app = &shop.app;
+        app.issue("ana").await;
+        let counted = json!({ "effect": { "gift": { "name": "x" } }, "coupon": { "offline": true }, "limits": { "total": 5 } });
+        let body = json!({ "program_id": app.one.program_id, "name": "x", "rules": counted });
+        let (status, refused) = app.post("/api/v1/offers", &app.one.key, &body).await;
+        assert_eq!((status, refused["pointer"].as_str()), (422, Some("/rules/coupon/offline")), "{refused}");
+
+        let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": { "offline": true, "valid_for": "30D" } })).await;
+        shop.offer("Online", json!({ "effect": { "gift": { "name": "y" } }, "coupon": {} })).await;
+        let (used, fresh) = (shop.coupon(&offer, Some("ana")).await, shop.coupon(&offer, None).await);
+        let code = |coupon: &Value| coupon["barcode"].as_str().unwrap().to_owned();
+        assert_eq!(code(&used).len(), 160);
+        // At a till with a network such a code is like any other.
+        let (status, scanned) = shop.till("scans", &json!({ "code": code(&used) })).await;
+        assert_eq!((status, &scanned["coupon"]["coupon_id"]), (200, &used["id"]), "{scanned}");
+        let redeem = json!({ "transaction_id": "t1", "redeem": [{ "coupon_code": code(&used) }] });
+        let (status, redeemed) = shop.till("redemptions", &redeem).await;
+        assert_eq!(status, 201, "{redeemed}");
+
+        let (status, snapshot) = app.get("/api/v1/offline", &shop.till).await;
+        assert_eq!(status, 200, "{snapshot}");
+        let snapshot = read_jws(snapshot["jws"].as_str().unwrap());
+        assert_eq!((snapshot["store_id"].as_str(), snapshot["denied_is_whole"].as_bool()), (Some(shop.store.as_str()), Some(true)));
+        let offers: Vec<_> = snapshot["offers"].as_array().unwrap().iter().map(|offer| offer["id"].as_str().unwrap()).collect();
+        assert_eq!(offers, [offer.as_str()]);
+        // What a till does with a code: its signature, its offer, its end, and whether it is denied.
+        let denied = |text: &str| {
+            let (read, signature) = OfflineCode::read(text).unwrap();
+            let kid = read.key_id.to_string();
+            let key = snapshot["keys"].as_array().unwrap().iter().find(|key| key["kid"] == *kid).unwrap();
+            let public = URL_SAFE_NO_PAD.decode(key["x"].as_str().unwrap()).unwrap();
+            let public = PKey::public_key_from_raw_bytes(&public, Id::ED25519).unwrap();
+            assert!(Verifier::new_without_digest(&public).unwrap().verify_oneshot(&signature, &read.signed()).unwrap());
+            assert_eq!(snapshot["offers"][0]["id_hex"], hex::encode(read.offer));
+            assert!(read.expires_at > read.starts_at);
+            snapshot["denied"].as_array().unwrap().contains(&json!(hex::encode(read.code_id)))
+        };
+        assert_eq!((denied(&code(&used)), denied(&code(&fresh))), (true, false));
+        let (_, other) = app.get("/api/v1/offline", &app.two.key).await;
+        let other = read_jws(other["jws"].as_str().unwrap());
+        assert_eq!((&other["offers"], &other["denied"]), (&json!([]), &json!([])));
+        assert_ne!(other["keys"], snapshot["keys"]);
+    }
+
+    async fn codes_of_a_retired_key_are_refused_and_new_ones_are_good(engine) {
+        let shop = Shop::open(engine).await;
+        let app = &shop.app;
+        let pass = app.issue("ana").await;
+        let (_, before) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
+        let card = |bundle: &[u8]| crate::bundle::pass_json(bundle)["barcodes"][0]["message"].as_str().unwrap().to_owned();
+        let fetch = async || app.http.get(before["pkpass_url"].as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
+        let old_card = card(&fetch().await);
+        let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": {} })).await;
+        let coupon = shop.coupon(&offer, None).await;
+        let path = format!("/api/v1/coupons/{}", coupon["id"].as_str().unwrap());
+        let brand = app.one.brand.id;
+        assert_eq!(code_keys::renew(app.app(), brand).await.unwrap(), CodeKeys { newest: 2, oldest: 1 });
+        app.clock.advance(TimeDelta::seconds(2));
+        app.set_points(&pass, 7).await;
+        app.work().await;
+        let new_card = card(&fetch().await);
+        assert_ne!(new_card, old_card);
+        let (_, renewed) = app.get(&path, &app.one.key).await;
+        assert_ne!(renewed["barcode"], coupon["barcode"]);
+        let scan = async |code: &str| shop.till("scans", &json!({ "code": code })).await.0;
+        assert_eq!((scan(&old_card).await, scan(&new_card).await), (200, 200));
+        assert_eq!(code_keys::retire(app.app(), brand).await.unwrap(), CodeKeys { newest: 2, oldest: 2 });
+        assert_eq!(code_keys::retire(app.app(), brand).await.unwrap(), CodeKeys { newest: 2, oldest: 2 });
+        assert_eq!((scan(&old_card).await, scan(&new_card).await), (404, 200));
+        let quote = |code: &Value| json!({ "basket": { "lines": [line("x", "y", "1", 100)], "total": money(100) }, "redeem": [{ "coupon_code": code }] });
+        let (_, old) = shop.till("quotes", &quote(&coupon["barcode"])).await;
+        let (_, new) = shop.till("quotes", &quote(&renewed["barcode"])).await;
+        assert_eq!((old["skipped"][0]["code"].as_str(), new["skipped"][0]["code"].as_str()), (Some("coupon_not_found"), None), "{new}");
+    }
+}
+
+/// The payload of a JWS, if its own key signed it.
+fn read_jws(jws: &str) -> Value {
+    let (signed, signature) = jws.rsplit_once('.').unwrap();
+    let [header, payload] = [0, 1].map(|part| URL_SAFE_NO_PAD.decode(signed.split('.').nth(part).unwrap()).unwrap());
+    let (header, payload): (Value, Value) =
+        (serde_json::from_slice(&header).unwrap(), serde_json::from_slice(&payload).unwrap());
+    assert_eq!(header["alg"], "EdDSA");
+    let key = payload["keys"].as_array().unwrap().iter().find(|key| key["kid"] == header["kid"]).unwrap();
+    let public = URL_SAFE_NO_PAD.decode(key["x"].as_str().unwrap()).unwrap();
+    let public = PKey::public_key_from_raw_bytes(&public, Id::ED25519).unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    assert!(Verifier::new_without_digest(&public).unwrap().verify_oneshot(&signature, signed.as_bytes()).unwrap());
+    payload
 }

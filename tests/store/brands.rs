@@ -26,6 +26,13 @@ on_both_engines! {
         assert!(w.read(async |c| brands::find_by_code(c, "AAAAAAAA").await).await.is_none());
         assert_eq!(w.read(async |c| brands::load(c, w.two.brand).await).await.code, "bbbbbbbb");
         assert_eq!(w.read(async |c| brands::list(c).await).await.len(), 2);
+        assert!(!w.write(async |c| brands::retire_code_keys(c, w.one.brand).await).await);
+        assert!(w.write(async |c| brands::renew_code_key(c, w.one.brand, 1).await).await);
+        assert!(!w.write(async |c| brands::renew_code_key(c, w.one.brand, 1).await).await);
+        assert!(w.write(async |c| brands::retire_code_keys(c, w.one.brand).await).await);
+        let keys = async |brand| w.read(async |c| brands::load(c, brand).await).await;
+        assert_eq!((keys(w.one.brand).await.newest_code_key, keys(w.one.brand).await.oldest_code_key), (2, 2));
+        assert_eq!((keys(w.two.brand).await.newest_code_key, keys(w.two.brand).await.oldest_code_key), (1, 1));
         assert!(!w.write(async |c| brands::insert_pass_type(c, w.two.brand, "pass.one", w.now).await).await);
         assert_eq!(w.read(async |c| brands::list_pass_types(c, w.one.brand).await).await, ["pass.one"]);
         assert_eq!(w.read(async |c| brands::find_owner(c, "pass.two").await).await, Some(w.two.brand));

@@ -134,6 +134,7 @@ fn coupon(w: &World, tenant: &Tenant, offer: OfferId, external_id: &str) -> Coup
         redemption_id: None,
         redeemed_at: None,
         batch_id: None,
+        is_offline: false,
         redeemed_in: None,
         pass_id: None,
         created_at: w.now,
@@ -393,6 +394,12 @@ on_both_engines! {
         w.write(async |c| coupons::set_pass(c, one, all[1].id, pass).await).await;
         assert_eq!(w.read(async |c| coupons::find(c, one, all[1].id).await).await.unwrap().pass_id, Some(pass));
         assert!(w.read(async |c| coupons::find_by_pass_code(c, one, &[0; 12]).await).await.is_none());
+
+        let gone = Coupon { is_offline: true, state: CouponState::Voided, expires_at: Some(w.after(5)), ..coupon(&w, &w.one, offer.id, "Z") };
+        w.write(async |c| coupons::insert(c, one, std::slice::from_ref(&gone)).await).await;
+        let denied = async |brand: BrandId, at| w.read(async |c| coupons::list_denied(c, brand, w.after(at), 9).await).await;
+        assert_eq!(denied(one, 4).await, std::slice::from_ref(&gone.code_id));
+        assert!(denied(one, 5).await.is_empty() && denied(two, 4).await.is_empty());
 
         let batch = JobId::new(new_id());
         let many = ["C", "D", "E"].map(|name| Coupon { batch_id: Some(batch), external_id: None, ..coupon(&w, &w.one, offer.id, name) });

@@ -175,6 +175,8 @@ pub fn program(external_id: Option<&str>, now: DateTime<Utc>) -> Program {
 
 async fn tenant(db: &Db, code: &str, pass_type: &str, now: DateTime<Utc>) -> Tenant {
     let brand = Brand {
+        newest_code_key: 1,
+        oldest_code_key: 1,
         id: BrandId::new(new_id()),
         code: code.to_owned(),
         name: "Loja".to_owned(),

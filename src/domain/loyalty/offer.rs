@@ -110,6 +110,8 @@ struct CouponSpec {
     template: Option<String>,
     #[serde(default)]
     valid_for: Option<Period>,
+    #[serde(default)]
+    offline: bool,
 }
 
 text_enum! {
@@ -178,6 +180,8 @@ pub struct OfferRules {
     pub coupon_template: Option<String>,
     /// How long a coupon may be used.
     pub coupon_life: Option<Period>,
+    /// Tills may take its coupons without asking.
+    pub is_offline: bool,
 }
 
 /// Where and when, and for whom, something is to be redeemed.
@@ -268,6 +272,13 @@ impl OfferRules {
                 count("/limits/per_customer_period/count", Some(limit))?.map(|count| PeriodLimit { period, count })
             }
         };
+        let is_offline = spec.coupon.as_ref().is_some_and(|coupon| coupon.offline);
+        let LimitsSpec { total, per_customer, .. } = spec.limits;
+        let is_counted = total.is_some() || per_customer.is_some() || in_period.is_some();
+        if is_offline && (is_counted || spec.stock.is_some() || spec.budget.is_some() || !spec.audience.is_all()) {
+            let reason = "cannot be: limits, stock, budget and audience are not for a till to check alone";
+            return Err(BadSpec::new("/coupon/offline", reason));
+        }
         Ok(Self {
             effect,
             only: spec.only,
@@ -287,6 +298,7 @@ impl OfferRules {
             wants_coupon: spec.coupon.is_some(),
             coupon_template: spec.coupon.as_ref().and_then(|coupon| coupon.template.clone()),
             coupon_life: spec.coupon.and_then(|coupon| coupon.valid_for),
+            is_offline,
         })
     }
 

@@ -141,6 +141,11 @@ pub struct Audience {
 }
 
 impl Audience {
+    /// Whether it is everybody.
+    pub fn is_all(&self) -> bool {
+        self.tiers.is_empty() && self.attributes.is_empty()
+    }
+
     pub fn includes(&self, tier: Option<&str>, attributes: &serde_json::Map<String, Value>) -> bool {
         let in_tier = self.tiers.is_empty() || tier.is_some_and(|tier| self.tiers.iter().any(|one| one == tier));
         in_tier && self.attributes.iter().all(|(name, value)| attributes.get(name) == Some(value))

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::customer::known;
 use super::evaluate::{Choice, evaluate};
 use super::{Request, Wanted};
+use crate::domain::code::read_code;
 use crate::domain::identifier::IdentifierKind;
 use crate::domain::ids::{CustomerId, MemberId, OfferId, ProgramId, WalletId};
 use crate::domain::loyalty::refusal::RefusalCode;
@@ -19,7 +20,6 @@ use crate::service::{App, Problem, coupons};
 use crate::store::brands::Brand;
 use crate::store::coupons::{self as coupon_store, Coupon};
 use crate::store::offers::OfferState;
-use crate::wallet::keys::BadCode;
 
 /// Coupons that are shown.
 const COUPONS_MAX: i64 = 20;
@@ -70,9 +70,9 @@ pub struct Scanned {
 }
 
 /// What a text at a till can be: a pass's code, a coupon's, a card's number, a CPF, a phone, an e-mail address.
-fn selector(app: &App, brand: &Brand, text: &str) -> Selector {
+fn selector(text: &str) -> Selector {
     let value = || Personal::new(text.to_owned());
-    if !matches!(app.master_key.read_code(brand.id, text), Err(BadCode::Mistyped)) {
+    if read_code(text).is_some() {
         return Selector::Code(value());
     }
     let kinds = [IdentifierKind::Cpf, IdentifierKind::Phone, IdentifierKind::Email];
@@ -88,7 +88,7 @@ pub async fn scan(app: &App, brand: &Brand, text: &str, place: Place) -> Result<
     let coupon = coupons::find_by_text(app, &mut tx.conn(), brand.id, &text).await?;
     let customer = match coupon.as_ref().and_then(|coupon| coupon.customer_id) {
         Some(customer) => customer,
-        None => match known(app, &mut tx.conn(), brand.id, &selector(app, brand, &text)).await {
+        None => match known(app, &mut tx.conn(), brand.id, &selector(&text)).await {
             // A card number may look like a CPF that nobody has.
             Err(Problem::NotFound { .. } | Problem::Invalid { .. }) => {
                 let card = Selector::Identifier(IdentifierKind::CardNumber, Personal::new(text.clone()));

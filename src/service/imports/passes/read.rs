@@ -4,13 +4,14 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::domain::code::CodeKind;
 use crate::domain::ids::{CustomerId, PassId, ProgramId, TemplateId};
 use crate::domain::text;
 use crate::service::customers::{Selector, check_size, identify};
 use crate::service::imports::PassLine;
 use crate::service::issue_pass::{DATA_MAX, TemplateRef};
 use crate::service::templates::{self as ready_templates, TemplateVersion};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, code_keys};
 use crate::store::Conn;
 use crate::store::brands::Brand;
 use crate::store::customers::Identifier;
@@ -126,7 +127,8 @@ pub(super) async fn resolve(
         }
         Selector::Code(code) => {
             let not_ours = || Problem::invalid("/customer/code", "code is not one of this brand's passes");
-            let code_id = app.master_key.read_pass_code(brand.id, code.reveal()).ok_or_else(not_ours)?;
+            let read = app.master_key.read_code(brand.id, code_keys::of(brand), code.reveal());
+            let Ok((CodeKind::Pass, code_id)) = read else { return Err(not_ours()) };
             let found = passes::find_customer_by_code(conn, brand.id, &code_id).await?;
             Wanted::Known(found.ok_or_else(not_ours)?)
         }
