@@ -20,6 +20,7 @@ use crate::store::Conn;
 use crate::store::brands::Brand;
 use crate::store::coupons::{self, Coupon, CouponState};
 use crate::store::offers::{self, Offer, OfferState};
+use crate::store::passes;
 use crate::wallet::keys::{BadCode, CodeKeys};
 use crate::wallet::offline::{self, OfflineKey};
 
@@ -91,7 +92,9 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon) -> Result<(Coupon, 
     coupon.is_offline = read.is_offline;
     let (coupon, is_new) = if coupons::insert(&mut tx.conn(), brand.id, std::slice::from_ref(&coupon)).await? == 1 {
         record(app, &mut tx.conn(), brand.id, "coupon.issued", &coupon).await?;
+        touch(&mut tx.conn(), brand.id, &coupon, now).await?;
         tx.commit().await?;
+        app.changed.notify_one();
         (coupon, true)
     } else {
         let known = match &coupon.external_id {
@@ -148,6 +151,14 @@ pub(super) fn fresh(
     }
 }
 
+/// Passes of its customer show one more, or one less.
+async fn touch(conn: &mut Conn<'_>, brand: BrandId, coupon: &Coupon, now: DateTime<Utc>) -> Result<(), Problem> {
+    if let Some(customer) = coupon.customer_id {
+        passes::touch_customer(conn, brand, customer, now).await?;
+    }
+    Ok(())
+}
+
 /// Makes the pass of a coupon.
 async fn show(app: &App, brand: &Brand, offer: &Offer, template: &str, coupon: Coupon) -> Result<Coupon, Problem> {
     let Some(customer) = coupon.customer_id else { return Ok(coupon) };
@@ -200,7 +211,9 @@ pub async fn void(app: &App, brand: BrandId, id: CouponId) -> Result<Coupon, Pro
     let coupon = coupons::find(&mut tx.conn(), brand, id).await?.ok_or(Problem::NotFound { what: "coupon" })?;
     if is_voided {
         record(app, &mut tx.conn(), brand, "coupon.voided", &coupon).await?;
+        touch(&mut tx.conn(), brand, &coupon, app.clock.now()).await?;
         tx.commit().await?;
+        app.changed.notify_one();
     }
     if let Some(pass) = coupon.pass_id.filter(|_| coupon.state == CouponState::Voided) {
         change_pass::void(app, brand, pass).await?;

@@ -288,6 +288,7 @@ impl Behind<'_> {
             member_id: pass.member_id,
             rules_version: self.program.rules_version,
             loyalty: Map::new(),
+            loyalty_until: None,
             status: pass.status,
             data: Json(pass.data.reveal().clone()),
             created_at: pass.created_at,

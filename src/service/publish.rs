@@ -77,7 +77,9 @@ pub fn content_of(
         is_signed_up: source.signed_up_at.is_some(),
         now: app.clock.now(),
     };
-    template.renderer.render(&state).map_err(|error| Problem::TemplateRefused { detail: error.to_string() })
+    let rendered = template.renderer.render(&state);
+    let (content, render_at) = rendered.map_err(|error| Problem::TemplateRefused { detail: error.to_string() })?;
+    Ok((content, [render_at, source.loyalty_until].into_iter().flatten().min()))
 }
 
 /// Renders one pass for every wallet. Pure computation.

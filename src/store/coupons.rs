@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, QueryBuilder};
 
-use super::db::{Conn, on};
+use super::db::{Conn, on, push_list};
 use crate::domain::ids::{BrandId, CouponId, CustomerId, JobId, OfferId, PassId, QuoteId, RedemptionId};
 use crate::domain::text::text_enum;
 
@@ -125,6 +125,35 @@ pub async fn list_usable(
           AND (expires_at IS NULL OR expires_at > $3) ORDER BY coupon_id LIMIT $4"
     );
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(customer).bind(now).bind(limit).fetch_all(c).await)
+}
+
+/// The same of several customers, each with no more than `each`; and those that begin later.
+pub async fn list_usable_of(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    customers: &[CustomerId],
+    now: DateTime<Utc>,
+    each: i64,
+) -> sqlx::Result<Vec<Coupon>> {
+    if customers.is_empty() {
+        return Ok(Vec::new());
+    }
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM (SELECT ",
+        columns!(),
+        ", ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY coupon_id) AS place FROM coupons
+          WHERE state = 'issued' AND brand_id = "
+    );
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new(SQL);
+        query.push_bind(brand).push(" AND (expires_at IS NULL OR expires_at > ").push_bind(now);
+        query.push(") AND customer_id IN ");
+        push_list(&mut query, customers.iter().copied());
+        query.push(") AS usable WHERE place <= ").push_bind(each).push(" ORDER BY customer_id, coupon_id");
+        query.build_query_as().fetch_all(c).await
+    })
 }
 
 /// The coupons of an offer after `after`, in order of their ids.

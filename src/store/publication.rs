@@ -105,6 +105,9 @@ pub struct Source {
     /// What is shown of the member's wallets: filled by who renders.
     #[sqlx(skip)]
     pub loyalty: Map<String, Value>,
+    /// When that is something else for no other reason than the time.
+    #[sqlx(skip)]
+    pub loyalty_until: Option<DateTime<Utc>>,
     #[sqlx(try_from = "String")]
     pub status: PassStatus,
     pub data: Json<Map<String, Value>>,

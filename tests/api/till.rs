@@ -173,6 +173,60 @@ on_both_engines! {
         shop.prove().await;
     }
 
+    async fn a_coupon_is_on_the_card_while_it_may_be_used(engine) {
+        let shop = Shop::open(engine).await;
+        let app = &shop.app;
+        let pass = app.issue("ana").await;
+        app.work().await;
+        let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
+        let shown = async || {
+            app.clock.advance(TimeDelta::seconds(2));
+            app.work().await;
+            let bundle = app.http.get(view["pkpass_url"].as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
+            let back = crate::bundle::pass_json(&bundle)["storeCard"]["backFields"].clone();
+            let field = back.as_array().unwrap().iter().find(|field| field["key"] == "coupons").cloned();
+            field.map(|field| field["value"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(shown().await, None);
+        let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": {} })).await;
+        let until = app.app().clock.now() + TimeDelta::hours(1);
+        let body = json!({ "offer_id": offer, "customer": { "external_id": "ana" }, "expires_at": until });
+        let (_, brief) = app.post("/api/v1/coupons", &app.one.key, &body).await;
+        let coupon = shop.coupon(&offer, Some("ana")).await;
+        let line = |coupon: &Value| format!("Caneca ({})", coupon["code"].as_str().unwrap());
+        let both = format!("{}\n{}", line(&brief), line(&coupon));
+        assert_eq!(shown().await, Some(both.clone()));
+        let redeem = json!({ "transaction_id": "t1", "customer": { "external_id": "ana" }, "redeem": [{ "coupon_id": coupon["id"] }] });
+        let (status, redeemed) = shop.till("redemptions", &redeem).await;
+        assert_eq!(status, 201, "{redeemed}");
+        assert_eq!(shown().await, Some(line(&brief)));
+        let (status, _) = shop.till(&format!("redemptions/{}/void", redeemed["id"].as_str().unwrap()), &json!({})).await;
+        assert_eq!(status, 200);
+        assert_eq!(shown().await, Some(both));
+        // Nothing happens, but its time is over.
+        app.clock.advance(TimeDelta::hours(1));
+        assert_eq!(shown().await, Some(line(&coupon)));
+        let (status, _) = app.post(&format!("/api/v1/coupons/{}/void", coupon["id"].as_str().unwrap()), &app.one.key, &json!({})).await;
+        assert_eq!(status, 200);
+        assert_eq!(shown().await, None);
+    }
+
+    async fn an_imported_pass_shows_what_its_member_has(engine) {
+        let shop = Shop::open(engine).await;
+        let app = &shop.app;
+        app.issue("ana").await;
+        shop.give("ana", 30).await;
+        let file = "external_id,customer.external_id\nana-2,ana\nbia-1,bia\n";
+        let job = crate::imports::import(app, "passes", "text/csv", file).await;
+        crate::imports::done(app, &job).await;
+        let made = crate::imports::results(app, &job, "").await;
+        for (row, points) in made.iter().zip([30, 0]) {
+            let bundle = app.http.get(format!("{}/apple.pkpass", row["add_url"].as_str().unwrap())).send().await.unwrap();
+            let json = crate::bundle::pass_json(&bundle.bytes().await.unwrap());
+            assert_eq!(json["storeCard"]["headerFields"][0]["value"], points, "{row}");
+        }
+    }
+
     async fn who_is_no_customer_buys_without_a_name_and_history_earns_nothing(engine) {
         let shop = Shop::open(engine).await;
         shop.app.issue("ana").await;

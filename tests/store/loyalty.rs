@@ -369,6 +369,10 @@ on_both_engines! {
         assert!(w.read(async |c| coupons::find_by_typed(c, two, "TYPEDA").await).await.is_none());
         assert_eq!(w.read(async |c| coupons::list_usable(c, one, w.one.customer, w.now, 9).await).await.len(), 3);
         assert!(w.read(async |c| coupons::list_usable(c, one, w.one.customer, w.after(100), 9).await).await.is_empty());
+        let of = async |brand: BrandId, each| {
+            w.read(async |c| coupons::list_usable_of(c, brand, &[w.one.customer, w.two.customer], w.now, each).await).await
+        };
+        assert_eq!((of(one, 9).await.len(), of(one, 2).await.len(), of(two, 9).await.len()), (3, 2, 0));
         assert_eq!(w.read(async |c| coupons::list(c, one, offer.id, Some(a.id), 9).await).await.len(), 2);
         let (mine, other) = (QuoteId::new(new_id()), QuoteId::new(new_id()));
         let hold = async |quote, at| w.write(async |c| coupons::hold(c, one, a.id, quote, w.after(50), w.after(at)).await).await;

@@ -8,7 +8,7 @@ use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::domain::ids::{BrandId, CustomerId, WalletId, WalletTypeId};
+use crate::domain::ids::{BrandId, CustomerId, MemberId, WalletId, WalletTypeId};
 use crate::domain::ledger::{self, Activation, EntryKind, Link, MOVEMENT_MAX, Refusal, Source, State, Sweep, link};
 use crate::domain::loyalty::counter::Counter;
 use crate::domain::loyalty::tier::QualifyBy;
@@ -79,6 +79,10 @@ pub struct Book {
     pub now: DateTime<Utc>,
     pub place: Place,
     pub members: Vec<OpenMember>,
+    /// Its wallets were read, and may be posted to.
+    has_wallets: bool,
+    /// Passes of the customer show something else, whether or not units moved.
+    is_marked: bool,
 }
 
 /// Days since 1970.
@@ -87,6 +91,23 @@ pub fn day_number(day: NaiveDate) -> i64 {
 }
 
 impl OpenMember {
+    /// Somebody who has nothing yet: to look at, never to be closed.
+    pub fn newcomer(rules: Arc<Rules>, now: DateTime<Utc>) -> Self {
+        let kept = KeptMember {
+            id: MemberId::FIRST,
+            program: rules.program,
+            customer: CustomerId::FIRST,
+            joined: now,
+            standing: None,
+            tier_value: 0,
+            tier_due_at: None,
+            rules_version: 0,
+            time_zone: rules.zone.name().to_owned(),
+            attributes: Personal::new(Map::new()),
+        };
+        Self { kept, rules, wallets: Vec::new(), did: BTreeMap::new() }
+    }
+
     /// The member's wallet of a kind; made if there is none.
     pub fn wallet(&mut self, app: &App, kind: usize, now: DateTime<Utc>) -> Result<(&mut OpenWallet, &Kind), Problem> {
         let of_kind =
@@ -196,6 +217,32 @@ impl Book {
         Self::read(app, conn, brand, customer, place, kept, now).await
     }
 
+    /// The same without wallets, for what moves no units.
+    pub async fn open_bare(
+        app: &App,
+        conn: &mut Conn<'_>,
+        brand: BrandId,
+        customer: CustomerId,
+        place: Place,
+    ) -> Result<Self, Problem> {
+        let kept = wallets::lock_members(conn, brand, customer).await?;
+        if kept.is_empty() && customers::find(conn, brand, customer).await?.is_none() {
+            return Err(Problem::NotFound { what: "customer" });
+        }
+        let mut members = Vec::with_capacity(kept.len());
+        for member in kept {
+            let rules = rules::load(app, conn, brand, member.program, member.rules_version, &member.time_zone).await?;
+            members.push(OpenMember { kept: member, rules, wallets: Vec::new(), did: BTreeMap::new() });
+        }
+        let now = app.clock.now();
+        Ok(Self { brand, customer, now, place, members, has_wallets: false, is_marked: false })
+    }
+
+    /// Passes of the customer show something else.
+    pub const fn mark(&mut self) {
+        self.is_marked = true;
+    }
+
     /// The same to look at, holding nobody up; it cannot be closed to any effect.
     pub async fn peek(
         app: &App,
@@ -260,7 +307,7 @@ impl Book {
             }
             members.push(OpenMember { kept: member, rules, wallets: open, did: BTreeMap::new() });
         }
-        Ok(Self { brand, customer, now, place, members })
+        Ok(Self { brand, customer, now, place, members, has_wallets: true, is_marked: false })
     }
 
     /// The open wallet with this id.
@@ -283,8 +330,16 @@ impl Book {
     }
 
     /// Writes down what was posted, in the caller's transaction. `true`: something was, and the customer's passes are to be
-    /// published.
+    /// published; they are locked, in order of their ids.
     pub async fn close(mut self, app: &App, conn: &mut Conn<'_>) -> Result<bool, Problem> {
+        let is_changed = if self.has_wallets { self.write(app, conn).await? } else { false };
+        if is_changed || self.is_marked {
+            passes::touch_customer(conn, self.brand, self.customer, self.now).await?;
+        }
+        Ok(is_changed || self.is_marked)
+    }
+
+    async fn write(&mut self, app: &App, conn: &mut Conn<'_>) -> Result<bool, Problem> {
         let (mut kept, mut lots, mut written) = (Vec::new(), Vec::new(), Vec::new());
         let mut held = Vec::new();
         for member in &mut self.members {
@@ -318,9 +373,6 @@ impl Book {
         let mut is_changed = !written.is_empty();
         for index in 0..self.members.len() {
             is_changed |= self.stand(app, conn, index).await?;
-        }
-        if is_changed {
-            passes::touch_customer(conn, self.brand, self.customer, self.now).await?;
         }
         Ok(is_changed)
     }

@@ -2,19 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use crate::domain::ids::{BrandId, MemberId, WalletId};
+use crate::domain::ids::{BrandId, CustomerId, MemberId, ProgramId, WalletId};
 use crate::domain::quantity;
-use crate::service::loyalty::book::Book;
+use crate::service::loyalty::book::{Book, OpenMember};
 use crate::service::loyalty::place::Place;
+use crate::service::loyalty::rules::{self, ReadyOffer};
 use crate::service::till::scan::{ShownMember, shown};
 use crate::service::{App, Problem};
 use crate::store::Conn;
+use crate::store::coupons::{self, Coupon};
+use crate::store::offers::OfferState;
 use crate::store::publication::Source;
 use crate::store::wallets::{self, KeptMember};
 
-/// Adds what templates read as `wallets`, `tier` and `member.rewards`; programs without rules cost nothing.
+/// Adds what templates read as `wallets`, `tier`, `member.rewards` and `member.coupons`; programs without rules cost nothing.
 pub async fn fill(app: &App, conn: &mut Conn<'_>, brand: BrandId, sources: &mut [Source]) -> Result<(), Problem> {
     let mut members: Vec<MemberId> =
         sources.iter().filter(|source| source.rules_version > 0).map(|source| source.member_id).collect();
@@ -23,22 +27,58 @@ pub async fn fill(app: &App, conn: &mut Conn<'_>, brand: BrandId, sources: &mut 
     if members.is_empty() {
         return Ok(());
     }
-    let kept = wallets::list_members(conn, brand, &members).await?;
-    let shown = show(app, conn, brand, kept).await?;
+    let shown = of_members(app, conn, brand, &members).await?;
     for source in sources {
-        if let Some(loyalty) = shown.get(&source.member_id) {
+        if let Some((loyalty, until)) = shown.get(&source.member_id) {
             source.loyalty.clone_from(loyalty);
+            source.loyalty_until = *until;
         }
     }
     Ok(())
 }
+
+/// What passes show of these members.
+pub async fn of_members(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    members: &[MemberId],
+) -> Result<BTreeMap<MemberId, Shown>, Problem> {
+    let kept = wallets::list_members(conn, brand, members).await?;
+    let mut customers: Vec<CustomerId> = kept.iter().map(|member| member.customer).collect();
+    customers.sort_unstable();
+    customers.dedup();
+    let coupons = coupons::list_usable_of(conn, brand, &customers, app.clock.now(), COUPONS_MAX).await?;
+    show(app, conn, brand, kept, &coupons).await
+}
+
+/// What passes show of whoever becomes a member of a program at this moment.
+pub async fn of_newcomer(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    program: ProgramId,
+) -> Result<Map<String, Value>, Problem> {
+    let (rules, now) = (rules::current(app, conn, brand, program).await?, app.clock.now());
+    let member = OpenMember::newcomer(rules, now);
+    let mut loyalty = map(shown(&member, now), &member);
+    put_coupons(&mut loyalty, &member, &[], now);
+    Ok(loyalty)
+}
+
+/// Coupons of a customer that passes know of.
+const COUPONS_MAX: i64 = 50;
+
+/// What templates read, and when it is something else for no other reason than that coupons begin and end.
+pub type Shown = (Map<String, Value>, Option<DateTime<Utc>>);
 
 async fn show(
     app: &App,
     conn: &mut Conn<'_>,
     brand: BrandId,
     kept: Vec<KeptMember>,
-) -> Result<BTreeMap<MemberId, Map<String, Value>>, Problem> {
+    coupons: &[Coupon],
+) -> Result<BTreeMap<MemberId, Shown>, Problem> {
     let Some(customer) = kept.first().map(|member| member.customer) else { return Ok(BTreeMap::new()) };
     // One reading for all of them, whosoever they are.
     let mut book = Book::read(app, conn, brand, customer, Place::default(), kept, app.clock.now()).await?;
@@ -46,11 +86,40 @@ async fn show(
     for wallet in book.members.iter_mut().flat_map(|member| &mut member.wallets) {
         wallet.ledger.tick(now).map_err(Problem::internal)?;
     }
-    Ok(book.members.iter().map(|member| (member.kept.id, map(shown(member, now), member))).collect())
+    let all = book.members.iter().map(|member| {
+        let mut loyalty = map(shown(member, now), member);
+        let until = put_coupons(&mut loyalty, member, coupons, now);
+        (member.kept.id, (loyalty, until))
+    });
+    Ok(all.collect())
+}
+
+/// The customer's coupons of the program's offers, soonest to end first; when they are others.
+fn put_coupons(
+    loyalty: &mut Map<String, Value>,
+    member: &OpenMember,
+    coupons: &[Coupon],
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let running =
+        |coupon: &&Coupon| member.rules.offer(coupon.offer_id).filter(|offer| offer.state == OfferState::Running);
+    let own = coupons.iter().filter(|coupon| coupon.customer_id == Some(member.kept.customer));
+    let own: Vec<(&Coupon, &ReadyOffer)> = own.filter_map(|coupon| Some((coupon, running(&coupon)?))).collect();
+    let mut begun: Vec<_> = own.iter().filter(|(coupon, _)| coupon.starts_at <= now).collect();
+    begun.sort_by_key(|(coupon, _)| (coupon.expires_at.is_none(), coupon.expires_at, coupon.id));
+    let listed = begun
+        .iter()
+        .map(|(coupon, offer)| json!({ "name": offer.name, "code": coupon.typed, "expires_at": coupon.expires_at }));
+    let listed: Vec<Value> = listed.collect();
+    loyalty.insert("coupon_count".to_owned(), json!(listed.len()));
+    loyalty.insert("coupons".to_owned(), Value::Array(listed));
+    let ends = own.iter().filter_map(|(coupon, _)| coupon.expires_at);
+    let begins = own.iter().map(|(coupon, _)| coupon.starts_at).filter(|at| *at > now);
+    ends.chain(begins).min()
 }
 
 /// As templates read it.
-fn map(shown: ShownMember, member: &crate::service::loyalty::book::OpenMember) -> Map<String, Value> {
+fn map(shown: ShownMember, member: &OpenMember) -> Map<String, Value> {
     let mut all = Map::new();
     let mut by_key = Map::new();
     for kind in &member.rules.kinds {

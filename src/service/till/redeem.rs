@@ -9,7 +9,7 @@ use super::customer::customer_of;
 use super::evaluate::{self, Applied, Choice, Evaluation, counts_uses, used_before};
 use super::quote::{QuoteContent, basket_hash};
 use super::receipt::{Balance, Receipt, item, record};
-use super::{Refusal, Request};
+use super::{Refusal, Request, Wanted};
 use crate::domain::ids::{BrandId, CustomerId, QuoteId, RedemptionId, WalletId};
 use crate::domain::ledger::{EntryKind, Hold, Refusal as LedgerRefusal};
 use crate::domain::loyalty::refusal::RefusalCode;
@@ -21,7 +21,7 @@ use crate::service::orders::broken;
 use crate::service::problem::Refused;
 use crate::service::{App, Problem, stores};
 use crate::store::brands::Brand;
-use crate::store::coupons as coupon_store;
+use crate::store::coupons::{self as coupon_store, Coupon};
 use crate::store::redemptions::{self, Redemption, RedemptionState};
 use crate::store::{Conn, offers, passes};
 
@@ -108,8 +108,13 @@ async fn try_redeem(
     }
     let mut tx = app.db.begin().await?;
     let customer = customer_of(app, &mut tx.conn(), brand.id, request).await?;
+    // Coupons move no units.
+    let is_bare = new.quote.is_none()
+        && request.wanted.iter().all(|wanted| matches!(wanted, Wanted::Coupon(_) | Wanted::Code(_)));
+    let place = request.place.clone();
     let mut book = match customer {
-        Some(customer) => Some(Book::open(app, &mut tx.conn(), brand.id, customer, request.place.clone()).await?),
+        Some(customer) if is_bare => Some(Book::open_bare(app, &mut tx.conn(), brand.id, customer, place).await?),
+        Some(customer) => Some(Book::open(app, &mut tx.conn(), brand.id, customer, place).await?),
         None => None,
     };
     let (now, id) = (app.clock.now(), RedemptionId::new(app.clock.new_id()));
@@ -177,8 +182,16 @@ async fn try_redeem(
         return Ok(None);
     }
     record(app, &mut tx.conn(), brand, "redemption.committed", &redemption).await?;
-    if let Some(book) = book {
+    let used: Vec<&Coupon> = evaluation.applied.iter().filter_map(|applied| applied.coupon.as_ref()).collect();
+    if let Some(mut book) = book {
+        if used.iter().any(|coupon| coupon.customer_id.is_some()) {
+            book.mark();
+        }
         book.close(app, &mut tx.conn()).await?;
+    }
+    // After all passes of the customer were locked, in their order.
+    for pass in used.iter().filter_map(|coupon| coupon.pass_id) {
+        passes::set_status(&mut tx.conn(), brand.id, pass, PassStatus::Active, PassStatus::Voided, now).await?;
     }
     tx.commit().await?;
     app.changed.notify_one();
@@ -261,9 +274,6 @@ async fn take(
                 Some(_) | None => RefusalCode::Voided.into(),
             };
             return Ok(Err((applied.index, refusal)));
-        }
-        if let Some(pass) = coupon.pass_id {
-            passes::set_status(conn, brand, pass, PassStatus::Active, PassStatus::Voided, now).await?;
         }
     }
     let mut with_offer: Vec<&Applied> = evaluation.applied.iter().filter(|applied| applied.offer.is_some()).collect();

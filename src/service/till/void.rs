@@ -47,11 +47,15 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
     // Coupons, then offers, each in order of their ids: as they were taken.
     let mut coupons: Vec<CouponId> = receipt.items.iter().filter_map(|item| item.coupon_id).collect();
     coupons.sort_unstable();
+    let mut shown = Vec::new();
     for coupon in coupons {
         if coupon_store::give_back(&mut tx.conn(), brand.id, coupon, id).await?
-            && let Some(pass) = coupon_store::find(&mut tx.conn(), brand.id, coupon).await?.and_then(|one| one.pass_id)
+            && let Some(coupon) = coupon_store::find(&mut tx.conn(), brand.id, coupon).await?
         {
-            passes::set_status(&mut tx.conn(), brand.id, pass, PassStatus::Voided, PassStatus::Active, now).await?;
+            if let Some(book) = book.as_mut().filter(|_| coupon.customer_id.is_some()) {
+                book.mark();
+            }
+            shown.extend(coupon.pass_id);
         }
     }
     let mut offered: Vec<(OfferId, i64)> =
@@ -67,6 +71,10 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
     record(app, &mut tx.conn(), brand, "redemption.voided", &redemption).await?;
     if let Some(book) = book {
         book.close(app, &mut tx.conn()).await?;
+    }
+    // After all passes of the customer were locked, in their order.
+    for pass in shown {
+        passes::set_status(&mut tx.conn(), brand.id, pass, PassStatus::Voided, PassStatus::Active, now).await?;
     }
     tx.commit().await?;
     app.changed.notify_one();

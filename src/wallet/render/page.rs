@@ -65,7 +65,7 @@ pub const MEMBERS: [(&str, &[&str]); 5] = [
     ("brand", &["name", "code"]),
     ("program", &["name"]),
     ("customer", &["name", "attributes", "card_number"]),
-    ("member", &["since", "rewards", "next_reward"]),
+    ("member", &["since", "rewards", "next_reward", "coupons", "coupon_count"]),
     ("pass", &["serial", "status", "data", "code", "issued"]),
 ];
 
@@ -90,6 +90,8 @@ impl<'a> Page<'a> {
                 since => day(state.member_since, state.time_zone),
                 rewards => loyalty("rewards"),
                 next_reward => loyalty("next_reward"),
+                coupons => loyalty("coupons"),
+                coupon_count => loyalty("coupon_count"),
             },
             pass => context! {
                 serial => state.pass_serial,

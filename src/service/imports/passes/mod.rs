@@ -41,7 +41,7 @@ pub(super) async fn plan(
             Err(problem) => outcomes.push(refused(forms, number, problem)?),
         }
     }
-    let stored = read::read_stored(&mut reader.conn(), brand, &asked).await?;
+    let stored = read::read_stored(app, &mut reader.conn(), brand, &asked).await?;
     drop(reader);
     names.extend(stored.known.keys().map(|id| id.uuid().as_bytes().to_vec()));
     let ready = read::read_versions(app, brand, &asked, &stored).await?;

@@ -185,7 +185,14 @@ impl Planner {
             member_since: member.since,
             made_with,
         };
-        let mut rendered = render(&self.app, &self.brand, &behind.source(&pass), version)?;
+        let mut source = behind.source(&pass);
+        if let Some((loyalty, until)) = self.stored.loyalty.get(&member.id) {
+            source.loyalty.clone_from(loyalty);
+            source.loyalty_until = *until;
+        } else if let Some(loyalty) = self.stored.newcomers.get(&program.id) {
+            source.loyalty.clone_from(loyalty);
+        }
+        let mut rendered = render(&self.app, &self.brand, &source, version)?;
         let told = rendered.notice.take().map(|notice| notices::Change::of_new(&pass, notice, Lane::Bulk));
         self.plan.notices.extend(told);
         let first = first_content(&self.app, &pass, made_with, rendered, 0);

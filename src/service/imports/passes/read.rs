@@ -1,15 +1,18 @@
 //! What lines of passes are compared with: designs, programs, passes, customers and memberships, each read once for all.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use crate::domain::code::CodeKind;
-use crate::domain::ids::{CustomerId, PassId, ProgramId, TemplateId};
+use crate::domain::ids::{CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::text;
 use crate::service::customers::{Selector, check_size, identify};
 use crate::service::imports::PassLine;
 use crate::service::issue_pass::{DATA_MAX, TemplateRef};
+use crate::service::loyalty::shown::{self, Shown};
 use crate::service::templates::{self as ready_templates, TemplateVersion};
 use crate::service::{App, Problem, code_keys};
 use crate::store::Conn;
@@ -98,6 +101,9 @@ pub(super) struct Stored {
     pub members: HashMap<(ProgramId, CustomerId), Member>,
     /// What the passes that are there are rendered from.
     pub sources: HashMap<PassId, Source>,
+    /// What passes of members show, where their program has rules of loyalty; and of whoever becomes one.
+    pub loyalty: BTreeMap<MemberId, Shown>,
+    pub newcomers: HashMap<ProgramId, Map<String, Value>>,
 }
 
 /// Looks up what a line names, and refuses what could not become a pass.
@@ -137,7 +143,12 @@ pub(super) async fn resolve(
 }
 
 /// Reads what there is of what the lines name.
-pub(super) async fn read_stored(conn: &mut Conn<'_>, brand: &Brand, asked: &[Asked]) -> Result<Stored, Problem> {
+pub(super) async fn read_stored(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: &Brand,
+    asked: &[Asked],
+) -> Result<Stored, Problem> {
     let external_ids: Vec<&str> = asked.iter().map(|one| one.line.external_id.as_str()).collect();
     let found = imports::find_passes(conn, brand.id, &external_ids).await?;
     // Those that their line does not change need no more.
@@ -147,7 +158,9 @@ pub(super) async fn read_stored(conn: &mut Conn<'_>, brand: &Brand, asked: &[Ask
         lines.get(external_id).is_some_and(|one| !one.is_said_of(pass))
     };
     let other: Vec<PassId> = found.iter().filter(is_other).map(|pass| pass.id).collect();
-    let sources = if other.is_empty() { Vec::new() } else { publication::load_sources(conn, brand.id, &other).await? };
+    let mut sources =
+        if other.is_empty() { Vec::new() } else { publication::load_sources(conn, brand.id, &other).await? };
+    shown::fill(app, conn, brand.id, &mut sources).await?;
     let passes: HashMap<String, Pass> =
         found.into_iter().filter_map(|pass| Some((pass.external_id.clone()?, pass))).collect();
     let is_settled = |one: &&Asked| passes.get(&one.line.external_id).is_none_or(|pass| !one.is_said_of(pass));
@@ -170,6 +183,16 @@ pub(super) async fn read_stored(conn: &mut Conn<'_>, brand: &Brand, asked: &[Ask
     }));
     let known = imports::find_customers(conn, brand.id, &ids).await?;
     let members = imports::find_members(conn, brand.id, &ids).await?;
+    let (mut newcomers, mut loyalty) = (HashMap::new(), BTreeMap::new());
+    let with_rules = asked.iter().map(|one| &one.program).filter(|program| program.rules_version > 0);
+    for program in with_rules.map(|program| program.id).collect::<HashSet<_>>() {
+        newcomers.insert(program, shown::of_newcomer(app, conn, brand.id, program).await?);
+    }
+    let there = members.iter().filter(|member| newcomers.contains_key(&member.program));
+    let there: Vec<MemberId> = there.map(|member| member.id).collect();
+    if !there.is_empty() {
+        loyalty = shown::of_members(app, conn, brand.id, &there).await?;
+    }
     Ok(Stored {
         passes,
         serials: serials.into_iter().collect(),
@@ -177,6 +200,8 @@ pub(super) async fn read_stored(conn: &mut Conn<'_>, brand: &Brand, asked: &[Ask
         known: known.into_iter().map(|known| (known.customer.id, known)).collect(),
         members: members.into_iter().map(|member| ((member.program, member.customer), member)).collect(),
         sources: sources.into_iter().map(|source| (source.pass_id, source)).collect(),
+        loyalty,
+        newcomers,
     })
 }
 
