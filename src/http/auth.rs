@@ -52,6 +52,7 @@ roles! {
     (role::App, Admin) => [App, Admin];
     (Reader, Issuer, role::App, Admin) => [Reader, Issuer, App, Admin];
     (Reader, Issuer, Admin) => [Reader, Issuer, Admin];
+    (Reader, Marketing, Admin) => [Reader, Marketing, Admin];
     (Reader, Issuer, Marketing, Admin) => [Reader, Issuer, Marketing, Admin];
 }
 

@@ -34,6 +34,7 @@ pub mod programs;
 pub mod quotes;
 pub mod redeem_item;
 pub mod redemptions;
+pub mod reports;
 pub mod rollouts;
 pub mod routes;
 pub mod scans;

@@ -8,7 +8,7 @@ use crate::http::auth::{Allow, Phone, Roles, admit, admit_phone};
 use crate::http::{
     add_page, app_devices, apple_web_service, badges, coupon_batches, customers, deliveries, devices, events, exports,
     health, images, imports, jobs, keys, offers, offline, openapi, orders, passes, program_rules, programs, quotes,
-    redemptions, rollouts, scans, stores, templates, wallets,
+    redemptions, reports, rollouts, scans, stores, templates, wallets,
 };
 use crate::service::Problem;
 
@@ -164,6 +164,7 @@ pub fn doors() -> Vec<Door> {
         api(POST, "/api/v1/wallets/import", imports::balances),
         api(GET, "/api/v1/wallets", wallets::list),
         api(GET, "/api/v1/wallets/{id}/entries", wallets::entries),
+        api(GET, "/api/v1/reports/liability", reports::liability),
         api(POST, "/api/v1/wallets/{id}/adjustments", wallets::adjust),
         api(POST, "/api/v1/customers/import", imports::customers),
         api(POST, "/api/v1/customers", customers::create),

@@ -20,6 +20,7 @@ pub mod imports;
 pub mod issue_pass;
 pub mod keys;
 pub mod ledger;
+pub mod liability;
 pub mod loyalty;
 pub mod notices;
 pub mod offers;

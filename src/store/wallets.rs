@@ -477,3 +477,30 @@ pub async fn list_due(
         GROUP BY customer_id ORDER BY MIN(due_at) LIMIT $3";
     on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(now).bind(limit).fetch_all(c).await)
 }
+
+/// What all wallets of a kind hold, and what became of everything that came in.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct TypeSums {
+    pub wallet_type_id: WalletTypeId,
+    pub wallets: i64,
+    pub active: i64,
+    pub pending: i64,
+    pub held: i64,
+    pub spent: i64,
+    pub expired: i64,
+    pub cancelled: i64,
+    pub debt: i64,
+}
+
+/// Sums over the wallets of a program's kinds; reads every wallet of the program.
+pub async fn sum_by_type(conn: &mut Conn<'_>, brand: BrandId, program: ProgramId) -> sqlx::Result<Vec<TypeSums>> {
+    const SQL: &str = "
+        SELECT w.wallet_type_id, COUNT(*) AS wallets, CAST(SUM(w.active) AS BIGINT) AS active,
+               CAST(SUM(w.pending) AS BIGINT) AS pending, CAST(SUM(w.held) AS BIGINT) AS held,
+               CAST(SUM(w.spent) AS BIGINT) AS spent, CAST(SUM(w.expired) AS BIGINT) AS expired,
+               CAST(SUM(w.cancelled) AS BIGINT) AS cancelled, CAST(SUM(w.debt) AS BIGINT) AS debt
+        FROM wallets w JOIN wallet_types t ON t.brand_id = w.brand_id AND t.wallet_type_id = w.wallet_type_id
+        WHERE w.brand_id = $1 AND t.program_id = $2
+        GROUP BY w.wallet_type_id ORDER BY w.wallet_type_id";
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(program).fetch_all(c).await)
+}

@@ -530,6 +530,31 @@ on_both_engines! {
         shop.prove().await;
     }
 
+    async fn what_is_owed_is_told_by_kind_of_wallet(engine) {
+        let shop = Shop::open(engine).await;
+        let app = &shop.app;
+        app.issue("ana").await;
+        app.issue("bia").await;
+        let report = async |key: &str| app.get(&format!("/api/v1/reports/liability?program_id={}", app.one.program_id), key).await;
+        let (status, empty) = report(&app.one.key).await;
+        assert_eq!((status, empty["wallets"][0]["outstanding"].as_str(), &empty["wallets"][0]["breakage"]), (200, Some("0"), &Value::Null), "{empty}");
+        shop.give("ana", 300).await;
+        shop.give("bia", 100).await;
+        let spend = json!({ "transaction_id": "t1", "customer": { "external_id": "ana" }, "redeem": [{ "wallet": "points", "units": "100" }] });
+        assert_eq!(shop.till("redemptions", &spend).await.0, 201);
+        app.clock.advance(TimeDelta::days(500));
+        shop.keep_books().await;
+        shop.give("ana", 250).await;
+        let (_, told) = report(&app.one.key).await;
+        let points = &told["wallets"][0];
+        assert_eq!((points["wallet"].as_str(), points["wallets"].as_i64()), (Some("points"), Some(2)), "{told}");
+        assert_eq!(["outstanding", "spent", "expired", "pending", "debt"].map(|name| points[name].as_str().unwrap()), ["250", "100", "300", "0", "0"]);
+        assert_eq!(points["breakage"], 0.75);
+        // A hundred points pay five reais; three quarters are never used.
+        assert_eq!((&points["worth"], &points["expected"]), (&money(1_250), &money(313)));
+        assert_eq!(report(&app.two.key).await.0, 404);
+    }
+
     async fn a_campaigns_wallet_closes_and_its_rest_becomes_points(engine) {
         let shop = Shop::open(engine).await;
         shop.app.issue("ana").await;

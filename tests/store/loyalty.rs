@@ -258,6 +258,10 @@ on_both_engines! {
         assert_eq!(w.read(async |c| wallets::list(c, one, None, 9).await).await, [kept.clone()]);
         assert!(w.read(async |c| wallets::list(c, one, Some(kept.id), 9).await).await.is_empty());
 
+        let sums = w.read(async |c| wallets::sum_by_type(c, one, w.one.program).await).await;
+        assert_eq!((sums.len(), sums[0].wallet_type_id, sums[0].wallets, sums[0].debt), (1, kept.wallet_type, 1, 3));
+        assert!(w.read(async |c| wallets::sum_by_type(c, two, w.one.program).await).await.is_empty());
+
         let dates = |lot: i64| Dates { lot, starts_at: w.now, activation: Activation::On { event: "delivered".to_owned(), cancel_at: Some(w.after(5)) }, expires_at: Some(w.after(9)) };
         let lots = [(kept.id, Lot::kept(dates(1), [1, 0, 0, 0, 0, 0])), (kept.id, Lot::kept(dates(2), [0, 0, 0, 4, 0, 0]))];
         w.write(async |c| books::write(c, one, &[], &lots, &[]).await).await;
