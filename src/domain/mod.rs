@@ -5,6 +5,7 @@ pub mod barcode;
 pub mod breaker;
 pub mod code;
 pub mod color;
+pub mod consent;
 pub mod content;
 pub mod delivery;
 pub mod identifier;

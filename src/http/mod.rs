@@ -6,6 +6,7 @@ pub mod apple_web_service;
 pub mod auth;
 pub mod badges;
 pub mod bundle_body;
+pub mod consents;
 pub mod coupon_batches;
 pub mod customers;
 pub mod deliveries;

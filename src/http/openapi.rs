@@ -12,8 +12,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
 use crate::http::{
-    app_devices, coupon_batches, customers, deliveries, devices, events, exports, imports, jobs, keys, offers, offline,
-    orders, passes, program_rules, programs, quotes, redemptions, reports, rollouts, scans, stores, templates, wallets,
+    app_devices, consents, coupon_batches, customers, deliveries, devices, events, exports, imports, jobs, keys,
+    offers, offline, orders, passes, program_rules, programs, quotes, redemptions, reports, rollouts, scans, stores,
+    templates, wallets,
 };
 use crate::service::Problem;
 
@@ -35,7 +36,7 @@ use crate::service::Problem;
         offers::create, offers::list, offers::read, offers::update,
         offers::issue, offers::list_coupons, offers::read_coupon, offers::void_coupon,
         orders::place, orders::take_back,
-        offline::snapshot, reports::liability, scans::scan, quotes::quote, redemptions::redeem, redemptions::read, redemptions::void,
+        offline::snapshot, reports::liability, consents::list, consents::decide, scans::scan, quotes::quote, redemptions::redeem, redemptions::read, redemptions::void,
         wallets::list, wallets::entries, wallets::adjust,
         templates::list, templates::read, templates::upload, templates::preview,
         rollouts::start, rollouts::list, rollouts::read, rollouts::pause, rollouts::resume, rollouts::abort,

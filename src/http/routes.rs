@@ -6,9 +6,9 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use crate::domain::role::Role;
 use crate::http::auth::{Allow, Phone, Roles, admit, admit_phone};
 use crate::http::{
-    add_page, app_devices, apple_web_service, badges, coupon_batches, customers, deliveries, devices, events, exports,
-    health, images, imports, jobs, keys, offers, offline, openapi, orders, passes, program_rules, programs, quotes,
-    redemptions, reports, rollouts, scans, stores, templates, wallets,
+    add_page, app_devices, apple_web_service, badges, consents, coupon_batches, customers, deliveries, devices, events,
+    exports, health, images, imports, jobs, keys, offers, offline, openapi, orders, passes, program_rules, programs,
+    quotes, redemptions, reports, rollouts, scans, stores, templates, wallets,
 };
 use crate::service::Problem;
 
@@ -169,6 +169,8 @@ pub fn doors() -> Vec<Door> {
         api(POST, "/api/v1/customers/import", imports::customers),
         api(POST, "/api/v1/customers", customers::create),
         api(GET, "/api/v1/customers", customers::list),
+        api(GET, "/api/v1/customers/{id}/consents", consents::list),
+        api(POST, "/api/v1/customers/{id}/consents", consents::decide),
         api(GET, "/api/v1/customers/{id}", customers::read),
         api(PATCH, "/api/v1/customers/{id}", customers::update),
         api(POST, "/api/v1/passes/import", imports::passes),

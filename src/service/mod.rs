@@ -9,6 +9,7 @@ pub mod bundles;
 pub mod change_pass;
 pub mod clockwork;
 pub mod code_keys;
+pub mod consents;
 pub mod coupon_batches;
 pub mod coupons;
 pub mod customers;

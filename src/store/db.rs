@@ -195,6 +195,7 @@ const MIGRATIONS: &[MigrationFile] = &[
     migration!(7, "0007_apps"),
     migration!(8, "0008_loyalty"),
     migration!(9, "0009_offline"),
+    migration!(10, "0010_consents"),
 ];
 
 /// The newest schema this program knows.

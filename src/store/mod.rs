@@ -6,6 +6,7 @@ pub mod audit;
 pub mod backup;
 pub mod books;
 pub mod brands;
+pub mod consents;
 pub mod coupons;
 pub mod customers;
 pub mod db;

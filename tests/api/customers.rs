@@ -134,4 +134,34 @@ on_both_engines! {
             assert_eq!((status, problem["type"].as_str()), (410, Some("/problems/cursor-gone")), "a restore went back");
         }
     }
+
+    async fn the_newest_decision_holds_in_whatever_order_they_are_told(engine) {
+        let app = TestApp::start(engine).await;
+        let pass = app.issue("ana").await;
+        let (_, view) = app.get(&format!("/api/v1/passes/{}", pass.id), &app.one.key).await;
+        let path = format!("/api/v1/customers/{}/consents", view["customer_id"].as_str().unwrap());
+        assert_eq!(app.get(&path, &app.one.key).await, (200, json!({ "data": [] })));
+        let now = app.app().clock.now();
+        let decide = async |purpose: &str, state: &str, hours: i64| {
+            let body = json!({ "purpose": purpose, "channel": "wallet", "state": state, "notice_version": "2026-11", "source": "form",
+                "decided_at": now - TimeDelta::hours(hours) });
+            app.post(&path, &app.one.key, &body).await
+        };
+        assert_eq!(decide("marketing", "withdrawn", 1).await.0, 200);
+        // An older decision comes late; the same comes again.
+        assert_eq!(decide("marketing", "granted", 3).await.1["data"][0]["state"], "withdrawn");
+        assert_eq!(decide("marketing", "withdrawn", 1).await.1["data"][0]["state"], "withdrawn");
+        let (_, now_is) = decide("marketing", "granted", 0).await;
+        assert_eq!((now_is["data"].as_array().unwrap().len(), now_is["data"][0]["state"].as_str()), (1, Some("granted")), "{now_is}");
+        assert_eq!(decide("location", "granted", 0).await.1["data"][0]["purpose"], "location");
+        for (purpose, hours) in [("Marketing", 0), ("", 0), ("marketing", -1)] {
+            assert_eq!(decide(purpose, "granted", hours).await.0, 422, "{purpose} {hours}");
+        }
+        assert_eq!(app.get(&path, &app.two.key).await.0, 404);
+        app.work().await;
+        let (_, events) = app.get("/api/v1/events?changed_since=0&limit=200", &app.one.key).await;
+        let kinds: Vec<_> = events["data"].as_array().unwrap().iter().filter_map(|event| event["kind"].as_str())
+            .filter(|kind| kind.starts_with("consent.")).collect();
+        assert_eq!(kinds, ["consent.withdrawn", "consent.granted", "consent.granted"]);
+    }
 }

@@ -93,6 +93,7 @@ on_both_engines! {
                 let body = match (kind, door.path.rsplit('/').next().unwrap()) {
                     ("passes", _) => json!({ "data": {} }),
                     (_, "tiers") => json!({ "tiers": null }),
+                    (_, "consents") => json!({ "purpose": "x", "channel": "any", "state": "granted", "notice_version": "1", "source": "x" }),
                     (_, "adjustments") => json!({ "units": "1", "reason": "x" }),
                     _ => json!({}),
                 };

@@ -1,8 +1,10 @@
 //! Customers, what they are known by, and their memberships.
 
+use passarela::domain::consent::{Channel, ConsentState};
 use passarela::domain::identifier::IdentifierKind;
 use passarela::domain::ids::MemberId;
 use passarela::domain::secret::Personal;
+use passarela::store::consents::{self, Consent};
 use passarela::store::customers::Identifier;
 use passarela::store::{Conn, customers, members};
 
@@ -79,5 +81,20 @@ on_both_engines! {
             .write(async |c| members::ensure(c, w.one.brand, w.one.program, w.one.customer, again, w.after(5)).await)
             .await;
         assert_eq!(member, (w.one.member, w.now));
+    }
+
+    async fn the_newest_decision_is_kept(engine) {
+        let w = World::new(engine).await;
+        let (one, two) = (w.one.brand, w.two.brand);
+        let consent = |state, at| Consent { purpose: "marketing".to_owned(), channel: Channel::Wallet, state, notice_version: "1".to_owned(),
+            source: "form".to_owned(), decided_at: w.after(at), created_at: w.now };
+        let decide = async |consent: &Consent| w.write(async |c| consents::decide(c, one, w.one.customer, consent).await).await;
+        assert!(decide(&consent(ConsentState::Granted, 5)).await);
+        assert!(!decide(&consent(ConsentState::Withdrawn, 4)).await);
+        assert!(!decide(&consent(ConsentState::Withdrawn, 5)).await, "the first of two at the same moment");
+        let withdrawn = consent(ConsentState::Withdrawn, 6);
+        assert!(decide(&withdrawn).await);
+        assert_eq!(w.read(async |c| consents::list(c, one, w.one.customer).await).await, [withdrawn]);
+        assert!(w.read(async |c| consents::list(c, two, w.one.customer).await).await.is_empty());
     }
 }

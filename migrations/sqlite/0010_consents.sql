@@ -1,0 +1,15 @@
+-- What people agreed to, by purpose and channel: the newest decision. The timeline has them all.
+
+CREATE TABLE consents (
+    brand_id BLOB NOT NULL,
+    customer_id BLOB NOT NULL,
+    purpose TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    state TEXT NOT NULL,
+    notice_version TEXT NOT NULL,
+    source TEXT NOT NULL,
+    decided_at TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    PRIMARY KEY (brand_id, customer_id, purpose, channel),
+    FOREIGN KEY (brand_id, customer_id) REFERENCES customers (brand_id, customer_id)
+) STRICT;
