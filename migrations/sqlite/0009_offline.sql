@@ -46,3 +46,6 @@ CREATE INDEX coupons_denied ON coupons (brand_id, coupon_id) WHERE is_offline AN
 -- The key that new codes are made with, and the oldest whose codes are still taken.
 ALTER TABLE brands ADD COLUMN newest_code_key INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE brands ADD COLUMN oldest_code_key INTEGER NOT NULL DEFAULT 1;
+
+-- Whether an order counted for tiers, and so counts when it comes back.
+ALTER TABLE orders ADD COLUMN has_effects INTEGER NOT NULL DEFAULT TRUE;

@@ -127,6 +127,6 @@ pub async fn trade(app: &App, brand: &Brand, customer: CustomerId, coupon: Offer
         expires_at: None,
         code: None,
     };
-    coupons::issue(app, brand, new).await?;
+    coupons::issue(app, brand, new, None).await?;
     Ok(())
 }

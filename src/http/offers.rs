@@ -11,7 +11,7 @@ use crate::domain::ids::{BrandId, CouponId, CustomerId, OfferId, PassId, Program
 use crate::domain::role::Role;
 use crate::http::auth::Allow;
 use crate::http::auth::role::{Admin, Issuer, Marketing, Reader};
-use crate::http::extract::{Body, IfMatch, Query, id};
+use crate::http::extract::{Body, IdempotencyKey, IfMatch, Query, id};
 use crate::http::page::{Page, after, limit};
 use crate::http::passes::CustomerRef;
 use crate::service::coupons::{self, NewCoupon};
@@ -236,19 +236,25 @@ fn coupon_view(app: &App, brand: BrandId, coupon: Coupon, keys: Option<CodeKeys>
 
 /// Issue a coupon, and the pass that shows it where its offer has a design
 #[utoipa::path(post, path = "/api/v1/coupons", tag = "offers", request_body = IssueCoupon,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeat a request with its key to have one effect; required without an external_id")),
     responses((status = 201, description = "Issued", body = CouponView), (status = 200, description = "Known by this external_id", body = CouponView)))]
 pub async fn issue(
     allow: Allow<(Issuer, Admin)>,
     app: Data<App>,
+    key: IdempotencyKey,
     body: Body<IssueCoupon>,
 ) -> Result<HttpResponse, Problem> {
+    let once = key.once(&allow.caller, &body);
+    if once.is_none() && body.value.external_id.is_none() {
+        return Err(Problem::KeyRequired);
+    }
     let brand = allow.caller.brand;
     let IssueCoupon { offer_id, customer, external_id, starts_at, expires_at } = body.value;
     let customer = customer.map(CustomerRef::parse_known).transpose()?;
     let new = NewCoupon { offer: offer_id, customer, external_id, starts_at, expires_at, code: None };
     let owner = brand.id;
     let issued = app.run(async move |app| {
-        let (coupon, is_new) = coupons::issue(&app, &brand, new).await?;
+        let (coupon, is_new) = coupons::issue(&app, &brand, new, once.as_ref()).await?;
         Ok((coupon, is_new, keys_of(&app, brand.id).await?))
     });
     let (coupon, is_new, keys) = issued.await?;

@@ -182,7 +182,7 @@ fn earning_rule(rule: EarningRule) -> EarningRuleView {
 
 /// Create an earning rule
 #[utoipa::path(post, path = "/api/v1/rules", tag = "programs", request_body = CreateEarningRule,
-    responses((status = 201, description = "Created", body = EarningRuleView)))]
+    responses((status = 201, description = "Created", body = EarningRuleView), (status = 200, description = "There is just this rule", body = EarningRuleView)))]
 pub async fn create_rule(
     allow: Allow<(Admin,)>,
     app: Data<App>,
@@ -190,10 +190,10 @@ pub async fn create_rule(
 ) -> Result<HttpResponse, Problem> {
     let brand = allow.caller.brand.id;
     let CreateEarningRule { program_id, wallet, name, rules } = body.value;
-    let made = app
+    let (made, is_new) = app
         .run(async move |app| program_rules::create_earning_rule(&app, brand, program_id, &wallet, &name, rules).await)
         .await?;
-    Ok(HttpResponse::Created().json(earning_rule(made)))
+    Ok(if is_new { HttpResponse::Created() } else { HttpResponse::Ok() }.json(earning_rule(made)))
 }
 
 /// List a program's earning rules

@@ -1,6 +1,8 @@
 //! What the clock does to wallets and tiers: activations, expiries, holds that are over, tiers that end. Whoever was away for a
 //! week finds the same as whoever was there: everything has its own time.
 
+use chrono::TimeDelta;
+
 use crate::domain::ids::{BrandId, CustomerId};
 use crate::service::loyalty::book::Book;
 use crate::service::loyalty::place::Place;
@@ -20,8 +22,23 @@ pub async fn list_due(app: &App, brand: BrandId) -> Result<Vec<CustomerId>, Prob
     Ok(wallets::list_due(&mut app.db.read().await?.conn(), brand, app.clock.now(), BATCH).await?)
 }
 
+/// How long somebody waits whose wallets cannot be brought up to date.
+const PUT_OFF: TimeDelta = TimeDelta::minutes(5);
+
+/// Does what is due for one customer; one for whom it cannot be done is put off, so as to stand in nobody's way.
+pub async fn tick_or_put_off(app: &App, brand: BrandId, customer: CustomerId) -> Result<(), Problem> {
+    let outcome = tick(app, brand, customer).await;
+    if outcome.as_ref().is_err_and(|problem| !matches!(problem, Problem::Busy | Problem::Unavailable(_))) {
+        let now = app.clock.now();
+        let mut tx = app.db.begin().await?;
+        wallets::put_off(&mut tx.conn(), brand, customer, now, now + PUT_OFF).await?;
+        tx.commit().await?;
+    }
+    outcome
+}
+
 /// Does what is due for one customer.
-pub async fn tick(app: &App, brand: BrandId, customer: CustomerId) -> Result<(), Problem> {
+async fn tick(app: &App, brand: BrandId, customer: CustomerId) -> Result<(), Problem> {
     let mut tx = app.db.begin().await?;
     let mut book = Book::open(app, &mut tx.conn(), brand, customer, Place::default()).await?;
     let now = book.now;

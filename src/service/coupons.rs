@@ -14,6 +14,7 @@ use crate::domain::text;
 use crate::service::customers::{self, Details, Named, Selector};
 use crate::service::issue_pass::{self, Order, TemplateRef};
 use crate::service::loyalty::rules;
+use crate::service::once::{self, Once};
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem, change_pass, code_keys};
 use crate::store::Conn;
@@ -61,14 +62,18 @@ fn minutes(at: DateTime<Utc>) -> u32 {
     u32::try_from((at.timestamp() - BEGIN).max(0) / 60).unwrap_or(u32::MAX).min(MINUTES_MAX)
 }
 
-/// Issues a coupon, and the pass that shows it where its offer has a design. `true`: it is new; the same `external_id` again is
-/// the coupon that has it.
-pub async fn issue(app: &App, brand: &Brand, new: NewCoupon) -> Result<(Coupon, bool), Problem> {
+/// Issues a coupon, and the pass that shows it where its offer has a design. `true`: it is new; the same `external_id`, or the
+/// same request with its key, again is the coupon that has it.
+pub async fn issue(app: &App, brand: &Brand, new: NewCoupon, once: Option<&Once>) -> Result<(Coupon, bool), Problem> {
     let external_id = new.external_id.as_deref().map(|id| text::line(id, 100)).transpose();
     let external_id = external_id.map_err(Problem::text("/external_id"))?;
     let bad_code = || Problem::invalid("/code", "must be 6 to 40 letters and digits");
     let code = new.code.as_deref().map(|code| own_code(code).ok_or_else(bad_code)).transpose()?;
     let mut tx = app.db.begin().await?;
+    // Kept is the id alone: whoever has the code has the coupon.
+    let before = once::begin(&mut tx.conn(), brand.id, once, app.clock.now()).await?;
+    let before = before.map(|reply| String::from_utf8_lossy(&reply.body).parse::<CouponId>());
+    let before = before.transpose().map_err(Problem::internal)?;
     let offer = offers::find(&mut tx.conn(), brand.id, new.offer).await?;
     let offer = offer.ok_or_else(|| Problem::invalid("/offer_id", "there is no offer with this id"))?;
     let ready = rules::current(app, &mut tx.conn(), brand.id, offer.program_id).await?;
@@ -90,9 +95,17 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon) -> Result<(Coupon, 
     let mut coupon = Coupon { customer_id: customer, external_id, ..fresh(app, offer.id, new.starts_at, end) };
     coupon.typed = code.unwrap_or(coupon.typed);
     coupon.is_offline = read.is_offline;
-    let (coupon, is_new) = if coupons::insert(&mut tx.conn(), brand.id, std::slice::from_ref(&coupon)).await? == 1 {
+    let repeated = match before {
+        None => None,
+        Some(id) => Some(coupons::find(&mut tx.conn(), brand.id, id).await?.ok_or(Problem::Busy)?),
+    };
+    let (coupon, is_new) = if let Some(coupon) = repeated {
+        drop(tx);
+        (coupon, false)
+    } else if coupons::insert(&mut tx.conn(), brand.id, std::slice::from_ref(&coupon)).await? == 1 {
         record(app, &mut tx.conn(), brand.id, "coupon.issued", &coupon).await?;
         touch(&mut tx.conn(), brand.id, &coupon, now).await?;
+        once::end(&mut tx.conn(), brand.id, once, 201, coupon.id.to_string().into_bytes()).await?;
         tx.commit().await?;
         app.changed.notify_one();
         (coupon, true)

@@ -185,6 +185,7 @@ async fn try_place(
         paid_minor,
         returned_minor: 0,
         redemption_id: redemption.as_ref().map(|redemption| redemption.id),
+        has_effects: new.has_effects,
         lines: Json(serde_json::to_value(&lines).map_err(Problem::internal)?),
         earnings: Json(serde_json::to_value(&earned).map_err(Problem::internal)?),
         created_at: now,

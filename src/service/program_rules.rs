@@ -161,7 +161,7 @@ pub async fn create_earning_rule(
     wallet: &str,
     name: &str,
     given: Value,
-) -> Result<EarningRule, Problem> {
+) -> Result<(EarningRule, bool), Problem> {
     let name = text::line(name, 64).map_err(Problem::text("/name"))?;
     let mut tx = app.db.begin().await?;
     if !program_rules::touch(&mut tx.conn(), brand, program).await? {
@@ -172,7 +172,13 @@ pub async fn create_earning_rule(
     let kind = kind.ok_or_else(|| Problem::invalid("/wallet", "the program has no kind of wallet with this key"))?;
     let scale = WalletRules::read(&kind.spec).map_err(refused)?.scale;
     ReadEarningRule::read(&given, scale).map_err(refused)?;
-    if program_rules::list_earning_rules(&mut tx.conn(), brand, program).await?.len() >= RULES_MAX {
+    // With the program held: whoever repeats is given what the first time made.
+    let known = program_rules::list_earning_rules(&mut tx.conn(), brand, program).await?;
+    let is_same = |rule: &&EarningRule| rule.wallet_type_id == kind.id && rule.name == name && rule.spec.0 == given;
+    if let Some(same) = known.iter().find(is_same) {
+        return Ok((same.clone(), false));
+    }
+    if known.len() >= RULES_MAX {
         return Err(Problem::invalid("", format!("a program has at most {RULES_MAX} earning rules")));
     }
     let now = app.clock.now();
@@ -190,7 +196,7 @@ pub async fn create_earning_rule(
     program_rules::insert_earning_rule(&mut tx.conn(), brand, &new).await?;
     record(app, &mut tx.conn(), brand, program).await?;
     tx.commit().await?;
-    Ok(new)
+    Ok((new, true))
 }
 
 /// Edits a rule at the version that the editor saw (`None`: whichever it is). What was earned stays.

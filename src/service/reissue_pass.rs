@@ -8,7 +8,7 @@ use crate::service::publish::render;
 use crate::service::{App, Problem, notices, templates as ready_templates};
 use crate::store::brands::Brand;
 use crate::store::passes::{self, Pass};
-use crate::store::{customers, members, programs, publication, templates};
+use crate::store::{coupons, customers, members, programs, publication, templates};
 
 /// The successor of a pass; asking again answers the same one.
 pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Problem> {
@@ -68,6 +68,7 @@ pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Prob
     if !insert(app, &mut tx.conn(), brand, &pass, made_with, rendered).await? {
         return Err(Problem::ExternalIdTaken);
     }
+    coupons::move_pass(&mut tx.conn(), brand.id, old.id, pass.id).await?;
     tx.commit().await?;
     app.changed.notify_one();
     Ok(pass)

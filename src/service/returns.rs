@@ -280,7 +280,8 @@ fn take_earned(
             member.did(kind_id, order.placed_at, Did { earned: -taken, ..Did::default() });
         }
     }
-    for member in &mut book.members {
+    // What never counted is not taken off.
+    for member in book.members.iter_mut().filter(|_| order.has_effects) {
         member.did(WalletTypeId::FIRST, order.placed_at, Did { spent_minor: -minor, ..Did::default() });
     }
     Ok(())

@@ -315,6 +315,26 @@ pub async fn find_by_pass_code(conn: &mut Conn<'_>, brand: BrandId, code_id: &[u
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(code_id).fetch_optional(c).await)
 }
 
+/// A coupon that a pass showed is shown by its successor.
+pub async fn move_pass(conn: &mut Conn<'_>, brand: BrandId, old: PassId, new: PassId) -> sqlx::Result<()> {
+    const SQL: &str = "UPDATE coupons SET pass_id = $3 WHERE brand_id = $1 AND pass_id = $2";
+    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(old).bind(new).execute(c).await.map(|_| ()))
+}
+
+/// Lets go of what a quote holds and nobody used.
+pub async fn release(conn: &mut Conn<'_>, brand: BrandId, coupons: &[CouponId], quote: QuoteId) -> sqlx::Result<()> {
+    if coupons.is_empty() {
+        return Ok(());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new("UPDATE coupons SET held_until = NULL, held_by = NULL WHERE brand_id = ");
+        query.push_bind(brand).push(" AND held_by = ").push_bind(quote);
+        query.push(" AND state = 'issued' AND coupon_id IN ");
+        push_list(&mut query, coupons.iter().copied());
+        query.build().execute(c).await.map(|_| ())
+    })
+}
+
 /// Notes the pass that shows a coupon.
 pub async fn set_pass(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId, pass: PassId) -> sqlx::Result<()> {
     const SQL: &str = "UPDATE coupons SET pass_id = $3 WHERE brand_id = $1 AND coupon_id = $2";

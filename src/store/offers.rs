@@ -112,6 +112,21 @@ pub async fn list(
         .await)
 }
 
+/// A program's offers that have not ended, the newest first.
+pub async fn list_open(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    program: ProgramId,
+    limit: i64,
+) -> sqlx::Result<Vec<Offer>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM offers WHERE brand_id = $1 AND program_id = $2 AND state <> 'ended' ORDER BY offer_id DESC LIMIT $3"
+    );
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(program).bind(limit).fetch_all(c).await)
+}
+
 /// Edits an offer at the version that the editor saw; what is left of it is as given. `false`: it is at another.
 pub async fn update(conn: &mut Conn<'_>, brand: BrandId, edited: &Offer) -> sqlx::Result<bool> {
     const SQL: &str = "

@@ -30,6 +30,8 @@ pub struct Order {
     pub paid_minor: i64,
     pub returned_minor: i64,
     pub redemption_id: Option<RedemptionId>,
+    /// `false`: history, which earned nothing and counted for nothing.
+    pub has_effects: bool,
     pub lines: Json<Value>,
     pub earnings: Json<Value>,
     pub created_at: DateTime<Utc>,
@@ -38,7 +40,7 @@ pub struct Order {
 macro_rules! order_columns {
     () => {
         "order_id, place, external_id, body_hash, customer_id, channel, store_id, terminal, employee, business_date, placed_at,
-         currency, total_minor, paid_minor, returned_minor, redemption_id, lines, earnings, created_at"
+         currency, total_minor, paid_minor, returned_minor, redemption_id, has_effects, lines, earnings, created_at"
     };
 }
 
@@ -47,8 +49,8 @@ pub async fn insert_order(conn: &mut Conn<'_>, brand: BrandId, order: &Order) ->
     const SQL: &str = "
         INSERT INTO orders (brand_id, order_id, place, external_id, body_hash, customer_id, channel, store_id, terminal,
                             employee, business_date, placed_at, currency, total_minor, paid_minor, returned_minor,
-                            redemption_id, lines, earnings, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+                            redemption_id, has_effects, lines, earnings, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
         ON CONFLICT DO NOTHING";
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
@@ -68,6 +70,7 @@ pub async fn insert_order(conn: &mut Conn<'_>, brand: BrandId, order: &Order) ->
         .bind(order.paid_minor)
         .bind(order.returned_minor)
         .bind(order.redemption_id)
+        .bind(order.has_effects)
         .bind(&order.lines)
         .bind(&order.earnings)
         .bind(order.created_at)

@@ -478,6 +478,32 @@ pub async fn list_due(
     on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(now).bind(limit).fetch_all(c).await)
 }
 
+/// Puts off what is due for a customer.
+pub async fn put_off(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    customer: CustomerId,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    const WALLETS: &str = "
+        UPDATE wallets SET due_at = $4 WHERE brand_id = $1 AND due_at <= $3 AND member_id IN (
+            SELECT member_id FROM members WHERE brand_id = $1 AND customer_id = $2)";
+    const TIERS: &str = "
+        UPDATE members SET tier_due_at = $4 WHERE brand_id = $1 AND customer_id = $2 AND tier_due_at <= $3";
+    for sql in [TIERS, WALLETS] {
+        on!(conn, |c| sqlx::query(sql)
+            .bind(brand)
+            .bind(customer)
+            .bind(now)
+            .bind(until)
+            .execute(&mut *c)
+            .await
+            .map(|_| ()))?;
+    }
+    Ok(())
+}
+
 /// What all wallets of a kind hold, and what became of everything that came in.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct TypeSums {

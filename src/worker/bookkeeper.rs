@@ -50,9 +50,9 @@ pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
                 if stop.is_cancelled() {
                     return Ok(());
                 }
-                match app.run(async move |app| clockwork::tick(&app, brand, customer).await).await {
+                match app.run(async move |app| clockwork::tick_or_put_off(&app, brand, customer).await).await {
                     Ok(()) => done += 1,
-                    // One that cannot be done stops no other; it is due again at the next round.
+                    // One that cannot be done stops no other.
                     Err(problem) => {
                         tracing::warn!(customer.id = %customer, "the clock leaves out {customer}: {problem}")
                     }

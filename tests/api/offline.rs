@@ -95,7 +95,7 @@ on_both_engines! {
         shop.app.issue("ana").await;
         let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": {} })).await;
         let until = shop.app.app().clock.now() + TimeDelta::hours(1);
-        let body = json!({ "offer_id": offer, "customer": { "external_id": "ana" }, "expires_at": until });
+        let body = json!({ "offer_id": offer, "external_id": "c1", "customer": { "external_id": "ana" }, "expires_at": until });
         let (_, coupon) = shop.app.post("/api/v1/coupons", &shop.app.one.key, &body).await;
         let before = shop.app.app().clock.now();
         shop.app.clock.advance(TimeDelta::hours(5));
@@ -157,10 +157,17 @@ on_both_engines! {
         assert_eq!(lines(&job), [3, 0, 0, 1]);
         assert_eq!(shop.balance("ana", "points").await, "20");
         assert_eq!(lines(&import(&shop, "orders/import", "text/csv", file).await), [0, 0, 3, 1]);
+        // What never counted for a tier is not taken off it.
+        let by_spend = json!({ "tiers": { "wallet": "points", "qualify_by": "spend", "window": { "last": "12M" }, "tiers": [
+            { "key": "a", "name": "A", "minimum": "0" }, { "key": "b", "name": "B", "minimum": "1000" }] } });
+        let (status, _) = shop.app.patch(&format!("/api/v1/programs/{}/tiers", shop.app.one.program_id), &shop.app.one.key, &by_spend).await;
+        assert_eq!(status, 200);
+        shop.give("ana", 15).await;
+        assert_eq!(shop.wallets("ana").await["tier"]["value"], 1_500);
         let back = json!({ "external_id": "r1", "order": "h1" });
         let (status, back) = shop.app.post("/api/v1/returns", &shop.app.one.key, &back).await;
         assert_eq!((status, back["amount"]["amount_minor"].as_i64()), (201, Some(5_000)), "{back}");
-        assert_eq!(shop.balance("ana", "points").await, "20");
+        assert_eq!((shop.balance("ana", "points").await.as_str(), &shop.wallets("ana").await["tier"]["value"]), ("35", &json!(1_500)));
         shop.prove().await;
     }
 

@@ -98,7 +98,7 @@ impl Shop {
     }
 
     pub async fn coupon(&self, offer: &str, customer: Option<&str>) -> Value {
-        let mut body = json!({ "offer_id": offer });
+        let mut body = json!({ "offer_id": offer, "external_id": self.app.app().clock.new_id() });
         if let Some(customer) = customer {
             body["customer"] = json!({ "external_id": customer });
         }
@@ -190,7 +190,7 @@ on_both_engines! {
         assert_eq!(shown().await, None);
         let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": {} })).await;
         let until = app.app().clock.now() + TimeDelta::hours(1);
-        let body = json!({ "offer_id": offer, "customer": { "external_id": "ana" }, "expires_at": until });
+        let body = json!({ "offer_id": offer, "external_id": "brief", "customer": { "external_id": "ana" }, "expires_at": until });
         let (_, brief) = app.post("/api/v1/coupons", &app.one.key, &body).await;
         let coupon = shop.coupon(&offer, Some("ana")).await;
         let line = |coupon: &Value| format!("Caneca ({})", coupon["code"].as_str().unwrap());
@@ -209,6 +209,53 @@ on_both_engines! {
         let (status, _) = app.post(&format!("/api/v1/coupons/{}/void", coupon["id"].as_str().unwrap()), &app.one.key, &json!({})).await;
         assert_eq!(status, 200);
         assert_eq!(shown().await, None);
+    }
+
+    async fn what_is_created_twice_is_there_once(engine) {
+        let shop = Shop::open(engine).await;
+        let app = &shop.app;
+        app.issue("ana").await;
+        let rule = json!({ "program_id": app.one.program_id, "wallet": "points", "name": "Visita", "rules": { "gives": { "per_order": { "units": "1" } } } });
+        let (status, first) = app.post("/api/v1/rules", &app.one.key, &rule).await;
+        assert_eq!(status, 201, "{first}");
+        assert_eq!(app.post("/api/v1/rules", &app.one.key, &rule).await, (200, first));
+        let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": { "template": "clube-aurora" } })).await;
+        let body = json!({ "offer_id": offer, "customer": { "external_id": "ana" } });
+        let (status, problem) = app.post("/api/v1/coupons", &app.one.key, &body).await;
+        assert_eq!((status, problem["type"].as_str()), (400, Some("/problems/idempotency-key-required")), "{problem}");
+        let issue = async |key: &str, body: &Value| {
+            let request = app.http.post(format!("{}/api/v1/coupons", app.url)).bearer_auth(&app.one.key).header("Idempotency-Key", key);
+            crate::app::answer(request.json(body).send().await.unwrap()).await
+        };
+        let (status, coupon) = issue("k1", &body).await;
+        assert_eq!(status, 201, "{coupon}");
+        assert_eq!(issue("k1", &body).await, (200, coupon.clone()));
+        assert_ne!(issue("k2", &body).await.1["id"], coupon["id"]);
+        assert_eq!(issue("k1", &json!({ "offer_id": offer })).await.0, 422);
+        // A card that is reissued takes its coupon along: used, the new one is void.
+        let (_, new) = app.post(&format!("/api/v1/passes/{}/reissue", coupon["pass_id"].as_str().unwrap()), &app.one.key, &json!({})).await;
+        let redeem = json!({ "transaction_id": "t1", "customer": { "external_id": "ana" }, "redeem": [{ "coupon_id": coupon["id"] }] });
+        assert_eq!(shop.till("redemptions", &redeem).await.0, 201);
+        let (_, new) = app.get(&format!("/api/v1/passes/{}", new["id"].as_str().unwrap()), &app.one.key).await;
+        assert_eq!(new["status"], "voided", "{new}");
+    }
+
+    async fn what_a_quote_held_and_nobody_used_is_free_again(engine) {
+        let shop = Shop::open(engine).await;
+        shop.app.issue("ana").await;
+        let offer = shop.offer("R$ 1", json!({ "effect": { "amount": money(100) }, "coupon": {} })).await;
+        let (used, left) = (shop.coupon(&offer, Some("ana")).await, shop.coupon(&offer, Some("ana")).await);
+        let basket = json!({ "lines": [line("a", "b", "1", 900)], "total": money(900) });
+        let both = json!([{ "coupon_id": used["id"] }, { "coupon_id": left["id"] }]);
+        let quote = json!({ "customer": { "external_id": "ana" }, "basket": basket, "redeem": both, "lock_secs": 600 });
+        let (status, quote) = shop.till("quotes", &quote).await;
+        assert_eq!((status, quote["items"].as_array().map(Vec::len)), (201, Some(2)), "{quote}");
+        let redeem = |id: &str, coupon: &Value, quote: &Value| {
+            json!({ "transaction_id": id, "quote_id": quote, "customer": { "external_id": "ana" }, "basket": basket, "redeem": [{ "coupon_id": coupon["id"] }] })
+        };
+        assert_eq!(shop.till("redemptions", &redeem("t0", &left, &Value::Null)).await.1["code"], "basket_locked");
+        assert_eq!(shop.till("redemptions", &redeem("t1", &used, &quote["id"])).await.0, 201);
+        assert_eq!(shop.till("redemptions", &redeem("t2", &left, &Value::Null)).await.0, 201);
     }
 
     async fn an_imported_pass_shows_what_its_member_has(engine) {

@@ -159,6 +159,7 @@ fn order(w: &World, external_id: &str) -> Order {
         paid_minor: 900,
         returned_minor: 0,
         redemption_id: None,
+        has_effects: true,
         lines: Json(json!([])),
         earnings: Json(json!([])),
         created_at: w.now,
@@ -235,6 +236,11 @@ on_both_engines! {
         with_wallet(&w, &w.one).await;
         assert_eq!(w.read(async |c| wallets::list_due(c, one, w.after(60), 9).await).await, [customer], "once");
         assert!(w.read(async |c| wallets::list_due(c, two, w.after(60), 9).await).await.is_empty());
+        w.write(async |c| wallets::put_off(c, two, customer, w.after(60), w.after(90)).await).await;
+        assert_eq!(w.read(async |c| wallets::list_due(c, one, w.after(60), 9).await).await, [customer]);
+        w.write(async |c| wallets::put_off(c, one, customer, w.after(60), w.after(90)).await).await;
+        assert!(w.read(async |c| wallets::list_due(c, one, w.after(60), 9).await).await.is_empty());
+        assert_eq!(w.read(async |c| wallets::list_due(c, one, w.after(90), 9).await).await, [customer]);
         let kind = WalletTypeId::new(new_id());
         for _ in 0..2 {
             let did = [(kind, Did { earned: 5, spent_minor: 0, visits: 0 }), (WalletTypeId::FIRST, Did { earned: 0, spent_minor: 900, visits: 1 })];
@@ -324,6 +330,8 @@ on_both_engines! {
         assert!(w.read(async |c| offers::find_by_external_id(c, two, "o1").await).await.is_none());
         assert_eq!(w.read(async |c| offers::list(c, one, Some(w.one.program), None, 9).await).await.len(), 1);
         assert!(w.read(async |c| offers::list(c, one, None, Some(kept.id), 9).await).await.is_empty());
+        assert_eq!(w.read(async |c| offers::list_open(c, one, w.one.program, 9).await).await.len(), 1);
+        assert!(w.read(async |c| offers::list_open(c, two, w.one.program, 9).await).await.is_empty());
         let take = async |brand: BrandId, minor| w.write(async |c| offers::take(c, brand, kept.id, minor).await).await;
         assert!(!take(two, 1).await);
         assert!(!take(one, 501).await, "over the budget");
@@ -398,8 +406,19 @@ on_both_engines! {
         assert!(!w.write(async |c| coupons::give_back(c, one, a.id, second).await).await);
         assert!(w.write(async |c| coupons::give_back(c, one, a.id, first).await).await);
         assert!(w.write(async |c| coupons::void(c, one, a.id).await).await);
+        let before = PassId::new(new_id());
+        w.write(async |c| coupons::set_pass(c, one, all[1].id, before).await).await;
         let pass = PassId::new(new_id());
-        w.write(async |c| coupons::set_pass(c, one, all[1].id, pass).await).await;
+        w.write(async |c| coupons::move_pass(c, two, before, PassId::new(new_id())).await).await;
+        w.write(async |c| coupons::move_pass(c, one, before, pass).await).await;
+        let quote = QuoteId::new(new_id());
+        let held = async || w.read(async |c| coupons::find(c, one, all[1].id).await).await.unwrap().held_by;
+        assert!(w.write(async |c| coupons::hold(c, one, all[1].id, quote, w.after(9), w.now).await).await);
+        w.write(async |c| coupons::release(c, one, &[all[1].id], QuoteId::new(new_id())).await).await;
+        w.write(async |c| coupons::release(c, two, &[all[1].id], quote).await).await;
+        assert_eq!(held().await, Some(quote));
+        w.write(async |c| coupons::release(c, one, &[all[1].id], quote).await).await;
+        assert_eq!(held().await, None);
         assert_eq!(w.read(async |c| coupons::find(c, one, all[1].id).await).await.unwrap().pass_id, Some(pass));
         assert!(w.read(async |c| coupons::find_by_pass_code(c, one, &[0; 12]).await).await.is_none());
 

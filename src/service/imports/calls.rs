@@ -53,7 +53,7 @@ async fn dispatch(app: &App, brand: &Brand, defaults: &Defaults, number: i64, ca
             Ok(Outcome::of(number, outcome(is_new), wallet))
         }
         Call::Coupon(new) => {
-            let (coupon, is_new) = coupons::issue(app, brand, *new).await?;
+            let (coupon, is_new) = coupons::issue(app, brand, *new, None).await?;
             Ok(Outcome::of(number, outcome(is_new), coupon.id))
         }
         Call::Redemption(mut new) => {

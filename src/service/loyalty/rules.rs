@@ -15,7 +15,7 @@ use crate::service::{App, Problem};
 use crate::store::offers::OfferState;
 use crate::store::{Conn, offers, program_rules};
 
-/// Offers of a program at most; older ones are found by their ids alone.
+/// Offers of a program at most, that have not ended; others are found by their ids alone.
 const OFFERS_MAX: i64 = 1_000;
 
 /// Programs whose rules are kept ready.
@@ -139,7 +139,9 @@ async fn read(conn: &mut Conn<'_>, brand: BrandId, program: ProgramId, zone: Tz)
         let read = TierRules::read(&tiers, |key| rules.scale(key));
         rules.tiers = Some(read.map_err(|fault| broken("programs", program.to_string(), fault))?);
     }
-    for row in offers::list(conn, brand, Some(program), None, OFFERS_MAX).await? {
+    let mut open = offers::list_open(conn, brand, program, OFFERS_MAX).await?;
+    open.reverse();
+    for row in open {
         let read = OfferRules::read(&row.spec, |key| rules.scale(key));
         let read = read.map_err(|fault| broken("offers", row.id.to_string(), fault))?;
         rules.offers.push(ReadyOffer { id: row.id, name: row.name, state: row.state, rules: read });

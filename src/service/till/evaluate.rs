@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use iso_currency::Currency;
 use serde_json::Map;
 
@@ -44,6 +45,8 @@ pub struct Applied {
     /// Thousandths that the purchase earns.
     pub multiplier: i64,
     pub gift: Option<String>,
+    /// Whose calendar its periods go by.
+    pub zone: Tz,
 }
 
 impl Applied {
@@ -167,6 +170,7 @@ pub async fn evaluate(
             by_line: off.by_line,
             multiplier: off.multiplier,
             gift: off.gift,
+            zone: candidate.rules.zone,
         });
     }
     for (place, code) in skipped {
@@ -416,6 +420,7 @@ fn pay(
                     by_line,
                     multiplier: 1_000,
                     gift: None,
+                    zone: Tz::UTC,
                 });
             }
             Err(refusal) => evaluation.skipped.push((index, refusal)),

@@ -10,7 +10,7 @@ use super::evaluate::{self, Applied, Choice, Evaluation, counts_uses, used_befor
 use super::quote::{QuoteContent, basket_hash};
 use super::receipt::{Balance, Receipt, item, record};
 use super::{Refusal, Request, Wanted};
-use crate::domain::ids::{BrandId, CustomerId, QuoteId, RedemptionId, WalletId};
+use crate::domain::ids::{BrandId, CouponId, CustomerId, QuoteId, RedemptionId, WalletId};
 use crate::domain::ledger::{EntryKind, Hold, Refusal as LedgerRefusal};
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::pass::PassStatus;
@@ -182,6 +182,12 @@ async fn try_redeem(
         return Ok(None);
     }
     record(app, &mut tx.conn(), brand, "redemption.committed", &redemption).await?;
+    if let Some((quote, content)) = &quoted {
+        // In order of their ids, as those that were used.
+        let mut left: Vec<CouponId> = content.items.iter().filter_map(|item| item.coupon_id).collect();
+        left.sort_unstable();
+        coupon_store::release(&mut tx.conn(), brand.id, &left, *quote).await?;
+    }
     let used: Vec<&Coupon> = evaluation.applied.iter().filter_map(|applied| applied.coupon.as_ref()).collect();
     if let Some(mut book) = book {
         if used.iter().any(|coupon| coupon.customer_id.is_some()) {
@@ -282,8 +288,7 @@ async fn take(
         let Some(offer) = &applied.offer else { continue };
         let rules = &offer.rules;
         if let Some(book) = book.filter(|_| counts_uses(rules)) {
-            let zone = book.members.first().map_or(chrono_tz::Tz::UTC, |member| member.rules.zone);
-            let since = rules.per_customer_period.map_or(book.now, |limit| limit.period.start(book.now, zone));
+            let since = rules.per_customer_period.map_or(book.now, |limit| limit.period.start(book.now, applied.zone));
             let used = offers::count_use(conn, brand, book.customer, offer.id, since).await?;
             // Read before, it may have been more by now: a customer without a membership is held by nobody.
             let is_over = rules.per_customer.is_some_and(|most| used.used > most)
