@@ -11,7 +11,7 @@ SELECT * FROM lots WHERE brand_id = :brand_id AND (pending > 0 OR active > 0 OR 
 INSERT INTO redemptions (brand_id, redemption_id, place, transaction_id, body_hash, customer_id, state, discount_minor, items, created_at)
     VALUES (:brand_id, gen_random_uuid(), 'pgbench', gen_random_uuid()::text, '\x00', :customer_id, 'committed', 0,
             '{"items":[{"kind":"units","wallet":"points","units":"1","discount_minor":0,"by_line":[]}],"wallets":[]}', now())
-    ON CONFLICT (brand_id, place, transaction_id) DO NOTHING;
+    ON CONFLICT DO NOTHING;
 INSERT INTO events (brand_id, event_id, kind, customer_id, subject_id, data, occurred_at)
     VALUES (:brand_id, gen_random_uuid(), 'redemption.committed', :customer_id, gen_random_uuid(), '{"redemption_id":"rdm","discount_minor":0}', now());
 UPDATE wallets SET active = active - 1, spent = spent + 1, head_no = head_no + 1, head_link = head_link, due_at = due_at

@@ -49,3 +49,7 @@ ALTER TABLE brands ADD COLUMN oldest_code_key BIGINT NOT NULL DEFAULT 1;
 
 -- Whether an order counted for tiers, and so counts when it comes back.
 ALTER TABLE orders ADD COLUMN has_effects BOOLEAN NOT NULL DEFAULT TRUE;
+
+-- A kind of wallet that closes otherwise than before: its wallets after this one are still to be told.
+ALTER TABLE wallet_types ADD COLUMN told_up_to UUID;
+CREATE INDEX wallet_types_untold ON wallet_types (brand_id, wallet_type_id) WHERE told_up_to IS NOT NULL;

@@ -4,10 +4,11 @@
 use chrono::TimeDelta;
 
 use crate::domain::ids::{BrandId, CustomerId};
+use crate::domain::loyalty::wallet_type::{AtClose, WalletRules};
 use crate::service::loyalty::book::Book;
 use crate::service::loyalty::place::Place;
 use crate::service::{App, Problem};
-use crate::store::wallets;
+use crate::store::{program_rules, wallets};
 
 /// Customers that are looked at together.
 const BATCH: i64 = 100;
@@ -20,6 +21,26 @@ pub async fn next_brand(app: &App, after: Option<BrandId>) -> Result<Option<Bran
 /// The brand's customers for whom something is due, those that wait longest first.
 pub async fn list_due(app: &App, brand: BrandId) -> Result<Vec<CustomerId>, Problem> {
     Ok(wallets::list_due(&mut app.db.read().await?.conn(), brand, app.clock.now(), BATCH).await?)
+}
+
+/// Wallets that are told together when their kind closes.
+const TOLD: i64 = 200;
+
+/// Tells some wallets when their kind closes, because that changed. `false`: all know.
+pub async fn tell_some(app: &App) -> Result<bool, Problem> {
+    let Some(kind) = program_rules::find_untold(&mut app.db.read().await?.conn()).await? else { return Ok(false) };
+    let rules = WalletRules::read(&kind.spec)
+        .map_err(|fault| Problem::internal(format!("wallet_types {}: {}", kind.wallet_type_id, fault.pointer)))?;
+    let (brand, id) = (kind.brand_id, kind.wallet_type_id);
+    let mut tx = app.db.begin().await?;
+    let last = match rules.closes_at.filter(|_| rules.at_close != AtClose::Keep) {
+        Some(at) => wallets::tell_kind(&mut tx.conn(), brand, id, kind.told_up_to, at, TOLD).await?,
+        // One that does not close any more has nothing to do there, and finds so when its time comes.
+        None => None,
+    };
+    program_rules::set_told(&mut tx.conn(), brand, id, last).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// How long somebody waits whose wallets cannot be brought up to date.

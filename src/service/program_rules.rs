@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sqlx::types::Json;
 
-use crate::domain::ids::{BrandId, EarningRuleId, ProgramId, WalletTypeId};
+use crate::domain::ids::{BrandId, EarningRuleId, ProgramId, WalletId, WalletTypeId};
 use crate::domain::loyalty::earning::EarningRule as ReadEarningRule;
 use crate::domain::loyalty::spec::{self, BadSpec};
 use crate::domain::loyalty::tier::TierRules;
@@ -120,6 +120,7 @@ pub async fn update_wallet_type(
     if let Some(name) = name {
         edited.name = text::line(name, 32).map_err(Problem::text("/name"))?;
     }
+    let mut closes_otherwise = false;
     if let Some(rules) = rules {
         let (was, is) =
             (WalletRules::read(&edited.spec).map_err(refused)?, WalletRules::read(&rules).map_err(refused)?);
@@ -130,6 +131,7 @@ pub async fn update_wallet_type(
                 "scale and currency of a kind that is in use stay as they are",
             ));
         }
+        closes_otherwise = (was.closes_at, &was.at_close) != (is.closes_at, &is.at_close);
         edited.spec = Json(rules);
     }
     edited.updated_at = app.clock.now();
@@ -137,6 +139,9 @@ pub async fn update_wallet_type(
     check_close(&edited, &program_rules::list_wallet_types(&mut tx.conn(), brand, edited.program_id).await?)?;
     if !program_rules::update_wallet_type(&mut tx.conn(), brand, &edited).await? {
         return Err(Problem::VersionMismatch);
+    }
+    if closes_otherwise {
+        program_rules::set_told(&mut tx.conn(), brand, id, Some(WalletId::FIRST)).await?;
     }
     record(app, &mut tx.conn(), brand, edited.program_id).await?;
     tx.commit().await?;

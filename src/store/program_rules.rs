@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use sqlx::types::Json;
 
 use super::db::{Conn, on};
-use crate::domain::ids::{BrandId, EarningRuleId, ProgramId, WalletTypeId};
+use crate::domain::ids::{BrandId, EarningRuleId, ProgramId, WalletId, WalletTypeId};
 
 #[derive(Debug, Clone, FromRow)]
 pub struct WalletType {
@@ -21,6 +21,16 @@ pub struct WalletType {
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+}
+
+/// A kind whose wallets do not all know yet when it closes.
+#[derive(Debug, Clone, FromRow)]
+pub struct Untold {
+    pub brand_id: BrandId,
+    pub wallet_type_id: WalletTypeId,
+    pub spec: Json<Value>,
+    /// Those up to this one do.
+    pub told_up_to: WalletId,
 }
 
 #[derive(Debug, Clone, FromRow)]
@@ -199,4 +209,23 @@ pub async fn update_earning_rule(conn: &mut Conn<'_>, brand: BrandId, edited: &E
         .await
         .map(|done| done.rows_affected()))?;
     Ok(rows == 1)
+}
+
+/// The wallets of a kind up to this one know when it closes; `None`: all do.
+pub async fn set_told(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    kind: WalletTypeId,
+    up_to: Option<WalletId>,
+) -> sqlx::Result<()> {
+    const SQL: &str = "UPDATE wallet_types SET told_up_to = $3 WHERE brand_id = $1 AND wallet_type_id = $2";
+    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(kind).bind(up_to).execute(c).await.map(|_| ()))
+}
+
+/// A kind of any brand whose wallets do not all know yet when it closes.
+pub async fn find_untold(conn: &mut Conn<'_>) -> sqlx::Result<Option<Untold>> {
+    const SQL: &str = "
+        SELECT brand_id, wallet_type_id, spec, told_up_to FROM wallet_types
+        WHERE told_up_to IS NOT NULL ORDER BY brand_id, wallet_type_id LIMIT 1";
+    on!(conn, |c| sqlx::query_as(SQL).fetch_optional(c).await)
 }

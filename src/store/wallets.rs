@@ -504,6 +504,39 @@ pub async fn put_off(
     Ok(())
 }
 
+/// Has the clock look at wallets of a kind that hold something, no later than `at`: up to `limit` after `after`, in
+/// order of their ids. The last of them; `None`: there were no more.
+pub async fn tell_kind(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    kind: WalletTypeId,
+    after: WalletId,
+    at: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Option<WalletId>> {
+    const PAGE: PerEngine = PerEngine {
+        sqlite: "
+            SELECT wallet_id FROM wallets WHERE brand_id = $1 AND wallet_type_id = $2 AND wallet_id > $3
+            ORDER BY wallet_id LIMIT $4",
+        // In the order in which tills lock them.
+        postgres: "
+            SELECT wallet_id FROM wallets WHERE brand_id = $1 AND wallet_type_id = $2 AND wallet_id > $3
+            ORDER BY wallet_id LIMIT $4 FOR NO KEY UPDATE",
+    };
+    let sql = conn.text(&PAGE);
+    let page: Vec<WalletId> =
+        on!(conn, |c| sqlx::query_scalar(sql).bind(brand).bind(kind).bind(after).bind(limit).fetch_all(&mut *c).await)?;
+    let Some(last) = page.last().copied() else { return Ok(None) };
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new("UPDATE wallets SET due_at = ");
+        query.push_bind(at).push(" WHERE (due_at IS NULL OR due_at > ").push_bind(at);
+        query.push(") AND active + pending > 0 AND brand_id = ").push_bind(brand).push(" AND wallet_id IN ");
+        push_list(&mut query, page.iter().copied());
+        query.build().execute(c).await.map(|_| ())
+    })?;
+    Ok(Some(last))
+}
+
 /// What all wallets of a kind hold, and what became of everything that came in.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct TypeSums {

@@ -33,8 +33,16 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
+/// Wallets are told in so many parts between two rounds: tills and lots that end go first.
+const PARTS: usize = 50;
+
 /// Does everything that is due now.
 pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
+    for _ in 0..PARTS {
+        if stop.is_cancelled() || !app.run(async |app| clockwork::tell_some(&app).await).await? {
+            break;
+        }
+    }
     let mut after = None;
     while let Some(brand) = app.run(async move |app| clockwork::next_brand(&app, after).await).await? {
         after = Some(brand);

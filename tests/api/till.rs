@@ -645,6 +645,29 @@ on_both_engines! {
         shop.prove().await;
     }
 
+    async fn a_kind_that_is_closed_later_closes_wallets_that_nobody_touches(engine) {
+        let shop = Shop::open(engine).await;
+        let app = &shop.app;
+        app.issue("ana").await;
+        let (unit, key) = (json!({ "singular": "selo", "plural": "selos" }), app.one.key.clone());
+        let kind = json!({ "program_id": app.one.program_id, "key": "selos", "name": "Selos", "rules": { "unit": unit } });
+        let (_, kind) = app.post("/api/v1/wallet-types", &key, &kind).await;
+        let rule = json!({ "program_id": app.one.program_id, "wallet": "selos", "name": "Selo", "rules": { "gives": { "per_order": { "units": "3" } } } });
+        assert_eq!(app.post("/api/v1/rules", &key, &rule).await.0, 201);
+        shop.buy("t1", "ana", &[line("a", "b", "1", 100)]).await;
+        shop.keep_books().await;
+        let path = format!("/api/v1/wallet-types/{}", kind["id"].as_str().unwrap());
+        let closes = app.app().clock.now() + TimeDelta::days(3);
+        let (status, edited) = app.patch(&path, &key, &json!({ "rules": { "unit": unit, "closes_at": closes, "at_close": { "expire": {} } } })).await;
+        assert_eq!(status, 200, "{edited}");
+        shop.keep_books().await;
+        assert_eq!(shop.balance("ana", "selos").await, "3");
+        app.clock.advance(TimeDelta::days(4));
+        shop.keep_books().await;
+        assert_eq!(shop.balance("ana", "selos").await, "0");
+        shop.prove().await;
+    }
+
     async fn what_happened_to_a_customer_earns_and_activates_once(engine) {
         let shop = Shop::open(engine).await;
         shop.app.issue("ana").await;

@@ -264,6 +264,28 @@ on_both_engines! {
         assert_eq!(w.read(async |c| wallets::list(c, one, None, 9).await).await, [kept.clone()]);
         assert!(w.read(async |c| wallets::list(c, one, Some(kept.id), 9).await).await.is_empty());
 
+        // Told when its kind closes, it is due then; of another brand, or empty, it is not.
+        let kind = kept.wallet_type;
+        let tell = async |brand: BrandId, at| w.write(async |c| wallets::tell_kind(c, brand, kind, WalletId::FIRST, w.after(at), 9).await).await;
+        assert_eq!((tell(one, 80).await, tell(two, 80).await), (Some(kept.id), None));
+        assert_eq!(w.read(async |c| wallets::find(c, one, kept.id).await).await.unwrap().due_at, None, "it is empty");
+        kept.totals.active = 5;
+        w.write(async |c| books::write(c, one, std::slice::from_ref(&kept), &[], &[]).await).await;
+        let due = async || w.read(async |c| wallets::find(c, one, kept.id).await).await.unwrap().due_at;
+        tell(one, 80).await;
+        tell(one, 90).await;
+        assert_eq!(due().await, Some(w.after(80)), "no later");
+        assert!(w.read(async |c| program_rules::find_untold(c).await).await.is_none());
+        w.write(async |c| program_rules::set_told(c, two, kind, Some(WalletId::FIRST)).await).await;
+        assert!(w.read(async |c| program_rules::find_untold(c).await).await.is_none());
+        w.write(async |c| program_rules::set_told(c, one, kind, Some(kept.id)).await).await;
+        let untold = w.read(async |c| program_rules::find_untold(c).await).await.unwrap();
+        assert_eq!((untold.brand_id, untold.wallet_type_id, untold.told_up_to), (one, kind, kept.id));
+        w.write(async |c| program_rules::set_told(c, one, kind, None).await).await;
+        assert!(w.read(async |c| program_rules::find_untold(c).await).await.is_none());
+        kept.totals.active = 0;
+        w.write(async |c| books::write(c, one, std::slice::from_ref(&kept), &[], &[]).await).await;
+
         let sums = w.read(async |c| wallets::sum_by_type(c, one, w.one.program).await).await;
         assert_eq!((sums.len(), sums[0].wallet_type_id, sums[0].wallets, sums[0].debt), (1, kept.wallet_type, 1, 3));
         assert!(w.read(async |c| wallets::sum_by_type(c, two, w.one.program).await).await.is_empty());

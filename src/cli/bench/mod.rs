@@ -1,6 +1,7 @@
 //! `passarela bench`: what this machine can do, beside its own limit, which is measured in the same run.
 
 mod installation;
+mod members;
 mod publish;
 mod push;
 mod redeem;
@@ -48,6 +49,9 @@ enum What {
         /// Members that redeem.
         #[arg(long, default_value_t = 1_000)]
         members: usize,
+        /// Entries that each has before: one that earned, the others that spent.
+        #[arg(long, default_value_t = 1)]
+        entries: usize,
     },
     /// Apple's web service over real sockets with a million registrations, against a handler that answers the same
     /// bytes from memory. Load comes from wrk.
@@ -102,7 +106,9 @@ impl Bench {
             What::Verify => verify::run(seconds, output),
             What::Publish => publish::run(seconds, self.database_url, output).await,
             What::Push { registrations } => push::run(seconds, self.database_url, registrations, output).await,
-            What::Redeem { members } => redeem::run(seconds, self.database_url, members, output).await,
+            What::Redeem { members, entries } => {
+                redeem::run(seconds, self.database_url, members, entries, output).await
+            }
             What::Serve { registrations } => serve::run(seconds, self.database_url, registrations, output).await,
         }
     }

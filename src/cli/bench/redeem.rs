@@ -6,39 +6,39 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use iso_currency::Currency;
 use serde_json::json;
 
 use super::super::{Failure, Output};
-use super::Measure;
 use super::installation::Installation;
+use super::{Measure, members};
 use crate::app::{self, Role};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::ids::CustomerId;
-use crate::domain::loyalty::earning::Line;
+use crate::service::Problem;
 use crate::service::customers::Selector;
 use crate::service::keys::{self, Stand};
 use crate::service::loyalty::place::Place;
-use crate::service::orders::{self, NewOrder};
 use crate::service::till::redeem::{self, NewRedemption};
 use crate::service::till::{Request, Wanted};
-use crate::service::{program_rules, read_pass};
+use crate::store::idempotency;
 
 /// Tills at work at the same time.
 const CLIENTS: usize = 16;
 
-/// Points that each member begins with.
-const POINTS: i64 = 10_000_000;
+/// Transactions of one row that are timed.
+const COMMITS: usize = 300;
 
 pub async fn run(
     seconds: Duration,
     database_url: Option<String>,
     members: usize,
+    entries: usize,
     output: Output,
 ) -> Result<(), Failure> {
     let for_pgbench = database_url.clone().filter(|url| url.starts_with("postgres"));
     let place = Installation::new(database_url, |config| config.server.http_workers = 2).await?;
-    let customers = Arc::new(furnish(&place, members).await?);
+    let customers = Arc::new(members::make(&place, members, entries).await?);
+    commits(&place, output).await?;
     let (_, key) = keys::create(
         &place.app,
         &place.brand,
@@ -65,7 +65,9 @@ pub async fn run(
         let (rate, mut millis) = shoot(&url, key.reveal(), &customers, count, seconds).await?;
         millis.sort_by(f64::total_cmp);
         let at = |share: f64| millis.get((millis.len() as f64 * share) as usize).copied();
-        let note = format!("{CLIENTS} clients on {engine}, {members} members: through HTTP, committed; {what}");
+        let note = format!(
+            "{CLIENTS} clients on {engine}, {members} members with {entries} entries each: through HTTP, committed; {what}"
+        );
         let mut result = Measure::new(measure, rate, same, seconds.as_secs_f64(), note);
         (result.p50_ms, result.p99_ms) = (at(0.5), at(0.99));
         result.print(output);
@@ -78,35 +80,26 @@ pub async fn run(
     Ok(())
 }
 
-/// A program with points, and members who have enough of them.
-async fn furnish(place: &Installation, members: usize) -> Result<Vec<CustomerId>, Failure> {
-    let (app, brand) = (&place.app, place.brand.id);
-    let points = json!({ "unit": { "singular": "ponto", "plural": "pontos" }, "expiry": { "after": "12M_U" } });
-    program_rules::create_wallet_type(app, brand, place.program, "points", "Pontos", points).await?;
-    let rule = json!({ "gives": { "per_amount": { "every_minor": 1, "units": "1" } } });
-    program_rules::create_earning_rule(app, brand, place.program, "points", "points", rule).await?;
-    let mut customers = Vec::with_capacity(members);
-    for (number, pass) in place.issue(members, 1).await?.into_iter().enumerate() {
-        let customer = read_pass::read(app, brand, pass).await?.0.customer_id;
-        let line = Line { sku: None, category: None, quantity: 1_000, minor: POINTS };
-        let order = NewOrder {
-            external_id: format!("bench-{number}"),
-            customer: Some(Selector::Id(customer)),
-            channel: None,
-            place: Place::default(),
-            business_date: None,
-            placed_at: None,
-            transaction_id: None,
-            currency: Currency::BRL,
-            total_minor: POINTS,
-            lines: vec![line],
-            has_effects: true,
-            hash: [0; 32],
-        };
-        orders::place(app, &place.brand, order).await?;
-        customers.push(customer);
+/// What a commit costs by itself: a row is written, and is safe.
+async fn commits(place: &Installation, output: Output) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| Failure::from(Problem::from(error));
+    let (begun, mut millis) = (Instant::now(), Vec::with_capacity(COMMITS));
+    for number in 0..COMMITS {
+        let (sent, now) = (Instant::now(), SystemClock.now());
+        let mut tx = place.app.db.begin().await.map_err(failed)?;
+        let key = format!("commit-{number}");
+        idempotency::take(&mut tx.conn(), place.brand.id, "bench", &key, &[0; 32], now).await.map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+        millis.push(sent.elapsed().as_secs_f64() * 1_000.0);
     }
-    Ok(customers)
+    let spent = begun.elapsed().as_secs_f64();
+    millis.sort_by(f64::total_cmp);
+    let at = |share: f64| millis.get((millis.len() as f64 * share) as usize).copied();
+    let note = format!("one row on {}, begun, written and committed, one after the other", place.app.db.engine());
+    let mut result = Measure::new("commit of one row", COMMITS as f64 / spent, None, spent, note);
+    (result.p50_ms, result.p99_ms) = (at(0.5), at(0.99));
+    result.print(output);
+    Ok(())
 }
 
 fn redemption(number: u64, customer: CustomerId) -> NewRedemption {
