@@ -10,7 +10,7 @@ use crate::domain::code::{
 use crate::domain::ids::{BrandId, CouponId, OfferId, PassId};
 use crate::domain::loyalty::offer::OfferRules;
 use crate::domain::secret::Personal;
-use crate::domain::text;
+use crate::domain::text::{self, text_enum};
 use crate::service::customers::{self, Details, Named, Selector};
 use crate::service::issue_pass::{self, Order, TemplateRef};
 use crate::service::loyalty::rules;
@@ -18,7 +18,7 @@ use crate::service::once::{self, Once};
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem, change_pass, code_keys};
 use crate::store::Conn;
-use crate::store::brands::Brand;
+use crate::store::brands::{self, Brand};
 use crate::store::coupons::{self, Coupon, CouponState};
 use crate::store::offers::{self, Offer, OfferState};
 use crate::store::passes;
@@ -234,6 +234,19 @@ pub async fn void(app: &App, brand: BrandId, id: CouponId) -> Result<Coupon, Pro
     Ok(coupon)
 }
 
+text_enum! {
+    /// Why a text at a till is no coupon: for the log, and for nobody who shows it.
+    pub enum BadText {
+        /// No code at all, or misread, or one that nobody issued.
+        Mistyped = "mistyped",
+        Forged = "forged",
+        /// Another brand's of this installation.
+        Foreign = "foreign",
+        /// Of a key that is not in use any more.
+        Retired = "retired",
+    }
+}
+
 /// The coupon that a text at a till means: a scanned code, or a typed one. `None`: none of this brand's; why is logged.
 pub(super) async fn find_by_text(
     app: &App,
@@ -241,30 +254,66 @@ pub(super) async fn find_by_text(
     brand: BrandId,
     text: &str,
 ) -> Result<Option<Coupon>, Problem> {
-    let keys = code_keys::find(app, conn, brand).await?;
-    let read = match offline::read_code(&app.master_key, brand, keys, text) {
-        Err(BadCode::Mistyped) => app.master_key.read_code(brand, keys, text),
-        read => read.map(|code| (CodeKind::Coupon, code.code_id)),
-    };
-    match read {
-        Ok((CodeKind::Coupon, id)) => Ok(coupons::find_by_code(conn, brand, &id).await?),
-        // The pass that shows it has a code of its own.
-        Ok((CodeKind::Pass, id)) => Ok(coupons::find_by_pass_code(conn, brand, &id).await?),
-        Err(bad @ (BadCode::Forged | BadCode::RetiredKey)) => {
-            tracing::warn!(brand.id = %brand, "a coupon's code {bad}");
-            metrics::counter!("passarela_bad_codes_total", "reason" => if bad == BadCode::Forged { "forged" } else { "retired" })
-                .increment(1);
+    match read_text(app, conn, brand, text).await? {
+        Ok(coupon) => Ok(coupon),
+        Err(bad) => {
+            count_bad(brand, bad);
             Ok(None)
         }
+    }
+}
+
+/// Whoever shows it is told no more than that it is not good.
+pub(super) fn count_bad(brand: BrandId, bad: BadText) {
+    if bad != BadText::Mistyped {
+        tracing::warn!(brand.id = %brand, "a code is {bad}");
+    }
+    metrics::counter!("passarela_bad_codes_total", "reason" => bad.as_str()).increment(1);
+}
+
+/// The coupon that a text means, or why it is not good. `None`: a pass's own code, which shows no coupon.
+pub async fn read_text(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    text: &str,
+) -> Result<Result<Option<Coupon>, BadText>, Problem> {
+    let keys = code_keys::find(app, conn, brand).await?;
+    let found = match read_code(app, brand, keys, text) {
+        Ok((CodeKind::Coupon, id)) => coupons::find_by_code(conn, brand, &id).await?,
+        // The pass that shows it has a code of its own.
+        Ok((CodeKind::Pass, id)) => return Ok(Ok(coupons::find_by_pass_code(conn, brand, &id).await?)),
+        Err(BadCode::RetiredKey) => return Ok(Err(BadText::Retired)),
+        Err(BadCode::Forged) if is_anothers(app, conn, brand, text).await? => return Ok(Err(BadText::Foreign)),
+        Err(BadCode::Forged) => return Ok(Err(BadText::Forged)),
         // Codes that the brand had before have no check of ours.
         Err(BadCode::Mistyped) => match read_typed_code(text).or_else(|| own_code(text)) {
-            Some(typed) => Ok(coupons::find_by_typed(conn, brand, &typed).await?),
-            None => {
-                metrics::counter!("passarela_bad_codes_total", "reason" => "mistyped").increment(1);
-                Ok(None)
-            }
+            Some(typed) => coupons::find_by_typed(conn, brand, &typed).await?,
+            None => None,
         },
+    };
+    Ok(found.map(Some).ok_or(BadText::Mistyped))
+}
+
+/// What a scanned code of a brand's stands for, be it one that tills check alone or not.
+fn read_code(app: &App, brand: BrandId, keys: CodeKeys, text: &str) -> Result<(CodeKind, [u8; CODE_ID_LEN]), BadCode> {
+    match offline::read_code(&app.master_key, brand, keys, text) {
+        Err(BadCode::Mistyped) => app.master_key.read_code(brand, keys, text),
+        read => read.map(|code| (CodeKind::Coupon, code.code_id)),
     }
+}
+
+/// Brands whose code it may be, at most: it is for the log alone.
+const BRANDS_MAX: usize = 1_000;
+
+/// Whether another brand of this installation made a code.
+async fn is_anothers(app: &App, conn: &mut Conn<'_>, brand: BrandId, text: &str) -> Result<bool, Problem> {
+    let brands = brands::list(conn).await?;
+    Ok(brands
+        .iter()
+        .filter(|other| other.id != brand)
+        .take(BRANDS_MAX)
+        .any(|other| matches!(read_code(app, other.id, code_keys::of(other), text), Ok(_) | Err(BadCode::RetiredKey))))
 }
 
 async fn record(

@@ -7,8 +7,8 @@ use openssl::pkey::{Id, PKey};
 use openssl::sign::Verifier;
 use passarela::domain::code::OfflineCode;
 use passarela::domain::role::Role as KeyRole;
-use passarela::service::code_keys;
 use passarela::service::keys::{self, Stand};
+use passarela::service::{code_keys, coupons};
 use passarela::wallet::keys::CodeKeys;
 use serde_json::{Value, json};
 
@@ -303,6 +303,35 @@ on_both_engines! {
         let other = read_jws(other["jws"].as_str().unwrap());
         assert_eq!((&other["offers"], &other["denied"]), (&json!([]), &json!([])));
         assert_ne!(other["keys"], snapshot["keys"]);
+    }
+
+    async fn bad_codes_are_told_apart_in_the_log_alone(engine) {
+        let shop = Shop::open(engine).await;
+        let app = &shop.app;
+        let program = json!({ "name": "Outro", "time_zone": "America/Sao_Paulo", "external_id": "outro" });
+        let (_, program) = app.post("/api/v1/programs", &app.two.key, &program).await;
+        let offer = |program: &Value, offline: bool| json!({ "program_id": program, "name": "x",
+            "rules": { "effect": { "gift": { "name": "x" } }, "coupon": { "offline": offline } } });
+        let mut codes = Vec::new();
+        for is_offline in [false, true] {
+            let (_, made) = app.post("/api/v1/offers", &app.two.key, &offer(&program["id"], is_offline)).await;
+            let coupon = json!({ "offer_id": made["id"], "external_id": format!("c{is_offline}") });
+            let (status, coupon) = app.post("/api/v1/coupons", &app.two.key, &coupon).await;
+            assert_eq!(status, 201, "{coupon}");
+            codes.push(coupon["barcode"].as_str().unwrap().to_owned());
+        }
+        let forged: Vec<String> = codes.iter().map(|code| format!("{}{}", &code[..code.len() - 1], if code.ends_with('0') { '1' } else { '0' })).collect();
+        let mistyped = ["4F7K9Q2M0XZPT9", "???"].map(str::to_owned);
+        for (reason, codes) in [("foreign", &codes[..]), ("forged", &forged[..]), ("mistyped", &mistyped[..])] {
+            for (number, code) in codes.iter().enumerate() {
+                let redeem = json!({ "transaction_id": format!("{reason}{number}"), "redeem": [{ "coupon_code": code }] });
+                let (status, refused) = shop.till("redemptions", &redeem).await;
+                assert_eq!((status, refused["code"].as_str()), (409, Some("coupon_not_found")), "{refused}");
+                let mut reader = app.app().db.read().await.unwrap();
+                let read = coupons::read_text(app.app(), &mut reader.conn(), app.one.brand.id, code).await.unwrap();
+                assert_eq!(read.unwrap_err().as_str(), reason, "{code}");
+            }
+        }
     }
 
     async fn codes_of_a_retired_key_are_refused_and_new_ones_are_good(engine) {

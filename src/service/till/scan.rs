@@ -12,11 +12,12 @@ use crate::domain::ids::{CustomerId, MemberId, OfferId, ProgramId, WalletId};
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::loyalty::tier::Progress;
 use crate::domain::secret::Personal;
+use crate::service::coupons::{self, BadText};
 use crate::service::customers::Selector;
 use crate::service::loyalty::book::Book;
 use crate::service::loyalty::place::Place;
 use crate::service::timeline::{self, About};
-use crate::service::{App, Problem, coupons};
+use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::coupons::{self as coupon_store, Coupon};
 use crate::store::offers::OfferState;
@@ -85,7 +86,15 @@ pub async fn scan(app: &App, brand: &Brand, text: &str, place: Place) -> Result<
     let text = crate::domain::text::line(text, 200).map_err(Problem::text("/code"))?;
     let not_found = || Problem::NotFound { what: "customer" };
     let mut tx = app.db.begin().await?;
-    let coupon = coupons::find_by_text(app, &mut tx.conn(), brand.id, &text).await?;
+    let coupon = match coupons::read_text(app, &mut tx.conn(), brand.id, &text).await? {
+        Ok(coupon) => coupon,
+        // It may be a card's number, a CPF, a phone.
+        Err(BadText::Mistyped) => None,
+        Err(bad) => {
+            coupons::count_bad(brand.id, bad);
+            None
+        }
+    };
     let customer = match coupon.as_ref().and_then(|coupon| coupon.customer_id) {
         Some(customer) => customer,
         None => match known(app, &mut tx.conn(), brand.id, &selector(&text)).await {
