@@ -1,4 +1,5 @@
--- What people agreed to, by purpose and channel: the newest decision. The timeline has them all.
+-- What people agreed to, by purpose and channel: the newest decision. The timeline has
+-- each that changed what holds.
 
 CREATE TABLE consents (
     brand_id BLOB NOT NULL,

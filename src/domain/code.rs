@@ -82,6 +82,19 @@ pub const SIGNATURE_LEN: usize = 64;
 /// The last minute that a code can name: in the year 2051.
 pub const MINUTES_MAX: u32 = 0xff_ffff;
 
+/// When the minutes of offline codes begin: 2020-01-01T00:00Z, in Unix seconds.
+const MINUTES_BEGIN: i64 = 1_577_836_800;
+
+/// The minute that a time (Unix seconds) is in.
+pub fn minutes_down(at: i64) -> u32 {
+    u32::try_from((at - MINUTES_BEGIN).div_euclid(60).max(0)).unwrap_or(u32::MAX).min(MINUTES_MAX)
+}
+
+/// The first minute that begins no earlier.
+pub fn minutes_up(at: i64) -> u32 {
+    minutes_down(at.saturating_add(59))
+}
+
 impl OfflineCode {
     /// What the signature is over.
     pub fn signed(&self) -> [u8; OFFLINE_SIGNED_LEN] {
@@ -92,7 +105,7 @@ impl OfflineCode {
         for minutes in [self.starts_at, self.expires_at] {
             bytes.extend(minutes.min(MINUTES_MAX).to_be_bytes().iter().skip(1));
         }
-        bytes.try_into().unwrap_or([0; OFFLINE_SIGNED_LEN])
+        bytes.try_into().expect("2 + 12 + 16 + 3 + 3 is 36")
     }
 
     pub fn write(&self, signature: &[u8; SIGNATURE_LEN]) -> String {
@@ -248,6 +261,15 @@ mod tests {
         assert_eq!(OfflineCode::read(text.get(..159).unwrap()), None);
         assert_eq!(OfflineCode::read(&text.replacen('4', "2", 1)), None, "another kind");
         assert_eq!((read_code(&text), own_code(&text)), (None, None));
+    }
+
+    #[test]
+    fn an_offline_code_is_never_good_before_its_time_or_after() {
+        const AT: i64 = MINUTES_BEGIN + 60 * 100;
+        for (second, down, up) in [(0, 100, 100), (1, 100, 101), (59, 100, 101), (60, 101, 101), (-1, 99, 100)] {
+            assert_eq!((minutes_down(AT + second), minutes_up(AT + second)), (down, up), "{second}");
+        }
+        assert_eq!((minutes_down(0), minutes_up(i64::MAX)), (0, MINUTES_MAX));
     }
 
     #[test]

@@ -132,7 +132,7 @@ pub async fn coupons_page(
     after: Option<CouponId>,
 ) -> Result<CouponsPage, Problem> {
     let page = coupon_batches::list(app, brand, of, after, PAGE).await?;
-    let keys = code_keys::find(app, &mut app.db.read().await?.conn(), brand).await?;
+    let keys = code_keys::current(app, brand).await?;
     let text = |text: Option<String>| text.map_or(Value::Null, Value::String);
     let time = |at: DateTime<Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
     let mut rows = Vec::new();

@@ -26,6 +26,7 @@ pub const ORDER_COLUMNS: &[Known] = &[
     Known::Text("external_id"),
     Known::Text("customer.id"),
     Known::Text("customer.external_id"),
+    Known::Text("customer.code"),
     Known::Text("customer.card_number"),
     Known::Text("customer.cpf"),
     Known::Text("customer.phone"),
@@ -38,7 +39,7 @@ pub const ORDER_COLUMNS: &[Known] = &[
     Known::Text("employee"),
     Known::Text("business_date"),
     Known::Text("placed_at"),
-    Known::Object("lines"),
+    Known::Json("lines"),
     Known::Object("total"),
     Known::Text("effects"),
 ];
@@ -48,6 +49,7 @@ pub const BALANCE_COLUMNS: &[Known] = &[
     Known::Text("program_id"),
     Known::Text("customer.id"),
     Known::Text("customer.external_id"),
+    Known::Text("customer.code"),
     Known::Text("customer.card_number"),
     Known::Text("customer.cpf"),
     Known::Text("customer.phone"),
@@ -66,6 +68,7 @@ pub const COUPON_COLUMNS: &[Known] = &[
     Known::Text("offer_id"),
     Known::Text("customer.id"),
     Known::Text("customer.external_id"),
+    Known::Text("customer.code"),
     Known::Text("customer.card_number"),
     Known::Text("customer.cpf"),
     Known::Text("customer.phone"),
@@ -82,18 +85,21 @@ pub const REDEMPTION_COLUMNS: &[Known] = &[
     Known::Text("done_at"),
     Known::Text("customer.id"),
     Known::Text("customer.external_id"),
+    Known::Text("customer.code"),
     Known::Text("customer.card_number"),
     Known::Text("customer.cpf"),
     Known::Text("customer.phone"),
     Known::Text("customer.email"),
-    Known::Object("redeem"),
-    Known::Object("basket"),
+    Known::Text("customer.identifier.type"),
+    Known::Text("customer.identifier.value"),
+    Known::Json("redeem"),
+    Known::Json("basket"),
     Known::Text("store_id"),
     Known::Text("terminal"),
     Known::Text("employee"),
 ];
 
-/// A line of an import of orders: the body of `POST /api/v1/orders`, which earns nothing if it does not say otherwise.
+/// A line of an import of orders: the body of `POST /api/v1/orders` without a `transaction_id`, which earns nothing if it does not say otherwise.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ImportedOrder)]

@@ -113,12 +113,8 @@ pub async fn read(
 
 /// A till sees the files that its store sent.
 fn is_theirs(caller: &Caller, job: &Job) -> Result<(), Problem> {
-    match caller.key.role {
-        Role::Pos if job.defaults.store.is_none() || job.defaults.store != caller.key.store_id => {
-            Err(Problem::NotFound { what: "job" })
-        }
-        _ => Ok(()),
-    }
+    let is_its_own = job.defaults.store.is_some() && job.defaults.store == caller.key.store_id;
+    if caller.key.role == Role::Pos && !is_its_own { Err(Problem::NotFound { what: "job" }) } else { Ok(()) }
 }
 
 /// Cancel a job

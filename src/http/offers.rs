@@ -209,10 +209,6 @@ pub struct CouponView {
     created_at: DateTime<Utc>,
 }
 
-async fn keys_of(app: &App, brand: BrandId) -> Result<CodeKeys, Problem> {
-    code_keys::find(app, &mut app.db.read().await?.conn(), brand).await
-}
-
 /// `keys`: whoever is told the code has the coupon.
 fn coupon_view(app: &App, brand: BrandId, coupon: Coupon, keys: Option<CodeKeys>) -> Result<CouponView, Problem> {
     let barcode = keys.map(|keys| coupons::barcode(app, brand, keys, &coupon)).transpose()?;
@@ -255,7 +251,7 @@ pub async fn issue(
     let owner = brand.id;
     let issued = app.run(async move |app| {
         let (coupon, is_new) = coupons::issue(&app, &brand, new, once.as_ref()).await?;
-        Ok((coupon, is_new, keys_of(&app, brand.id).await?))
+        Ok((coupon, is_new, code_keys::current(&app, brand.id).await?))
     });
     let (coupon, is_new, keys) = issued.await?;
     let view = coupon_view(&app, owner, coupon, Some(keys))?;
@@ -301,7 +297,7 @@ pub async fn read_coupon(
     let (brand, coupon) = (allow.caller.brand.id, id(&path, "coupon")?);
     let may_know = matches!(allow.caller.key.role, Role::Issuer | Role::Admin);
     let found = app.run(async move |app| {
-        let keys = if may_know { Some(keys_of(&app, brand).await?) } else { None };
+        let keys = if may_know { Some(code_keys::current(&app, brand).await?) } else { None };
         Ok((coupons::read(&app, brand, coupon).await?, keys))
     });
     let (coupon, keys) = found.await?;
@@ -317,7 +313,8 @@ pub async fn void_coupon(
     path: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let (brand, coupon) = (allow.caller.brand.id, id(&path, "coupon")?);
-    let voided = app.run(async move |app| Ok((coupons::void(&app, brand, coupon).await?, keys_of(&app, brand).await?)));
+    let voided = app
+        .run(async move |app| Ok((coupons::void(&app, brand, coupon).await?, code_keys::current(&app, brand).await?)));
     let (coupon, keys) = voided.await?;
     Ok(HttpResponse::Ok().json(coupon_view(&app, brand, coupon, Some(keys))?))
 }

@@ -72,6 +72,9 @@ pub struct RedemptionView {
     wallets: Vec<BalanceView>,
     created_at: DateTime<Utc>,
     voided_at: Option<DateTime<Utc>>,
+    /// When it was done, if the till was offline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done_at: Option<DateTime<Utc>>,
 }
 
 fn redemption_view(redemption: Redemption) -> Result<RedemptionView, Problem> {
@@ -95,6 +98,7 @@ fn redemption_view(redemption: Redemption) -> Result<RedemptionView, Problem> {
         wallets: wallets.collect(),
         created_at: redemption.created_at,
         voided_at: redemption.voided_at,
+        done_at: redemption.done_at,
     })
 }
 

@@ -56,6 +56,8 @@ pub struct Parts {
     pub(super) uploads: Semaphore,
     /// Clicks on "Add to Google Wallet" that wait for Google.
     pub(super) clicks: Semaphore,
+    /// Whose codes forged ones may be is looked up one at a time.
+    pub(super) strangers: Semaphore,
     /// Files that brands are sending.
     pub(super) receiving: Mutex<HashMap<BrandId, usize>>,
     /// Brands by code. A code never changes and a brand is never removed, so an entry is right for ever.
@@ -114,6 +116,7 @@ impl App {
             previews: Previews::default(),
             uploads: Semaphore::new(UPLOADS_MAX),
             clicks: Semaphore::new(save_link::WAITING_MAX),
+            strangers: Semaphore::new(1),
             receiving: Mutex::default(),
             brands: RwLock::default(),
             changed: Notify::new(),

@@ -29,17 +29,21 @@ const TOLD: i64 = 200;
 /// Tells some wallets when their kind closes, because that changed. `false`: all know.
 pub async fn tell_some(app: &App) -> Result<bool, Problem> {
     let Some(kind) = program_rules::find_untold(&mut app.db.read().await?.conn()).await? else { return Ok(false) };
-    let rules = WalletRules::read(&kind.spec)
-        .map_err(|fault| Problem::internal(format!("wallet_types {}: {}", kind.wallet_type_id, fault.pointer)))?;
     let (brand, id) = (kind.brand_id, kind.wallet_type_id);
+    let rules = WalletRules::read(&kind.spec);
+    if let Err(fault) = &rules {
+        tracing::error!("wallet_types {id}: {}: {fault}; its wallets are not told when it closes", fault.pointer);
+    }
+    let closes_at = rules.ok().and_then(|rules| rules.closes_at.filter(|_| rules.at_close != AtClose::Keep));
     let mut tx = app.db.begin().await?;
-    let last = match rules.closes_at.filter(|_| rules.at_close != AtClose::Keep) {
+    let last = match closes_at {
         Some(at) => wallets::tell_kind(&mut tx.conn(), brand, id, kind.told_up_to, at, TOLD).await?,
         // One that does not close any more has nothing to do there, and finds so when its time comes.
         None => None,
     };
-    program_rules::set_told(&mut tx.conn(), brand, id, last).await?;
-    tx.commit().await?;
+    if program_rules::go_on_telling(&mut tx.conn(), &kind, last).await? {
+        tx.commit().await?;
+    }
     Ok(true)
 }
 

@@ -12,7 +12,8 @@ use crate::store::Conn;
 use crate::store::brands::{self, Brand};
 use crate::wallet::keys::CodeKeys;
 
-/// What keys are in use, as it was within the last seconds: every scan asks.
+/// What keys are in use, as it was within the last ten seconds: every scan asks. Codes of a key that another process has just
+/// begun are good at once, those of one that it retired for that long.
 pub struct KnownKeys(moka::future::Cache<BrandId, CodeKeys>);
 
 impl Default for KnownKeys {
@@ -27,7 +28,7 @@ pub fn of(brand: &Brand) -> CodeKeys {
     CodeKeys { newest: id(brand.newest_code_key), oldest: id(brand.oldest_code_key) }
 }
 
-/// The same of a brand by its id. A key is retired ten seconds after it was, in other processes.
+/// The same of a brand by its id.
 pub async fn find(app: &App, conn: &mut Conn<'_>, brand: BrandId) -> Result<CodeKeys, Problem> {
     if let Some(known) = app.code_keys.0.get(&brand).await {
         return Ok(known);
@@ -35,6 +36,14 @@ pub async fn find(app: &App, conn: &mut Conn<'_>, brand: BrandId) -> Result<Code
     let keys = of(&brands::load(conn, brand).await?);
     app.code_keys.0.insert(brand, keys).await;
     Ok(keys)
+}
+
+/// The same for whoever has no connection.
+pub async fn current(app: &App, brand: BrandId) -> Result<CodeKeys, Problem> {
+    match app.code_keys.0.get(&brand).await {
+        Some(known) => Ok(known),
+        None => find(app, &mut app.db.read().await?.conn(), brand).await,
+    }
 }
 
 /// Begins a new key: passes and coupons show it from their next publication or export on, and the old codes stay good.

@@ -1,4 +1,4 @@
-//! What people agree to, and take back: each decision is on the timeline for ever, and the newest is what holds.
+//! What people agree to, and take back: the newest decision holds, and each that changed what holds is on the timeline for ever.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;

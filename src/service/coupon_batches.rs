@@ -7,7 +7,7 @@ use crate::domain::ids::{BrandId, CouponId, JobId, OfferId};
 use crate::domain::job::{JobKind, JobState, Tally};
 use crate::domain::loyalty::offer::OfferRules;
 use crate::domain::rows::Layout;
-use crate::service::coupons::fresh;
+use crate::service::coupons::{check_time, fresh};
 use crate::service::loyalty::rules;
 use crate::service::once::{self, Once, Reply};
 use crate::service::timeline::{self, About};
@@ -18,6 +18,9 @@ use crate::store::offers::{self, OfferState};
 
 /// Codes of one batch at most.
 pub const CODES_MAX: i64 = 5_000_000;
+
+/// Batches of a brand that may be under way.
+const RUNNING_MAX: i64 = 5;
 
 /// Codes of one transaction: tills wait no longer for it than for one another.
 const PART: i64 = 250;
@@ -46,6 +49,12 @@ pub async fn start(
     let mut tx = app.db.begin().await?;
     if let Some(reply) = once::begin(&mut tx.conn(), brand, Some(once), now).await? {
         return Ok(reply);
+    }
+    if jobs::count_batches(&mut tx.conn(), brand).await? >= RUNNING_MAX {
+        return Err(Problem::Busy);
+    }
+    for (pointer, at) in [("/starts_at", new.starts_at), ("/expires_at", new.expires_at)] {
+        check_time(pointer, at)?;
     }
     let offer = offers::find(&mut tx.conn(), brand, new.offer).await?;
     let offer = offer.ok_or_else(|| Problem::invalid("/offer_id", "there is no offer with this id"))?;

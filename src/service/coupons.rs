@@ -1,11 +1,11 @@
 //! Coupons: one customer's right to an offer, with a code that a till scans or types, and maybe a pass that shows it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::clock::random_crockford;
 use crate::domain::code::{
-    CODE_ID_LEN, CodeKind, MINUTES_MAX, OfflineCode, TYPED_LEN, own_code, read_typed_code, typed_code,
+    CODE_ID_LEN, CodeKind, OfflineCode, TYPED_LEN, minutes_down, minutes_up, own_code, read_typed_code, typed_code,
 };
 use crate::domain::ids::{BrandId, CouponId, OfferId, PassId};
 use crate::domain::loyalty::offer::OfferRules;
@@ -49,17 +49,11 @@ pub fn barcode(app: &App, brand: BrandId, keys: CodeKeys, coupon: &Coupon) -> Re
         key_id: keys.newest,
         code_id,
         offer: coupon.offer_id.uuid().into_bytes(),
-        starts_at: minutes(coupon.starts_at),
-        // The last minute that begins before its end.
-        expires_at: coupon.expires_at.map_or(0, |end| minutes(end).max(1)),
+        // Never earlier than it begins, never later than it ends.
+        starts_at: minutes_up(coupon.starts_at.timestamp()),
+        expires_at: coupon.expires_at.map_or(0, |end| minutes_down(end.timestamp()).max(1)),
     };
     OfflineKey::new(&app.master_key, brand, keys.newest).and_then(|key| key.code(code)).map_err(Problem::internal)
-}
-
-/// Whole minutes since 2020.
-fn minutes(at: DateTime<Utc>) -> u32 {
-    const BEGIN: i64 = 1_577_836_800;
-    u32::try_from((at.timestamp() - BEGIN).max(0) / 60).unwrap_or(u32::MAX).min(MINUTES_MAX)
 }
 
 /// Issues a coupon, and the pass that shows it where its offer has a design. `true`: it is new; the same `external_id`, or the
@@ -74,62 +68,81 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon, once: Option<&Once>
     let before = once::begin(&mut tx.conn(), brand.id, once, app.clock.now()).await?;
     let before = before.map(|reply| String::from_utf8_lossy(&reply.body).parse::<CouponId>());
     let before = before.transpose().map_err(Problem::internal)?;
+    let known = match (before, &external_id) {
+        (Some(id), _) => Some(coupons::find(&mut tx.conn(), brand.id, id).await?.ok_or(Problem::Busy)?),
+        (None, Some(external_id)) => coupons::find_by_external_id(&mut tx.conn(), brand.id, external_id).await?,
+        (None, None) => None,
+    };
     let offer = offers::find(&mut tx.conn(), brand.id, new.offer).await?;
     let offer = offer.ok_or_else(|| Problem::invalid("/offer_id", "there is no offer with this id"))?;
     let ready = rules::current(app, &mut tx.conn(), brand.id, offer.program_id).await?;
     let read = OfferRules::read(&offer.spec, |key| ready.scale(key))
         .map_err(|fault| Problem::internal(format!("offers {}: {}: {fault}", offer.id, fault.pointer)))?;
-    if offer.state == OfferState::Ended {
-        return Err(Problem::invalid("/offer_id", "the offer has ended"));
-    }
     let customer = match &new.customer {
         None => None,
-        Some(selector) => match customers::find(app, &mut tx.conn(), brand.id, selector).await? {
-            Named::Known(customer) => Some(customer),
-            Named::New(_) => return Err(Problem::NotFound { what: "customer" }),
-        },
+        Some(selector) => Some(customers::find(app, &mut tx.conn(), brand.id, selector).await?),
     };
-    let now = app.clock.now();
-    let life = read.coupon_life.map(|life| life.after(now, ready.zone));
-    let end = new.expires_at.or(life).or(read.until);
-    let mut coupon = Coupon { customer_id: customer, external_id, ..fresh(app, offer.id, new.starts_at, end) };
-    coupon.typed = code.unwrap_or(coupon.typed);
-    coupon.is_offline = read.is_offline;
-    let repeated = match before {
-        None => None,
-        Some(id) => Some(coupons::find(&mut tx.conn(), brand.id, id).await?.ok_or(Problem::Busy)?),
-    };
-    let (coupon, is_new) = if let Some(coupon) = repeated {
+    // What is there is answered as it is, whatever became of its offer or customer.
+    let (coupon, is_new) = if let Some(known) = known {
         drop(tx);
-        (coupon, false)
-    } else if coupons::insert(&mut tx.conn(), brand.id, std::slice::from_ref(&coupon)).await? == 1 {
+        let is_theirs = match &customer {
+            None => known.customer_id.is_none(),
+            Some(Named::Known(customer)) => known.customer_id == Some(*customer),
+            Some(Named::New(_)) => true,
+        };
+        let is_same = known.offer_id == offer.id && is_theirs && code.is_none_or(|code| code == known.typed);
+        if before.is_none() && !is_same {
+            return Err(Problem::ExternalIdTaken);
+        }
+        (known, false)
+    } else {
+        if offer.state == OfferState::Ended {
+            return Err(Problem::invalid("/offer_id", "the offer has ended"));
+        }
+        let customer_id = match customer {
+            None => None,
+            Some(Named::Known(customer)) => Some(customer),
+            Some(Named::New(_)) => return Err(Problem::NotFound { what: "customer" }),
+        };
+        for (pointer, at) in [("/starts_at", new.starts_at), ("/expires_at", new.expires_at)] {
+            check_time(pointer, at)?;
+        }
+        let now = app.clock.now();
+        let life = read.coupon_life.map(|life| life.after(now, ready.zone));
+        let end = new.expires_at.or(life).or(read.until);
+        let mut coupon = Coupon { customer_id, external_id, ..fresh(app, offer.id, new.starts_at, end) };
+        (coupon.typed, coupon.is_offline) = (code.unwrap_or(coupon.typed), read.is_offline);
+        if coupons::insert(&mut tx.conn(), brand.id, std::slice::from_ref(&coupon)).await? == 0 {
+            // Somebody was a moment faster with this id: a repetition is answered with theirs.
+            let is_taken = coupons::find_by_typed(&mut tx.conn(), brand.id, &coupon.typed).await?.is_some();
+            let taken = || Problem::invalid("/code", "another coupon has this code");
+            return Err(if is_taken { taken() } else { Problem::Busy });
+        }
         record(app, &mut tx.conn(), brand.id, "coupon.issued", &coupon).await?;
         touch(&mut tx.conn(), brand.id, &coupon, now).await?;
         once::end(&mut tx.conn(), brand.id, once, 201, coupon.id.to_string().into_bytes()).await?;
         tx.commit().await?;
         app.changed.notify_one();
         (coupon, true)
-    } else {
-        let known = match &coupon.external_id {
-            Some(external_id) => coupons::find_by_external_id(&mut tx.conn(), brand.id, external_id).await?,
-            None => None,
-        };
-        drop(tx);
-        let known = match known {
-            Some(known) => known,
-            None if new.code.is_some() => return Err(Problem::invalid("/code", "another coupon has this code")),
-            None => return Err(Problem::Busy),
-        };
-        if known.offer_id != coupon.offer_id || known.customer_id != coupon.customer_id {
-            return Err(Problem::ExternalIdTaken);
-        }
-        (known, false)
     };
     // A pass that could not be made is made when the request is repeated.
     match (&read.coupon_template, coupon.customer_id, coupon.pass_id) {
-        (Some(template), Some(_), None) => Ok((show(app, brand, &offer, template, coupon).await?, is_new)),
+        (Some(template), Some(_), None) if coupon.state == CouponState::Issued => {
+            Ok((show(app, brand, &offer, template, coupon).await?, is_new))
+        }
         _ => Ok((coupon, is_new)),
     }
+}
+
+/// The last year that both databases order as time does.
+const YEAR_MAX: i32 = 9999;
+
+/// Refuses a time so far away that it would sort before today.
+pub(super) fn check_time(pointer: &'static str, at: Option<DateTime<Utc>>) -> Result<(), Problem> {
+    if at.is_some_and(|at| !(1970..=YEAR_MAX).contains(&at.year())) {
+        return Err(Problem::invalid(pointer, "must be in the years 1970 to 9999"));
+    }
+    Ok(())
 }
 
 /// A coupon for whoever has its code.
@@ -177,9 +190,8 @@ async fn show(app: &App, brand: &Brand, offer: &Offer, template: &str, coupon: C
     let Some(customer) = coupon.customer_id else { return Ok(coupon) };
     let effect = offer.spec.0.get("effect").cloned().unwrap_or(Value::Null);
     let percent = effect.pointer("/percent/percent").and_then(Value::as_str).and_then(|text| text.parse::<f64>().ok());
-    let keys = code_keys::find(app, &mut app.db.read().await?.conn(), brand.id).await?;
-    let code = barcode(app, brand.id, keys, &coupon)?;
-    let mut shown = json!({ "code": coupon.typed, "title": offer.name, "barcode": code });
+    // Its codes are put in when the pass is rendered.
+    let mut shown = json!({ "id": coupon.id, "title": offer.name });
     if let Some(shown) = shown.as_object_mut() {
         shown.extend(percent.map(|percent| ("discount".to_owned(), json!(percent / 100.0))));
         shown.extend(coupon.expires_at.map(|end| ("ends_at".to_owned(), json!(end))));
@@ -197,8 +209,12 @@ async fn show(app: &App, brand: &Brand, offer: &Offer, template: &str, coupon: C
     let reply = issue_pass::issue(app, brand, &order, None, |_, pass, _| pass.id.to_string().into_bytes()).await?;
     let pass: PassId = String::from_utf8_lossy(&reply.body).parse().map_err(Problem::internal)?;
     let mut tx = app.db.begin().await?;
-    coupons::set_pass(&mut tx.conn(), brand.id, coupon.id, pass).await?;
+    let is_good = coupons::set_pass(&mut tx.conn(), brand.id, coupon.id, pass).await?;
     tx.commit().await?;
+    // It was used or taken back meanwhile.
+    if !is_good {
+        change_pass::void(app, brand.id, pass).await?;
+    }
     Ok(Coupon { pass_id: Some(pass), ..coupon })
 }
 
@@ -236,7 +252,7 @@ pub async fn void(app: &App, brand: BrandId, id: CouponId) -> Result<Coupon, Pro
 
 text_enum! {
     /// Why a text at a till is no coupon: for the log, and for nobody who shows it.
-    pub enum BadText {
+    pub enum BadCoupon {
         /// No code at all, or misread, or one that nobody issued.
         Mistyped = "mistyped",
         Forged = "forged",
@@ -253,46 +269,76 @@ pub(super) async fn find_by_text(
     conn: &mut Conn<'_>,
     brand: BrandId,
     text: &str,
+    done_at: Option<DateTime<Utc>>,
 ) -> Result<Option<Coupon>, Problem> {
-    match read_text(app, conn, brand, text).await? {
+    match read_text(app, conn, brand, text, done_at).await? {
         Ok(coupon) => Ok(coupon),
         Err(bad) => {
-            count_bad(brand, bad);
+            count_bad(app, brand, bad, text);
             Ok(None)
         }
     }
 }
 
-/// Whoever shows it is told no more than that it is not good.
-pub(super) fn count_bad(brand: BrandId, bad: BadText) {
-    if bad != BadText::Mistyped {
-        tracing::warn!(brand.id = %brand, "a code is {bad}");
-    }
-    metrics::counter!("passarela_bad_codes_total", "reason" => bad.as_str()).increment(1);
+/// Whoever shows it is told no more than that it is not good. Whose it is, is found out by and by.
+pub(super) fn count_bad(app: &App, brand: BrandId, bad: BadCoupon, text: &str) {
+    let (for_job, text) = (app.clone(), text.to_owned());
+    app.spawn(async move {
+        // One at a time: a flood of forged codes is worth no more work than that.
+        let bad = match for_job.strangers.try_acquire() {
+            Ok(_turn) => why(&for_job, brand, bad, &text).await.unwrap_or(bad),
+            Err(_) => bad,
+        };
+        if bad != BadCoupon::Mistyped {
+            tracing::warn!(brand.id = %brand, "a code is {bad}");
+        }
+        metrics::counter!("passarela_bad_codes_total", "reason" => bad.as_str()).increment(1);
+    });
 }
 
-/// The coupon that a text means, or why it is not good. `None`: a pass's own code, which shows no coupon.
+/// Of what looks forged, whether another brand of this installation made it.
+pub async fn why(app: &App, brand: BrandId, bad: BadCoupon, text: &str) -> Result<BadCoupon, Problem> {
+    if bad != BadCoupon::Forged {
+        return Ok(bad);
+    }
+    let brands = brands::list(&mut app.db.read().await?.conn()).await?;
+    let is_anothers =
+        brands.iter().filter(|other| other.id != brand).take(BRANDS_MAX).any(|other| {
+            matches!(read_code(app, other.id, code_keys::of(other), text), Ok(_) | Err(BadCode::RetiredKey))
+        });
+    Ok(if is_anothers { BadCoupon::Foreign } else { bad })
+}
+
+/// The coupon that a text means, or why it is not good. `None`: a pass's own code, which shows no coupon. `done_at`: when it was
+/// taken, if the till was offline.
 pub async fn read_text(
     app: &App,
     conn: &mut Conn<'_>,
     brand: BrandId,
     text: &str,
-) -> Result<Result<Option<Coupon>, BadText>, Problem> {
+    done_at: Option<DateTime<Utc>>,
+) -> Result<Result<Option<Coupon>, BadCoupon>, Problem> {
     let keys = code_keys::find(app, conn, brand).await?;
+    // What was taken offline may have been taken before its key was retired.
+    let keys = if done_at.is_some() { CodeKeys { oldest: 0, ..keys } } else { keys };
     let found = match read_code(app, brand, keys, text) {
         Ok((CodeKind::Coupon, id)) => coupons::find_by_code(conn, brand, &id).await?,
         // The pass that shows it has a code of its own.
         Ok((CodeKind::Pass, id)) => return Ok(Ok(coupons::find_by_pass_code(conn, brand, &id).await?)),
-        Err(BadCode::RetiredKey) => return Ok(Err(BadText::Retired)),
-        Err(BadCode::Forged) if is_anothers(app, conn, brand, text).await? => return Ok(Err(BadText::Foreign)),
-        Err(BadCode::Forged) => return Ok(Err(BadText::Forged)),
+        Err(BadCode::RetiredKey) => return Ok(Err(BadCoupon::Retired)),
+        Err(BadCode::Forged) => return Ok(Err(BadCoupon::Forged)),
         // Codes that the brand had before have no check of ours.
-        Err(BadCode::Mistyped) => match read_typed_code(text).or_else(|| own_code(text)) {
-            Some(typed) => coupons::find_by_typed(conn, brand, &typed).await?,
-            None => None,
-        },
+        Err(BadCode::Mistyped) => {
+            let mut found = None;
+            for typed in [read_typed_code(text), own_code(text)].into_iter().flatten() {
+                if found.is_none() {
+                    found = coupons::find_by_typed(conn, brand, &typed).await?;
+                }
+            }
+            found
+        }
     };
-    Ok(found.map(Some).ok_or(BadText::Mistyped))
+    Ok(found.map(Some).ok_or(BadCoupon::Mistyped))
 }
 
 /// What a scanned code of a brand's stands for, be it one that tills check alone or not.
@@ -304,17 +350,7 @@ fn read_code(app: &App, brand: BrandId, keys: CodeKeys, text: &str) -> Result<(C
 }
 
 /// Brands whose code it may be, at most: it is for the log alone.
-const BRANDS_MAX: usize = 1_000;
-
-/// Whether another brand of this installation made a code.
-async fn is_anothers(app: &App, conn: &mut Conn<'_>, brand: BrandId, text: &str) -> Result<bool, Problem> {
-    let brands = brands::list(conn).await?;
-    Ok(brands
-        .iter()
-        .filter(|other| other.id != brand)
-        .take(BRANDS_MAX)
-        .any(|other| matches!(read_code(app, other.id, code_keys::of(other), text), Ok(_) | Err(BadCode::RetiredKey))))
-}
+const BRANDS_MAX: usize = 200;
 
 async fn record(
     app: &App,

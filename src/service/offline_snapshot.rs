@@ -62,7 +62,8 @@ pub async fn make(app: &App, brand: &Brand, store: Option<StoreId>) -> Result<Sn
         "denied": denied.iter().map(hex::encode).collect::<Vec<_>>(),
         "denied_is_whole": is_whole,
     });
-    let key = OfflineKey::new(&app.master_key, brand.id, keys.newest).map_err(Problem::internal)?;
+    // With the oldest, which every till knows that was here before; so it learns the others.
+    let key = OfflineKey::new(&app.master_key, brand.id, keys.oldest).map_err(Problem::internal)?;
     let jws = key.jws("passarela-offline+jws", &payload).map_err(Problem::internal)?;
     Ok(Snapshot { jws, valid_until })
 }

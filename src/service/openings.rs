@@ -8,6 +8,7 @@ use crate::domain::ledger::{Activation, EntryKind, Refusal};
 use crate::domain::quantity;
 use crate::domain::secret::Personal;
 use crate::domain::text;
+use crate::service::coupons::check_time;
 use crate::service::customers::{self, Named, Selector};
 use crate::service::loyalty::book::{Book, Note};
 use crate::service::loyalty::place::Place;
@@ -16,7 +17,7 @@ use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::openings::{self, Opening};
-use crate::store::{members, programs};
+use crate::store::{members, programs, wallets};
 
 /// Units that a customer has elsewhere.
 #[derive(Debug, Clone)]
@@ -44,6 +45,10 @@ pub async fn open(app: &App, brand: &Brand, new: NewOpening) -> Result<(WalletId
     let external_id = text::line(&new.external_id, 100).map_err(Problem::text("/external_id"))?;
     let reason = new.reason.as_deref().map(|reason| text::line(reason, 200)).transpose();
     let reason = reason.map_err(Problem::text("/reason"))?;
+    let known = openings::find(&mut app.db.read().await?.conn(), brand.id, &external_id).await?;
+    if let Some(first) = known {
+        return answer(&first, &new.hash);
+    }
     let program = new.program.ok_or_else(|| Problem::invalid("/program_id", "must be given"))?;
     let mut tx = app.db.begin().await?;
     let customer = match customers::find(app, &mut tx.conn(), brand.id, &new.customer).await? {
@@ -53,6 +58,8 @@ pub async fn open(app: &App, brand: &Brand, new: NewOpening) -> Result<(WalletId
     if programs::find(&mut tx.conn(), brand.id, program).await?.is_none() {
         return Err(Problem::invalid("/program_id", "there is no program with this id"));
     }
+    // Before one is added, those that are there, in their order.
+    wallets::lock_members(&mut tx.conn(), brand.id, customer).await?;
     let (now, new_member) = (app.clock.now(), MemberId::new(app.clock.new_id()));
     members::ensure(&mut tx.conn(), brand.id, program, customer, new_member, now).await?;
     let mut book = Book::open(app, &mut tx.conn(), brand.id, customer, Place::default()).await?;
@@ -77,6 +84,9 @@ pub async fn open(app: &App, brand: &Brand, new: NewOpening) -> Result<(WalletId
         Some(at) if at > now => Activation::At(at),
         Some(_) | None => Activation::Done,
     };
+    for (pointer, at) in [("/starts_at", new.starts_at), ("/expires_at", new.expires_at)] {
+        check_time(pointer, at)?;
+    }
     let end = new.expires_at.or_else(|| kind.rules.end(now, rules.zone));
     if end.is_some_and(|end| end <= new.starts_at.unwrap_or(now).max(now)) {
         return Err(Problem::invalid("/expires_at", "must be after now, and after starts_at"));
@@ -93,10 +103,7 @@ pub async fn open(app: &App, brand: &Brand, new: NewOpening) -> Result<(WalletId
     // Last, so that whoever waits for another's turn here holds the customer too.
     if !openings::insert(&mut tx.conn(), brand.id, &opening).await? {
         let first = openings::find(&mut tx.conn(), brand.id, &opening.external_id).await?.ok_or(Problem::Busy)?;
-        return match first.body_hash == opening.body_hash {
-            true => Ok((first.wallet_id, false)),
-            false => Err(Problem::OtherContent { what: "opening balance" }),
-        };
+        return answer(&first, &new.hash);
     }
     let about = About { customer: Some(customer), pass: None, subject: opening.wallet_id.uuid() };
     let data = json!({ "wallet_id": opening.wallet_id, "units": units, "opening_id": opening.id });
@@ -104,4 +111,13 @@ pub async fn open(app: &App, brand: &Brand, new: NewOpening) -> Result<(WalletId
     tx.commit().await?;
     app.changed.notify_one();
     Ok((opening.wallet_id, true))
+}
+
+/// What the first time came to, for the same content.
+fn answer(first: &Opening, hash: &[u8; 32]) -> Result<(WalletId, bool), Problem> {
+    if first.body_hash == hash {
+        Ok((first.wallet_id, false))
+    } else {
+        Err(Problem::OtherContent { what: "opening balance" })
+    }
 }

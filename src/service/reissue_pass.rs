@@ -29,6 +29,8 @@ pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Prob
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let successor = PassId::new(app.clock.new_id());
+    // The coupon before the pass, as tills lock them.
+    coupons::move_pass(&mut tx.conn(), brand.id, old, successor).await?;
     let is_first = passes::set_reissued(&mut tx.conn(), brand.id, old, successor, now).await?;
     // Read after the row is ours: a change that was acknowledged a moment ago is in it.
     let old = passes::find(&mut tx.conn(), brand.id, old).await?.ok_or_else(missing)?;
@@ -68,7 +70,6 @@ pub async fn reissue(app: &App, brand: &Brand, old: PassId) -> Result<Pass, Prob
     if !insert(app, &mut tx.conn(), brand, &pass, made_with, rendered).await? {
         return Err(Problem::ExternalIdTaken);
     }
-    coupons::move_pass(&mut tx.conn(), brand.id, old.id, pass.id).await?;
     tx.commit().await?;
     app.changed.notify_one();
     Ok(pass)

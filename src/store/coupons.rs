@@ -98,6 +98,19 @@ pub async fn find_by_external_id(
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(external_id).fetch_optional(c).await)
 }
 
+/// Those of these coupons that there are.
+pub async fn list_by_ids(conn: &mut Conn<'_>, brand: BrandId, coupons: &[CouponId]) -> sqlx::Result<Vec<Coupon>> {
+    if coupons.is_empty() {
+        return Ok(Vec::new());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new(concat!("SELECT ", columns!(), " FROM coupons WHERE brand_id = "));
+        query.push_bind(brand).push(" AND coupon_id IN ");
+        push_list(&mut query, coupons.iter().copied());
+        query.build_query_as().fetch_all(c).await
+    })
+}
+
 /// The coupon of a signed code.
 pub async fn find_by_code(conn: &mut Conn<'_>, brand: BrandId, code_id: &[u8]) -> sqlx::Result<Option<Coupon>> {
     const SQL: &str = concat!("SELECT ", columns!(), " FROM coupons WHERE brand_id = $1 AND code_id = $2");
@@ -210,20 +223,21 @@ pub struct Use<'a> {
     pub done_at: DateTime<Utc>,
 }
 
-/// Uses a coupon. `false`: somebody did already, it is void, or another quote holds it.
+/// Uses a coupon; the pass that shows it, if one does. `None`: somebody did already, it is void, or another quote holds it.
 pub async fn redeem(
     conn: &mut Conn<'_>,
     brand: BrandId,
     coupon: CouponId,
     by: &Use<'_>,
     now: DateTime<Utc>,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<Option<Option<PassId>>> {
     const SQL: &str = "
         UPDATE coupons SET state = 'redeemed', redemption_id = $3, redeemed_at = $7, redeemed_in = $5, held_until = NULL,
             held_by = NULL
         WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued'
-          AND (held_until IS NULL OR held_until <= $4 OR held_by = $6)";
-    let rows = on!(conn, |c| sqlx::query(SQL)
+          AND (held_until IS NULL OR held_until <= $4 OR held_by = $6)
+        RETURNING pass_id";
+    on!(conn, |c| sqlx::query_scalar(SQL)
         .bind(brand)
         .bind(coupon)
         .bind(by.redemption)
@@ -231,10 +245,8 @@ pub async fn redeem(
         .bind(by.place)
         .bind(by.quote)
         .bind(by.done_at)
-        .execute(c)
-        .await
-        .map(|done| done.rows_affected()))?;
-    Ok(rows == 1)
+        .fetch_optional(c)
+        .await)
 }
 
 /// Lets a coupon be used again that a redemption used. `false`: it did not.
@@ -289,6 +301,17 @@ pub async fn void(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId) -> sqlx
     Ok(rows == 1)
 }
 
+/// Ends a coupon that a till took offline though it was not to: nobody is to take it again. `false`: it is used, void, or none
+/// that tills take alone.
+pub async fn void_offline(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE coupons SET state = 'voided', held_until = NULL, held_by = NULL
+        WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued' AND is_offline";
+    let rows =
+        on!(conn, |c| sqlx::query(SQL).bind(brand).bind(coupon).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(rows == 1)
+}
+
 /// The ids in the codes of coupons that tills would take without asking, and must not: used or void, and not past their end.
 /// The newest, up to `limit`.
 pub async fn list_denied(
@@ -335,8 +358,15 @@ pub async fn release(conn: &mut Conn<'_>, brand: BrandId, coupons: &[CouponId], 
     })
 }
 
-/// Notes the pass that shows a coupon.
-pub async fn set_pass(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId, pass: PassId) -> sqlx::Result<()> {
-    const SQL: &str = "UPDATE coupons SET pass_id = $3 WHERE brand_id = $1 AND coupon_id = $2";
-    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(coupon).bind(pass).execute(c).await.map(|_| ()))
+/// Notes the pass that shows a coupon. `false`: it is used, or void.
+pub async fn set_pass(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId, pass: PassId) -> sqlx::Result<bool> {
+    const SQL: &str = "UPDATE coupons SET pass_id = $3 WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued'";
+    let rows = on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(coupon)
+        .bind(pass)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(rows == 1)
 }

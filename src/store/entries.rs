@@ -102,14 +102,12 @@ pub async fn list(
     Ok(rows.into_iter().map(KeptEntry::from).collect())
 }
 
-/// The entries that came of an order, a redemption …
+/// The entries that came of an order, a redemption …, in order.
 pub async fn list_by_source(conn: &mut Conn<'_>, brand: BrandId, source: Uuid) -> sqlx::Result<Vec<KeptEntry>> {
-    const SQL: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM entries WHERE brand_id = $1 AND source_id = $2 ORDER BY wallet_id, entry_no"
-    );
-    let rows: Vec<EntryRow> = on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(source).fetch_all(c).await)?;
+    const SQL: &str = concat!("SELECT ", columns!(), " FROM entries WHERE brand_id = $1 AND source_id = $2");
+    let mut rows: Vec<EntryRow> = on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(source).fetch_all(c).await)?;
+    // SQLite would walk through all entries of the brand to give them in order.
+    rows.sort_by_key(|row| (row.wallet_id, row.entry_no));
     Ok(rows.into_iter().map(KeptEntry::from).collect())
 }
 

@@ -286,12 +286,18 @@ pub async fn end(
         .map(|done| done.rows_affected() == 1))
 }
 
-/// How many of the brand's jobs are under way, and the bytes of their files.
+/// How many of the brand's jobs with a file are under way, and the bytes of their files.
 pub async fn sum_running(conn: &mut Conn<'_>, brand: BrandId) -> sqlx::Result<(i64, i64)> {
     const SQL: &str = "
-        SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN spool = '' THEN 0 ELSE size_bytes END), 0) AS BIGINT)
-        FROM jobs WHERE brand_id = $1 AND state = 'running'";
+        SELECT COUNT(*), CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT)
+        FROM jobs WHERE brand_id = $1 AND state = 'running' AND spool <> ''";
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).fetch_one(c).await)
+}
+
+/// How many of the brand's jobs without a file are under way.
+pub async fn count_batches(conn: &mut Conn<'_>, brand: BrandId) -> sqlx::Result<i64> {
+    const SQL: &str = "SELECT COUNT(*) FROM jobs WHERE brand_id = $1 AND state = 'running' AND spool = ''";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).fetch_one(c).await)
 }
 
 /// Those of these jobs that are under way.

@@ -29,6 +29,7 @@ pub struct Untold {
     pub brand_id: BrandId,
     pub wallet_type_id: WalletTypeId,
     pub spec: Json<Value>,
+    pub version: i64,
     /// Those up to this one do.
     pub told_up_to: WalletId,
 }
@@ -222,10 +223,27 @@ pub async fn set_told(
     on!(conn, |c| sqlx::query(SQL).bind(brand).bind(kind).bind(up_to).execute(c).await.map(|_| ()))
 }
 
+/// The same as whoever tells them found it. `false`: the kind was changed meanwhile, or somebody else tells them.
+pub async fn go_on_telling(conn: &mut Conn<'_>, found: &Untold, up_to: Option<WalletId>) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE wallet_types SET told_up_to = $5
+        WHERE brand_id = $1 AND wallet_type_id = $2 AND version = $3 AND told_up_to = $4";
+    let rows = on!(conn, |c| sqlx::query(SQL)
+        .bind(found.brand_id)
+        .bind(found.wallet_type_id)
+        .bind(found.version)
+        .bind(found.told_up_to)
+        .bind(up_to)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(rows == 1)
+}
+
 /// A kind of any brand whose wallets do not all know yet when it closes.
 pub async fn find_untold(conn: &mut Conn<'_>) -> sqlx::Result<Option<Untold>> {
     const SQL: &str = "
-        SELECT brand_id, wallet_type_id, spec, told_up_to FROM wallet_types
+        SELECT brand_id, wallet_type_id, spec, version, told_up_to FROM wallet_types
         WHERE told_up_to IS NOT NULL ORDER BY brand_id, wallet_type_id LIMIT 1";
     on!(conn, |c| sqlx::query_as(SQL).fetch_optional(c).await)
 }

@@ -80,12 +80,13 @@ impl From<MemberRow> for KeptMember {
 /// was there before it was waited for: what belongs to a member is read afterwards.)
 pub async fn lock_members(conn: &mut Conn<'_>, brand: BrandId, customer: CustomerId) -> sqlx::Result<Vec<KeptMember>> {
     const SQL: PerEngine = PerEngine {
+        // To give them in order it would walk through all members of the brand: they are put in order here.
         sqlite: "
             SELECT m.member_id, m.program_id, m.customer_id, m.created_at, m.tier, m.tier_since, m.tier_until, m.tier_lost_at,
                    m.tier_value, m.tier_due_at, p.rules_version, p.time_zone, c.attributes
             FROM members m JOIN programs p ON p.brand_id = m.brand_id AND p.program_id = m.program_id
             JOIN customers c ON c.brand_id = m.brand_id AND c.customer_id = m.customer_id
-            WHERE m.brand_id = $1 AND m.customer_id = $2 ORDER BY m.member_id",
+            WHERE m.brand_id = $1 AND m.customer_id = $2",
         postgres: "
             SELECT m.member_id, m.program_id, m.customer_id, m.created_at, m.tier, m.tier_since, m.tier_until, m.tier_lost_at,
                    m.tier_value, m.tier_due_at, p.rules_version, p.time_zone, c.attributes
@@ -94,7 +95,8 @@ pub async fn lock_members(conn: &mut Conn<'_>, brand: BrandId, customer: Custome
             WHERE m.brand_id = $1 AND m.customer_id = $2 ORDER BY m.member_id FOR NO KEY UPDATE OF m",
     };
     let sql = conn.text(&SQL);
-    let rows: Vec<MemberRow> = on!(conn, |c| sqlx::query_as(sql).bind(brand).bind(customer).fetch_all(c).await)?;
+    let mut rows: Vec<MemberRow> = on!(conn, |c| sqlx::query_as(sql).bind(brand).bind(customer).fetch_all(c).await)?;
+    rows.sort_by_key(|row| row.member_id);
     Ok(rows.into_iter().map(KeptMember::from).collect())
 }
 
@@ -109,8 +111,9 @@ pub async fn list_memberships(
                m.tier_value, m.tier_due_at, p.rules_version, p.time_zone, c.attributes
         FROM members m JOIN programs p ON p.brand_id = m.brand_id AND p.program_id = m.program_id
         JOIN customers c ON c.brand_id = m.brand_id AND c.customer_id = m.customer_id
-        WHERE m.brand_id = $1 AND m.customer_id = $2 ORDER BY m.member_id";
-    let rows: Vec<MemberRow> = on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(customer).fetch_all(c).await)?;
+        WHERE m.brand_id = $1 AND m.customer_id = $2";
+    let mut rows: Vec<MemberRow> = on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(customer).fetch_all(c).await)?;
+    rows.sort_by_key(|row| row.member_id);
     Ok(rows.into_iter().map(KeptMember::from).collect())
 }
 
@@ -235,17 +238,19 @@ macro_rules! columns {
     };
 }
 
-/// The wallets of members.
+/// The wallets of members, in order of their ids.
 pub async fn list_of(conn: &mut Conn<'_>, brand: BrandId, members: &[MemberId]) -> sqlx::Result<Vec<KeptWallet>> {
     if members.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<WalletRow> = on!(conn, |c| {
+    let mut rows: Vec<WalletRow> = on!(conn, |c| {
         let mut query = QueryBuilder::new(concat!("SELECT ", columns!(), " FROM wallets WHERE brand_id = "));
         query.push_bind(brand).push(" AND member_id IN ");
         push_list(&mut query, members.iter().copied());
-        query.push(" ORDER BY wallet_id").build_query_as().fetch_all(c).await
+        query.build_query_as().fetch_all(c).await
     })?;
+    // SQLite would walk through all wallets of the brand to give them in order.
+    rows.sort_by_key(|row| row.wallet_id);
     Ok(rows.into_iter().map(KeptWallet::from).collect())
 }
 

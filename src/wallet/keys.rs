@@ -90,7 +90,8 @@ impl MasterKey {
         let code = read_code(text).ok_or(BadCode::Mistyped)?;
         let mac = self.digest("code", &[brand.uuid().as_bytes(), &code.signed]);
         let is_ours = mac.get(..code.mac.len()).is_some_and(|mac| bool::from(mac.ct_eq(&code.mac)));
-        if !is_ours || code.key_id > keys.newest {
+        // One that is newer than the newest that is known here is as good: nobody else could make it.
+        if !is_ours {
             return Err(BadCode::Forged);
         }
         if code.key_id < keys.oldest {
@@ -210,7 +211,7 @@ mod tests {
         };
         assert_eq!((read(2, 1, 1), read(2, 1, 2)), (Ok(CodeKind::Coupon), Ok(CodeKind::Coupon)));
         assert_eq!(read(2, 2, 1), Err(BadCode::RetiredKey));
-        assert_eq!(read(2, 2, 3), Err(BadCode::Forged), "no key of ours has this id yet");
+        assert_eq!(read(2, 2, 3), Ok(CodeKind::Coupon), "begun by another process a moment ago");
         let forged = MasterKey::from_file_content(&[8; 32]).unwrap().code(brand, 1, CodeKind::Coupon, [9; CODE_ID_LEN]);
         let keys = CodeKeys { newest: 2, oldest: 2 };
         assert_eq!(key.read_code(brand, keys, &forged), Err(BadCode::Forged), "not merely of an old key");

@@ -39,8 +39,14 @@ const PARTS: usize = 50;
 /// Does everything that is due now.
 pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
     for _ in 0..PARTS {
-        if stop.is_cancelled() || !app.run(async |app| clockwork::tell_some(&app).await).await? {
-            break;
+        match app.run(async |app| clockwork::tell_some(&app).await).await {
+            Ok(true) if !stop.is_cancelled() => {}
+            Ok(_) => break,
+            // Lots and holds end all the same.
+            Err(problem) => {
+                tracing::warn!("wallets are told later when their kind closes: {problem}");
+                break;
+            }
         }
     }
     let mut after = None;

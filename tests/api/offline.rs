@@ -33,7 +33,7 @@ on_both_engines! {
         shop.app.issue("ana").await;
         let offer = shop.offer("20 %", json!({ "effect": { "percent": { "percent": "20" } }, "coupon": {} })).await;
         let coupon = shop.coupon(&offer, None).await;
-        let code = coupon["code"].as_str().unwrap();
+        let code = coupon["barcode"].as_str().unwrap();
         let (_, store) = shop.app.post("/api/v1/stores", &shop.app.one.key, &json!({ "name": "Aurora Centro" })).await;
         let stand = Stand { store: Some(store["id"].as_str().unwrap().parse().unwrap()), terminal: Some("caixa-9".to_owned()) };
         let (_, other) = keys::create(shop.app.app(), &shop.app.one.brand, KeyRole::Pos, stand, "till", None).await.unwrap();
@@ -46,11 +46,13 @@ on_both_engines! {
             json!({ "transaction_id": id, "done_at": done_at, "redeem": [{ "coupon_code": code }], "basket": basket }).to_string()
         };
         // Each till sends its lines; the first has one of its own that is mistyped.
-        let file = [redeemed("a-1", code), redeemed("a-2", "QQQQ-NOT-A-CODE")].join("\n");
+        let file = [redeemed("a-1", code), redeemed("a-2", &format!("{}0", &code[..47])), redeemed("a-9", coupon["code"].as_str().unwrap())].join("\n");
         let (status, first) = upload_as(&shop.app, &shop.till, "redemptions/import", NDJSON, file.clone()).await;
         assert_eq!(status, 202, "{first}");
         let first = done(&shop.app, &first).await;
-        assert_eq!(lines(&first), [1, 0, 0, 1]);
+        assert_eq!(lines(&first), [1, 0, 0, 2]);
+        // A typed code is none that a till can take offline; nothing is recorded of it.
+        assert_eq!(results(&shop.app, &first, "").await[2]["pointer"], "/redeem/0/coupon_code");
         let (status, second) = upload_as(&shop.app, &other, "redemptions/import", NDJSON, redeemed("b-1", code)).await;
         assert_eq!(status, 202, "{second}");
         let second = done(&shop.app, &second).await;
@@ -61,7 +63,7 @@ on_both_engines! {
         // Sent again, nothing is done again, and the answers are the same.
         let (_, again) = upload_as(&shop.app, &shop.till, "redemptions/import", NDJSON, file).await;
         let again = done(&shop.app, &again).await;
-        assert_eq!(lines(&again), [0, 0, 1, 1]);
+        assert_eq!(lines(&again), [0, 0, 1, 2]);
         assert_eq!(results(&shop.app, &again, "").await[1], results(&shop.app, &first, "").await[1]);
 
         let (_, conflicts) = shop.app.get("/api/v1/redemptions/conflicts", &shop.app.one.key).await;
@@ -109,6 +111,38 @@ on_both_engines! {
         assert_eq!(lines(&good), [1, 0, 0, 0]);
     }
 
+    async fn what_was_given_away_offline_is_not_given_again(engine) {
+        let shop = Shop::open(engine).await;
+        let app = &shop.app;
+        app.issue("ana").await;
+        app.issue("bia").await;
+        let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": { "offline": true } })).await;
+        let (wrong, held) = (shop.coupon(&offer, Some("ana")).await, shop.coupon(&offer, Some("ana")).await);
+        let now = app.app().clock.now();
+        app.clock.advance(TimeDelta::minutes(5));
+        let told = |id: &str, coupon: &Value, customer: &str| json!({ "transaction_id": id, "done_at": now, "customer": { "external_id": customer },
+            "redeem": [{ "coupon_code": coupon["barcode"] }] }).to_string();
+        // The till added somebody else's card: a conflict, and nobody takes the coupon again.
+        let job = import(&shop, "redemptions/import", NDJSON, told("o1", &wrong, "bia")).await;
+        assert_eq!(results(app, &job, "").await[0]["code"], "recipient_mismatch");
+        let redeem = json!({ "transaction_id": "t1", "customer": { "external_id": "ana" }, "redeem": [{ "coupon_id": wrong["id"] }] });
+        assert_eq!(shop.till("redemptions", &redeem).await.1["code"], "voided");
+        // Meanwhile a quote holds the other: what is given is given.
+        let quote = json!({ "customer": { "external_id": "ana" }, "basket": { "lines": [line("a", "b", "1", 100)], "total": money(100) },
+            "redeem": [{ "coupon_id": held["id"] }], "lock_secs": 600 });
+        assert_eq!(shop.till("quotes", &quote).await.0, 201);
+        let job = import(&shop, "redemptions/import", NDJSON, told("o2", &held, "ana")).await;
+        assert_eq!(lines(&job), [1, 0, 0, 0]);
+        // Its key was retired before it was told.
+        let late = shop.coupon(&offer, None).await;
+        let at = app.app().clock.now();
+        app.clock.advance(TimeDelta::minutes(5));
+        code_keys::renew(app.app(), app.one.brand.id).await.unwrap();
+        code_keys::retire(app.app(), app.one.brand.id).await.unwrap();
+        let told = json!({ "transaction_id": "o3", "done_at": at, "redeem": [{ "coupon_code": late["barcode"] }] }).to_string();
+        assert_eq!(lines(&import(&shop, "redemptions/import", NDJSON, told).await), [1, 0, 0, 0]);
+    }
+
     async fn balances_begin_with_what_customers_had_elsewhere(engine) {
         let shop = Shop::open(engine).await;
         shop.app.issue("ana").await;
@@ -130,6 +164,8 @@ on_both_engines! {
         assert_eq!((shop.balance("ana", "points").await.as_str(), shop.balance("ana", "cashback").await.as_str()), ("150", "12.5"));
         let again = import(&shop, &path, "text/csv", file).await;
         assert_eq!(lines(&again), [0, 0, 3, 4]);
+        let far = format!("{}\no9,ana,points,1,+10000-01-01T00:00:00Z,", file.lines().next().unwrap());
+        assert_eq!(results(&shop.app, &import(&shop, &path, "text/csv", far).await, "").await[0]["pointer"], "/expires_at");
         assert_eq!(shop.balance("ana", "points").await, "150");
         // Nothing but the balance: the tier is earned here.
         assert_eq!(shop.wallets("ana").await["tier"]["key"], "bronze");
@@ -282,7 +318,7 @@ on_both_engines! {
 
         let (status, snapshot) = app.get("/api/v1/offline", &shop.till).await;
         assert_eq!(status, 200, "{snapshot}");
-        let snapshot = read_jws(snapshot["jws"].as_str().unwrap());
+        let snapshot = read_jws(snapshot["jws"].as_str().unwrap(), None);
         assert_eq!((snapshot["store_id"].as_str(), snapshot["denied_is_whole"].as_bool()), (Some(shop.store.as_str()), Some(true)));
         let offers: Vec<_> = snapshot["offers"].as_array().unwrap().iter().map(|offer| offer["id"].as_str().unwrap()).collect();
         assert_eq!(offers, [offer.as_str()]);
@@ -300,7 +336,7 @@ on_both_engines! {
         };
         assert_eq!((denied(&code(&used)), denied(&code(&fresh))), (true, false));
         let (_, other) = app.get("/api/v1/offline", &app.two.key).await;
-        let other = read_jws(other["jws"].as_str().unwrap());
+        let other = read_jws(other["jws"].as_str().unwrap(), None);
         assert_eq!((&other["offers"], &other["denied"]), (&json!([]), &json!([])));
         assert_ne!(other["keys"], snapshot["keys"]);
     }
@@ -328,8 +364,9 @@ on_both_engines! {
                 let (status, refused) = shop.till("redemptions", &redeem).await;
                 assert_eq!((status, refused["code"].as_str()), (409, Some("coupon_not_found")), "{refused}");
                 let mut reader = app.app().db.read().await.unwrap();
-                let read = coupons::read_text(app.app(), &mut reader.conn(), app.one.brand.id, code).await.unwrap();
-                assert_eq!(read.unwrap_err().as_str(), reason, "{code}");
+                let read = coupons::read_text(app.app(), &mut reader.conn(), app.one.brand.id, code, None).await.unwrap();
+                let bad = coupons::why(app.app(), app.one.brand.id, read.unwrap_err(), code).await.unwrap();
+                assert_eq!(bad.as_str(), reason, "{code}");
             }
         }
     }
@@ -342,38 +379,63 @@ on_both_engines! {
         let card = |bundle: &[u8]| crate::bundle::pass_json(bundle)["barcodes"][0]["message"].as_str().unwrap().to_owned();
         let fetch = async || app.http.get(before["pkpass_url"].as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
         let old_card = card(&fetch().await);
-        let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": {} })).await;
-        let coupon = shop.coupon(&offer, None).await;
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("pass-templates/cafe-da-tarde");
+        let files = passarela::wallet::design::Design::read_folder(&folder).unwrap();
+        passarela::service::templates::install(app.app(), app.one.brand.id, crate::app::PASS_TYPE, files, None).await.unwrap();
+        let rules = json!({ "effect": { "percent": { "percent": "20" } }, "coupon": { "template": "cafe-da-tarde", "offline": true, "valid_for": "30D" } });
+        let offer = shop.offer("Caneca", rules).await;
+        let coupon = shop.coupon(&offer, Some("ana")).await;
         let path = format!("/api/v1/coupons/{}", coupon["id"].as_str().unwrap());
         let brand = app.one.brand.id;
+        // Its pass shows the code, which nobody reads from the pass's data.
+        let shown = format!("/api/v1/passes/{}", coupon["pass_id"].as_str().unwrap());
+        let (_, of_coupon) = app.get(&shown, &app.one.key).await;
+        assert!(!of_coupon.to_string().contains(coupon["barcode"].as_str().unwrap()) && !of_coupon.to_string().contains(coupon["code"].as_str().unwrap()));
+        let voucher = async || {
+            let bundle = app.http.get(of_coupon["pkpass_url"].as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
+            let barcode = crate::bundle::pass_json(&bundle)["barcodes"][0].clone();
+            (barcode["message"].as_str().unwrap().to_owned(), barcode["altText"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(voucher().await, (coupon["barcode"].as_str().unwrap().to_owned(), coupon["code"].as_str().unwrap().to_owned()));
+        let (_, before_renewal) = app.get("/api/v1/offline", &shop.till).await;
+        let known = read_jws(before_renewal["jws"].as_str().unwrap(), None)["keys"].clone();
         assert_eq!(code_keys::renew(app.app(), brand).await.unwrap(), CodeKeys { newest: 2, oldest: 1 });
         app.clock.advance(TimeDelta::seconds(2));
         app.set_points(&pass, 7).await;
         app.work().await;
         let new_card = card(&fetch().await);
         assert_ne!(new_card, old_card);
+        // A till that knew the old key alone learns the new one.
+        let (_, snapshot) = app.get("/api/v1/offline", &shop.till).await;
+        assert_eq!(read_jws(snapshot["jws"].as_str().unwrap(), Some(&known))["keys"].as_array().map(Vec::len), Some(2));
         let (_, renewed) = app.get(&path, &app.one.key).await;
         assert_ne!(renewed["barcode"], coupon["barcode"]);
+        let (status, _) = app.patch(&shown, &app.one.key, &json!({ "data": { "note": "x" } })).await;
+        assert_eq!(status, 200);
+        app.clock.advance(TimeDelta::seconds(2));
+        app.work().await;
+        assert_eq!(voucher().await.0, renewed["barcode"].as_str().unwrap());
         let scan = async |code: &str| shop.till("scans", &json!({ "code": code })).await.0;
         assert_eq!((scan(&old_card).await, scan(&new_card).await), (200, 200));
         assert_eq!(code_keys::retire(app.app(), brand).await.unwrap(), CodeKeys { newest: 2, oldest: 2 });
         assert_eq!(code_keys::retire(app.app(), brand).await.unwrap(), CodeKeys { newest: 2, oldest: 2 });
         assert_eq!((scan(&old_card).await, scan(&new_card).await), (404, 200));
-        let quote = |code: &Value| json!({ "basket": { "lines": [line("x", "y", "1", 100)], "total": money(100) }, "redeem": [{ "coupon_code": code }] });
+        let quote = |code: &Value| json!({ "customer": { "external_id": "ana" }, "basket": { "lines": [line("x", "y", "1", 100)], "total": money(100) }, "redeem": [{ "coupon_code": code }] });
         let (_, old) = shop.till("quotes", &quote(&coupon["barcode"])).await;
         let (_, new) = shop.till("quotes", &quote(&renewed["barcode"])).await;
         assert_eq!((old["skipped"][0]["code"].as_str(), new["skipped"][0]["code"].as_str()), (Some("coupon_not_found"), None), "{new}");
     }
 }
 
-/// The payload of a JWS, if its own key signed it.
-fn read_jws(jws: &str) -> Value {
+/// The payload of a JWS, if a key that the till knows signed it; at first, its own.
+fn read_jws(jws: &str, known: Option<&Value>) -> Value {
     let (signed, signature) = jws.rsplit_once('.').unwrap();
     let [header, payload] = [0, 1].map(|part| URL_SAFE_NO_PAD.decode(signed.split('.').nth(part).unwrap()).unwrap());
     let (header, payload): (Value, Value) =
         (serde_json::from_slice(&header).unwrap(), serde_json::from_slice(&payload).unwrap());
     assert_eq!(header["alg"], "EdDSA");
-    let key = payload["keys"].as_array().unwrap().iter().find(|key| key["kid"] == header["kid"]).unwrap();
+    let keys = known.unwrap_or(&payload["keys"]);
+    let key = keys.as_array().unwrap().iter().find(|key| key["kid"] == header["kid"]).unwrap();
     let public = URL_SAFE_NO_PAD.decode(key["x"].as_str().unwrap()).unwrap();
     let public = PKey::public_key_from_raw_bytes(&public, Id::ED25519).unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();

@@ -231,6 +231,12 @@ on_both_engines! {
         assert_eq!(status, 201, "{coupon}");
         assert_eq!(issue("k1", &body).await, (200, coupon.clone()));
         assert_ne!(issue("k2", &body).await.1["id"], coupon["id"]);
+        // Whatever became of the offer, what was done is answered as it was.
+        let (status, _) = app.patch(&format!("/api/v1/offers/{offer}"), &app.one.key, &json!({ "state": "ended" })).await;
+        assert_eq!(status, 200);
+        assert_eq!(issue("k1", &body).await.0, 200);
+        assert_eq!(issue("k3", &body).await.0, 422);
+        assert_eq!(app.patch(&format!("/api/v1/offers/{offer}"), &app.one.key, &json!({ "state": "running" })).await.0, 200);
         assert_eq!(issue("k1", &json!({ "offer_id": offer })).await.0, 422);
         // A card that is reissued takes its coupon along: used, the new one is void.
         let (_, new) = app.post(&format!("/api/v1/passes/{}/reissue", coupon["pass_id"].as_str().unwrap()), &app.one.key, &json!({})).await;

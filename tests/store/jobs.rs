@@ -48,7 +48,9 @@ on_both_engines! {
         // One without a file is anybody's; its count is no size.
         let codes = Job { spool: String::new(), kind: JobKind::IssueCoupons, size_bytes: 1_000_000, ..job(&w, "") };
         w.write(async |c| jobs::insert(c, two, &codes).await).await;
-        assert_eq!(w.read(async |c| jobs::sum_running(c, two).await).await, (1, 0));
+        assert_eq!(w.read(async |c| jobs::sum_running(c, two).await).await, (0, 0));
+        assert_eq!(w.read(async |c| jobs::count_batches(c, two).await).await, 1);
+        assert_eq!(w.read(async |c| jobs::count_batches(c, one).await).await, 0);
         assert_eq!(w.read(async |c| jobs::next_due_brand(c, Some(one), "nowhere", w.now).await).await, Some(two));
         let claimed = w.write(async |c| jobs::claim(c, two, "nowhere", w.now, w.after(30)).await).await.unwrap();
         assert_eq!(claimed.id, codes.id);

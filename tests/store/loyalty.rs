@@ -17,7 +17,7 @@ use passarela::store::entries::{self, Anchor, Head, KeptEntry};
 use passarela::store::offers::{self, Offer, OfferState};
 use passarela::store::openings::{self, Opening};
 use passarela::store::orders::{self, Order, Return};
-use passarela::store::program_rules::{self, EarningRule, WalletType};
+use passarela::store::program_rules::{self, EarningRule, Untold, WalletType};
 use passarela::store::redemptions::{self, Conflict, Quote, Redemption, RedemptionState};
 use passarela::store::stores::{self, Store};
 use passarela::store::wallets::{self, Did, KeptWallet};
@@ -281,7 +281,10 @@ on_both_engines! {
         w.write(async |c| program_rules::set_told(c, one, kind, Some(kept.id)).await).await;
         let untold = w.read(async |c| program_rules::find_untold(c).await).await.unwrap();
         assert_eq!((untold.brand_id, untold.wallet_type_id, untold.told_up_to), (one, kind, kept.id));
-        w.write(async |c| program_rules::set_told(c, one, kind, None).await).await;
+        let stale = Untold { version: untold.version + 1, ..untold.clone() };
+        assert!(!w.write(async |c| program_rules::go_on_telling(c, &stale, None).await).await);
+        assert!(w.write(async |c| program_rules::go_on_telling(c, &untold, None).await).await);
+        assert!(!w.write(async |c| program_rules::go_on_telling(c, &untold, None).await).await, "somebody else did");
         assert!(w.read(async |c| program_rules::find_untold(c).await).await.is_none());
         kept.totals.active = 0;
         w.write(async |c| books::write(c, one, std::slice::from_ref(&kept), &[], &[]).await).await;
@@ -398,6 +401,8 @@ on_both_engines! {
         assert_eq!(w.read(async |c| coupons::find(c, one, a.id).await).await.as_ref(), Some(a));
         assert_eq!(w.read(async |c| coupons::find(c, two, a.id).await).await, None);
         assert_eq!(w.read(async |c| coupons::find_by_external_id(c, one, "A").await).await.unwrap().id, a.id);
+        assert_eq!(w.read(async |c| coupons::list_by_ids(c, one, &[a.id, CouponId::FIRST]).await).await, std::slice::from_ref(a));
+        assert!(w.read(async |c| coupons::list_by_ids(c, two, &[a.id]).await).await.is_empty());
         assert_eq!(w.read(async |c| coupons::find_by_code(c, one, &a.code_id).await).await.unwrap().id, a.id);
         assert_eq!(w.read(async |c| coupons::find_by_typed(c, one, "TYPEDA").await).await.unwrap().id, a.id);
         assert!(w.read(async |c| coupons::find_by_typed(c, two, "TYPEDA").await).await.is_none());
@@ -417,10 +422,11 @@ on_both_engines! {
             let by = coupons::Use { redemption, quote, place: "Loja", done_at: w.now };
             w.write(async |c| coupons::redeem(c, brand, a.id, &by, w.after(1)).await).await
         };
-        assert!(!redeem(one, first, Some(other)).await);
-        assert!(!redeem(two, first, Some(mine)).await);
-        assert!(redeem(one, first, Some(mine)).await);
-        assert!(!redeem(one, second, Some(mine)).await);
+        assert_eq!(redeem(one, first, Some(other)).await, None);
+        assert_eq!(redeem(two, first, Some(mine)).await, None);
+        assert_eq!(redeem(one, first, Some(mine)).await, Some(a.pass_id));
+        assert_eq!(redeem(one, second, Some(mine)).await, None);
+        assert!(!w.write(async |c| coupons::void_offline(c, one, a.id).await).await);
         let used = w.read(async |c| coupons::find(c, one, a.id).await).await.unwrap();
         assert_eq!((used.state, used.redemption_id, used.redeemed_in.as_deref()), (CouponState::Redeemed, Some(first), Some("Loja")));
         assert_eq!(used.redeemed_at, Some(w.now), "when it was done");
@@ -429,7 +435,9 @@ on_both_engines! {
         assert!(w.write(async |c| coupons::give_back(c, one, a.id, first).await).await);
         assert!(w.write(async |c| coupons::void(c, one, a.id).await).await);
         let before = PassId::new(new_id());
-        w.write(async |c| coupons::set_pass(c, one, all[1].id, before).await).await;
+        assert!(!w.write(async |c| coupons::set_pass(c, one, a.id, before).await).await, "it is void");
+        assert!(!w.write(async |c| coupons::set_pass(c, two, all[1].id, before).await).await);
+        assert!(w.write(async |c| coupons::set_pass(c, one, all[1].id, before).await).await);
         let pass = PassId::new(new_id());
         w.write(async |c| coupons::move_pass(c, two, before, PassId::new(new_id())).await).await;
         w.write(async |c| coupons::move_pass(c, one, before, pass).await).await;
@@ -444,11 +452,18 @@ on_both_engines! {
         assert_eq!(w.read(async |c| coupons::find(c, one, all[1].id).await).await.unwrap().pass_id, Some(pass));
         assert!(w.read(async |c| coupons::find_by_pass_code(c, one, &[0; 12]).await).await.is_none());
 
+        let taken = Coupon { is_offline: true, ..coupon(&w, &w.one, offer.id, "Y") };
+        w.write(async |c| coupons::insert(c, one, std::slice::from_ref(&taken)).await).await;
+        assert!(!w.write(async |c| coupons::void_offline(c, two, taken.id).await).await);
+        assert!(!w.write(async |c| coupons::void_offline(c, one, all[1].id).await).await, "no till takes it alone");
+        assert!(w.write(async |c| coupons::void_offline(c, one, taken.id).await).await);
+        assert!(!w.write(async |c| coupons::void_offline(c, one, taken.id).await).await);
+        w.write(async |c| coupons::give_back(c, one, taken.id, first).await).await;
         let gone = Coupon { is_offline: true, state: CouponState::Voided, expires_at: Some(w.after(5)), ..coupon(&w, &w.one, offer.id, "Z") };
         w.write(async |c| coupons::insert(c, one, std::slice::from_ref(&gone)).await).await;
         let denied = async |brand: BrandId, at| w.read(async |c| coupons::list_denied(c, brand, w.after(at), 9).await).await;
-        assert_eq!(denied(one, 4).await, std::slice::from_ref(&gone.code_id));
-        assert!(denied(one, 5).await.is_empty() && denied(two, 4).await.is_empty());
+        assert_eq!(denied(one, 4).await, [gone.code_id.clone(), taken.code_id.clone()]);
+        assert!(denied(one, 5).await == [taken.code_id.clone()] && denied(two, 4).await.is_empty());
 
         let batch = JobId::new(new_id());
         let many = ["C", "D", "E"].map(|name| Coupon { batch_id: Some(batch), external_id: None, ..coupon(&w, &w.one, offer.id, name) });

@@ -37,6 +37,8 @@ pub enum Known {
     Text(&'static str),
     /// A JSON object in the cell, or columns of its members: `data`, `data.points`, `data.points:number`.
     Object(&'static str),
+    /// A list or an object in the cell, as JSON.
+    Json(&'static str),
     /// Members whose names are the file's own, each a text: `identifier.employee_no`.
     Texts(&'static str),
     /// Exports have these; imports do not read them.
@@ -102,7 +104,7 @@ fn read_column(text: &str, known: &[Known]) -> Result<Column, BadHeader> {
     let found = known.iter().find_map(|column| match *column {
         Known::Text(known) if known == name && kind.is_none() => Some(Kind::Text),
         Known::Texts(known) if is_member(known) && kind.is_none() => Some(Kind::Text),
-        Known::Object(known) if known == name => Some(Kind::Json),
+        Known::Object(known) | Known::Json(known) if known == name => Some(Kind::Json),
         Known::Object(known) if is_member(known) => Some(kind.unwrap_or(Kind::Text)),
         Known::Ignored(known) if known.contains(&name) => Some(Kind::Ignored),
         _ => None,
@@ -123,7 +125,7 @@ fn shown(text: &str) -> String {
 
 fn names(known: &[Known]) -> String {
     let name = |column: &Known| match column {
-        Known::Text(name) => Some((*name).to_owned()),
+        Known::Text(name) | Known::Json(name) => Some((*name).to_owned()),
         Known::Object(name) => Some(format!("{name}, {name}.…")),
         Known::Texts(name) => Some(format!("{name}.…")),
         Known::Ignored(_) => None,

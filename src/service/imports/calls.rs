@@ -2,12 +2,14 @@
 //! Each is known by an id of its own, so a part that is done again, because its process died before it could say so, changes
 //! nothing.
 
+use crate::domain::code::{OfflineCode, read_code};
 use crate::domain::job::LineOutcome;
 use crate::service::coupons::{self, NewCoupon};
 use crate::service::imports::{Forms, Outcome, refused};
 use crate::service::loyalty::place::Place;
 use crate::service::openings::{self, NewOpening};
 use crate::service::orders::{self, NewOrder};
+use crate::service::till::Wanted;
 use crate::service::till::offline::{self, Told};
 use crate::service::till::redeem::NewRedemption;
 use crate::service::{App, Problem};
@@ -57,6 +59,9 @@ async fn dispatch(app: &App, brand: &Brand, defaults: &Defaults, number: i64, ca
             Ok(Outcome::of(number, outcome(is_new), coupon.id))
         }
         Call::Redemption(mut new) => {
+            if defaults.store.is_some() {
+                check_codes(&new.request.wanted)?;
+            }
             new.request.place = place(defaults, new.request.place)?;
             match offline::tell(app, brand, *new).await? {
                 Told::Redeemed(id, is_new) => Ok(Outcome::of(number, outcome(is_new), id)),
@@ -69,6 +74,21 @@ async fn dispatch(app: &App, brand: &Brand, defaults: &Defaults, number: i64, ca
     }
 }
 
+/// A till checks signed codes alone: others it cannot have taken offline, and here nobody slows down who guesses.
+fn check_codes(wanted: &[Wanted]) -> Result<(), Problem> {
+    let is_guess = |wanted: &Wanted| match wanted {
+        Wanted::Code(code) => OfflineCode::read(code.reveal()).is_none() && read_code(code.reveal()).is_none(),
+        Wanted::Coupon(_) | Wanted::Offer(_) | Wanted::Units { .. } => false,
+    };
+    match wanted.iter().position(is_guess) {
+        Some(index) => {
+            let detail = "must be a scanned code: typed ones are not for tills to take offline";
+            Err(Problem::invalid(format!("/redeem/{index}/coupon_code"), detail))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Where a line was done: a till that sends a file speaks for no other store.
 fn place(defaults: &Defaults, of_line: Place) -> Result<Place, Problem> {
     if defaults.store.is_some() && of_line.store.is_some() && defaults.store != of_line.store {
@@ -76,7 +96,7 @@ fn place(defaults: &Defaults, of_line: Place) -> Result<Place, Problem> {
     }
     Ok(Place {
         store: defaults.store.or(of_line.store),
-        terminal: of_line.terminal.or_else(|| defaults.terminal.clone()),
+        terminal: defaults.terminal.clone().or(of_line.terminal),
         employee: of_line.employee,
     })
 }

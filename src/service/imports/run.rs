@@ -152,16 +152,29 @@ async fn make_part(
     size: usize,
 ) -> Result<Part, Problem> {
     let (lines, window) = read_lines(forms, job, source, at, size).await?;
-    let mut outcomes = Vec::with_capacity(lines.len());
+    let (begun, count) = (Instant::now(), lines.len());
+    // The lease is renewed with every part: a slow one is cut short.
+    let enough = lease(app).to_std().unwrap_or_default() / 3;
+    let mut outcomes = Vec::with_capacity(count);
     for (number, line) in lines {
         let call = line.and_then(|line| match line {
             Line::Call(call) => Ok(call),
             Line::Pass(_) | Line::Customer(_) => Err(Problem::internal("a line of another kind")),
         });
-        outcomes.push(calls::make(app, brand, forms, &job.defaults, (number, call)).await?);
+        match calls::make(app, brand, forms, &job.defaults, (number, call)).await {
+            Ok(outcome) => outcomes.push(outcome),
+            // What was done is kept; the trouble is met again at the beginning of the next part.
+            Err(problem) if outcomes.is_empty() => return Err(problem),
+            Err(_) => break,
+        }
+        if begun.elapsed() >= enough {
+            break;
+        }
     }
-    let end = at.after(window.taken.end)?;
-    Ok(Part { begin: at, end, is_over: window.is_over, outcomes, plan: Plan::Nothing, names: Names::default() })
+    let is_whole = outcomes.len() >= count;
+    let end = if is_whole { window.taken.end } else { window.taken.end_of(outcomes.len()) };
+    let (end, is_over) = (at.after(end)?, is_whole && window.is_over);
+    Ok(Part { begin: at, end, is_over, outcomes, plan: Plan::Nothing, names: Names::default() })
 }
 
 async fn fail(app: &App, brand: &Brand, job: &Job, reason: &str) -> Result<(), Problem> {
@@ -206,7 +219,7 @@ struct Part {
 enum Plan {
     Passes(passes::Plan),
     Customers(customers::Plan),
-    /// Nothing but refusals.
+    /// Nothing is left to write: refusals, and lines that were done one by one.
     Nothing,
 }
 
@@ -380,7 +393,11 @@ async fn plan_part(
             let (outcomes, plan, names) = customers::plan(app, brand, forms, lines).await?;
             (outcomes, Plan::Customers(plan), names)
         }
-        kind => return Err(Problem::internal(format!("{kind} is not planned"))),
+        JobKind::ImportOrders
+        | JobKind::ImportBalances
+        | JobKind::ImportCoupons
+        | JobKind::ImportRedemptions
+        | JobKind::IssueCoupons => return Err(Problem::internal(format!("{} is not planned", job.kind))),
     };
     let is_whole = outcomes.len() >= count;
     let end = if is_whole { window.taken.end } else { window.taken.end_of(outcomes.len()) };

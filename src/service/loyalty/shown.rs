@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use crate::domain::ids::{BrandId, CustomerId, MemberId, ProgramId, WalletId};
+use crate::domain::ids::{BrandId, CouponId, CustomerId, MemberId, ProgramId, WalletId};
 use crate::domain::quantity;
+use crate::service::coupons::barcode;
 use crate::service::loyalty::book::{Book, OpenMember};
 use crate::service::loyalty::place::Place;
 use crate::service::loyalty::rules::{self, ReadyOffer};
 use crate::service::till::scan::{ShownMember, shown};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, code_keys};
 use crate::store::Conn;
 use crate::store::coupons::{self, Coupon};
 use crate::store::offers::OfferState;
@@ -20,6 +21,32 @@ use crate::store::wallets::{self, KeptMember};
 
 /// Adds what templates read as `wallets`, `tier`, `member.rewards` and `member.coupons`; programs without rules cost nothing.
 pub async fn fill(app: &App, conn: &mut Conn<'_>, brand: BrandId, sources: &mut [Source]) -> Result<(), Problem> {
+    fill_members(app, conn, brand, sources).await?;
+    fill_coupons(app, conn, brand, sources).await
+}
+
+/// Passes of coupons show their codes, which change with the brand's keys and are nobody's to read from a pass's data.
+async fn fill_coupons(app: &App, conn: &mut Conn<'_>, brand: BrandId, sources: &mut [Source]) -> Result<(), Problem> {
+    let of_pass = |source: &Source| source.data.get("coupon")?.get("id")?.as_str()?.parse::<CouponId>().ok();
+    let ids: Vec<CouponId> = sources.iter().filter_map(of_pass).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let found = coupons::list_by_ids(conn, brand, &ids).await?;
+    let keys = code_keys::find(app, conn, brand).await?;
+    for source in sources {
+        let Some(coupon) = of_pass(source).and_then(|id| found.iter().find(|coupon| coupon.id == id)) else { continue };
+        let mut shown = source.data.get("coupon").cloned().unwrap_or_default();
+        if let Some(shown) = shown.as_object_mut().filter(|_| coupon.customer_id == Some(source.customer_id)) {
+            shown.insert("code".to_owned(), json!(coupon.typed));
+            shown.insert("barcode".to_owned(), json!(barcode(app, brand, keys, coupon)?));
+            source.loyalty.insert("coupon".to_owned(), Value::Object(shown.clone()));
+        }
+    }
+    Ok(())
+}
+
+async fn fill_members(app: &App, conn: &mut Conn<'_>, brand: BrandId, sources: &mut [Source]) -> Result<(), Problem> {
     let mut members: Vec<MemberId> =
         sources.iter().filter(|source| source.rules_version > 0).map(|source| source.member_id).collect();
     members.sort_unstable();

@@ -25,7 +25,9 @@ pub(super) async fn customer_of(
     for wanted in &request.wanted {
         let coupon = match wanted {
             Wanted::Coupon(id) => coupon_store::find(conn, brand, *id).await?,
-            Wanted::Code(code) => crate::service::coupons::find_by_text(app, conn, brand, code.reveal()).await?,
+            Wanted::Code(code) => crate::service::coupons::read_text(app, conn, brand, code.reveal(), request.done_at)
+                .await?
+                .unwrap_or(None),
             Wanted::Offer(_) | Wanted::Units { .. } => None,
         };
         if let Some(customer) = coupon.and_then(|coupon| coupon.customer_id) {

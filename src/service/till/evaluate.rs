@@ -10,7 +10,7 @@ use serde_json::Map;
 
 use super::{Basket, Refusal, Request, Wanted};
 use crate::domain::ids::{BrandId, CustomerId, OfferId, QuoteId, WalletId};
-use crate::domain::loyalty::best::{self, Combination, REQUESTED_MAX};
+use crate::domain::loyalty::best::{self, Combination};
 use crate::domain::loyalty::earning::Line;
 use crate::domain::loyalty::offer::{OfferRules, Situation};
 use crate::domain::loyalty::refusal::RefusalCode;
@@ -111,9 +111,6 @@ pub async fn evaluate(
     choice: Choice,
     quote: Option<(QuoteId, &BTreeMap<WalletId, i64>)>,
 ) -> Result<Evaluation, Problem> {
-    if request.wanted.len() > REQUESTED_MAX {
-        return Err(Problem::invalid("/redeem", format!("must not be more than {REQUESTED_MAX}")));
-    }
     let now = app.clock.now();
     let done_at = request.done_at.unwrap_or(now);
     let looking = Looking { app, brand, book, quote: quote.map(|(quote, _)| quote), done_at, now };
@@ -126,7 +123,7 @@ pub async fn evaluate(
                 of_coupon(&looking, conn, index, coupon).await?
             }
             Wanted::Code(code) => {
-                let coupon = coupons::find_by_text(app, conn, brand, code.reveal()).await?;
+                let coupon = coupons::find_by_text(app, conn, brand, code.reveal(), request.done_at).await?;
                 of_coupon(&looking, conn, index, coupon).await?
             }
             Wanted::Offer(id) => of_offer(&looking, conn, index, *id).await?,
@@ -207,7 +204,9 @@ async fn of_coupon(
         let code = if book.is_some() { RefusalCode::RecipientMismatch } else { RefusalCode::ProfileRequired };
         return Ok(Err(code.into()));
     }
-    if coupon.held_until.is_some_and(|until| until > now) && coupon.held_by != quote {
+    // A till that was offline did not ask, and the goods are given.
+    let is_offline = done_at != now;
+    if !is_offline && coupon.held_until.is_some_and(|until| until > now) && coupon.held_by != quote {
         return Ok(Err(RefusalCode::BasketLocked.into()));
     }
     let found = find_offer(looking, conn, index, coupon.offer_id).await?;

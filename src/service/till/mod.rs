@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use iso_currency::Currency;
 
 use crate::domain::ids::{CouponId, OfferId};
+use crate::domain::loyalty::best::REQUESTED_MAX;
 use crate::domain::loyalty::earning::Line;
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::secret::Personal;
@@ -77,6 +78,16 @@ pub struct Request {
     pub place: Place,
     /// When it was done, if the till was offline: what had to be valid, had to be then.
     pub done_at: Option<DateTime<Utc>>,
+}
+
+impl Request {
+    /// Before anything is looked up.
+    pub fn check_count(&self) -> Result<(), Problem> {
+        if self.wanted.len() > REQUESTED_MAX {
+            return Err(Problem::invalid("/redeem", format!("must not be more than {REQUESTED_MAX}")));
+        }
+        Ok(())
+    }
 }
 
 /// A refusal before it is spoken.

@@ -13,6 +13,7 @@ use crate::service::timeline::{self, About};
 use crate::service::{App, Problem, coupons};
 use crate::store::Conn;
 use crate::store::brands::Brand;
+use crate::store::coupons as coupon_store;
 use crate::store::redemptions::{self, Conflict};
 
 /// How long after it was done a till may tell it.
@@ -31,11 +32,6 @@ pub enum Told {
 
 /// Takes what was done offline; `done_at` of the request says when. The same again: the first answer.
 pub async fn tell(app: &App, brand: &Brand, new: NewRedemption) -> Result<Told, Problem> {
-    let now = app.clock.now();
-    let done_at = new.request.done_at.ok_or_else(|| Problem::invalid("/done_at", "must be given"))?;
-    if done_at > now + AHEAD_MAX || done_at < now - TOLD_WITHIN {
-        return Err(Problem::invalid("/done_at", "must be within the last 30 days"));
-    }
     let scope = new.request.place.scope();
     let known = {
         let mut reader = app.db.read().await?;
@@ -43,6 +39,12 @@ pub async fn tell(app: &App, brand: &Brand, new: NewRedemption) -> Result<Told, 
     };
     if let Some(known) = known {
         return Ok(Told::Conflict(known.id, known.code));
+    }
+    let now = app.clock.now();
+    let done_at = new.request.done_at.ok_or_else(|| Problem::invalid("/done_at", "must be given"))?;
+    // What was told in time may be told again.
+    if done_at > now + AHEAD_MAX || (done_at < now - TOLD_WITHIN && !is_known(app, brand.id, &new, &scope).await?) {
+        return Err(Problem::invalid("/done_at", "must be within the last 30 days"));
     }
     match redeem(app, brand, new.clone()).await {
         Ok((redemption, is_new)) => Ok(Told::Redeemed(redemption.id, is_new)),
@@ -52,6 +54,12 @@ pub async fn tell(app: &App, brand: &Brand, new: NewRedemption) -> Result<Told, 
         }
         Err(problem) => Err(problem),
     }
+}
+
+async fn is_known(app: &App, brand: BrandId, new: &NewRedemption, scope: &str) -> Result<bool, Problem> {
+    let mut reader = app.db.read().await?;
+    let found = redemptions::find_redemption_named(&mut reader.conn(), brand, scope, &new.transaction_id).await?;
+    Ok(found.is_some_and(|found| found.body_hash == new.hash))
 }
 
 async fn write_down(
@@ -65,7 +73,10 @@ async fn write_down(
     let request = &new.request;
     let (customer, coupon) = {
         let mut conn = tx.conn();
-        let customer = customer_of(app, &mut conn, brand, request).await.unwrap_or(None);
+        let customer = match customer_of(app, &mut conn, brand, request).await {
+            Err(Problem::NotFound { .. } | Problem::AmbiguousCustomer | Problem::Invalid { .. }) => None,
+            found => found?,
+        };
         (customer, coupon_of(app, &mut conn, brand, request, refused.index).await?)
     };
     let place = &request.place;
@@ -88,6 +99,13 @@ async fn write_down(
         let Conflict { place, transaction_id, body_hash, .. } = &conflict;
         let known = redemptions::find_conflict(&mut tx.conn(), brand, place, transaction_id, body_hash).await?;
         return Ok(known.ok_or(Problem::Busy)?.id);
+    }
+    // What was given away once must not be again: from now on tills deny it, be it not used by anybody else.
+    if let Some(coupon) = coupon
+        && coupon_store::void_offline(&mut tx.conn(), brand, coupon).await?
+    {
+        let about = About { customer, pass: None, subject: coupon.uuid() };
+        timeline::record(app, &mut tx.conn(), brand, "coupon.voided", about, json!({ "coupon_id": coupon })).await?;
     }
     let about = About { customer, pass: None, subject: conflict.id.uuid() };
     let data = json!({
@@ -112,8 +130,8 @@ async fn coupon_of(
     match index.and_then(|index| request.wanted.get(index)) {
         Some(Wanted::Coupon(id)) => Ok(Some(*id)),
         Some(Wanted::Code(code)) => {
-            let found = coupons::find_by_text(app, conn, brand, code.reveal()).await?;
-            Ok(found.map(|coupon| coupon.id))
+            let found = coupons::read_text(app, conn, brand, code.reveal(), request.done_at).await?;
+            Ok(found.unwrap_or(None).map(|coupon| coupon.id))
         }
         Some(Wanted::Offer(_) | Wanted::Units { .. }) | None => Ok(None),
     }

@@ -80,6 +80,7 @@ pub async fn quote(app: &App, brand: &Brand, mut request: Request, lock_secs: Op
     if lock_secs.is_some_and(|secs| !(1..=LOCK_MAX_SECS).contains(&secs)) {
         return Err(Problem::invalid("/lock_secs", format!("must be 1 to {LOCK_MAX_SECS}")));
     }
+    request.check_count()?;
     let mut tx = app.db.begin().await?;
     let customer = customer_of(app, &mut tx.conn(), brand.id, &request).await?;
     let mut book = match customer {

@@ -101,7 +101,7 @@ pub(super) async fn record(
     let about = About { customer: redemption.customer_id, pass: None, subject: redemption.id.uuid() };
     let data = json!({
         "redemption_id": redemption.id, "store_id": redemption.store_id, "discount_minor": redemption.discount_minor,
-        "currency": redemption.currency,
+        "currency": redemption.currency, "done_at": redemption.done_at,
     });
     timeline::record(app, conn, brand.id, kind, about, data).await
 }

@@ -10,7 +10,7 @@ use super::evaluate::{self, Applied, Choice, Evaluation, counts_uses, used_befor
 use super::quote::{QuoteContent, basket_hash};
 use super::receipt::{Balance, Receipt, item, record};
 use super::{Refusal, Request, Wanted};
-use crate::domain::ids::{BrandId, CouponId, CustomerId, QuoteId, RedemptionId, WalletId};
+use crate::domain::ids::{BrandId, CouponId, CustomerId, PassId, QuoteId, RedemptionId, WalletId};
 use crate::domain::ledger::{EntryKind, Hold, Refusal as LedgerRefusal};
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::pass::PassStatus;
@@ -106,6 +106,7 @@ async fn try_redeem(
     if request.wanted.is_empty() {
         return Err(Problem::invalid("/redeem", "must not be empty"));
     }
+    request.check_count()?;
     let mut tx = app.db.begin().await?;
     let customer = customer_of(app, &mut tx.conn(), brand.id, request).await?;
     // Coupons move no units.
@@ -148,10 +149,15 @@ async fn try_redeem(
         false => String::new(),
     };
     let done_at = request.done_at.unwrap_or(now);
-    let taking = Taking { brand: brand.id, id, quote: new.quote, place: &place, book: book.as_ref(), done_at, now };
-    if let Err((index, refusal)) = take(&mut tx.conn(), &evaluation, &taking).await? {
-        return Err(refuse(app, &mut tx.conn(), brand, &request.place, refusal, Some(index)).await?);
-    }
+    let (is_offline, book_now) = (request.done_at.is_some(), book.as_ref());
+    let taking =
+        Taking { brand: brand.id, id, quote: new.quote, place: &place, book: book_now, is_offline, done_at, now };
+    let shown = match take(&mut tx.conn(), &evaluation, &taking).await? {
+        Ok(shown) => shown,
+        Err((index, refusal)) => {
+            return Err(refuse(app, &mut tx.conn(), brand, &request.place, refusal, Some(index)).await?);
+        }
+    };
     let mut wallets = Vec::new();
     if let Some(book) = &mut book {
         let quoted = quoted.as_ref().map(|(_, content)| content);
@@ -196,7 +202,7 @@ async fn try_redeem(
         book.close(app, &mut tx.conn()).await?;
     }
     // After all passes of the customer were locked, in their order.
-    for pass in used.iter().filter_map(|coupon| coupon.pass_id) {
+    for pass in shown {
         passes::set_status(&mut tx.conn(), brand.id, pass, PassStatus::Active, PassStatus::Voided, now).await?;
     }
     tx.commit().await?;
@@ -256,23 +262,29 @@ struct Taking<'a> {
     /// The store, as people call it.
     place: &'a str,
     book: Option<&'a Book>,
+    is_offline: bool,
     done_at: DateTime<Utc>,
     now: DateTime<Utc>,
 }
 
-/// Takes coupons, then what is left of offers: each by one conditional update, in order of their ids.
+/// Takes coupons, then what is left of offers: each by one conditional update, in order of their ids. The passes that show the
+/// coupons.
 async fn take(
     conn: &mut Conn<'_>,
     evaluation: &Evaluation,
     taking: &Taking<'_>,
-) -> Result<Result<(), (usize, Refusal)>, Problem> {
-    let Taking { brand, id, quote, place, book, done_at, now } = *taking;
+) -> Result<Result<Vec<PassId>, (usize, Refusal)>, Problem> {
+    let Taking { brand, id, quote, place, book, is_offline, done_at, now } = *taking;
     let by = coupon_store::Use { redemption: id, quote, place, done_at };
+    let mut shown = Vec::new();
     let mut with_coupon: Vec<&Applied> = evaluation.applied.iter().filter(|applied| applied.coupon.is_some()).collect();
     with_coupon.sort_by_key(|applied| applied.coupon.as_ref().map(|coupon| coupon.id));
     for applied in with_coupon {
         let Some(coupon) = &applied.coupon else { continue };
-        if !coupon_store::redeem(conn, brand, coupon.id, &by, now).await? {
+        // Who took it at a till that was offline did not ask what a quote holds.
+        let quote = if is_offline { coupon.held_by } else { quote };
+        let by = coupon_store::Use { quote, ..by };
+        let Some(pass) = coupon_store::redeem(conn, brand, coupon.id, &by, now).await? else {
             let winner = coupon_store::find(conn, brand, coupon.id).await?;
             let refusal = match winner {
                 Some(coupon) if coupon.redemption_id.is_some() => used_before(&coupon),
@@ -280,7 +292,8 @@ async fn take(
                 Some(_) | None => RefusalCode::Voided.into(),
             };
             return Ok(Err((applied.index, refusal)));
-        }
+        };
+        shown.extend(pass);
     }
     let mut with_offer: Vec<&Applied> = evaluation.applied.iter().filter(|applied| applied.offer.is_some()).collect();
     with_offer.sort_by_key(|applied| applied.offer.as_ref().map(|offer| offer.id));
@@ -305,7 +318,7 @@ async fn take(
             return Ok(Err((applied.index, code.into())));
         }
     }
-    Ok(Ok(()))
+    Ok(Ok(shown))
 }
 
 /// Spends what is redeemed; what the quote holds first.

@@ -12,7 +12,7 @@ use crate::domain::ids::{CustomerId, MemberId, OfferId, ProgramId, WalletId};
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::loyalty::tier::Progress;
 use crate::domain::secret::Personal;
-use crate::service::coupons::{self, BadText};
+use crate::service::coupons::{self, BadCoupon};
 use crate::service::customers::Selector;
 use crate::service::loyalty::book::Book;
 use crate::service::loyalty::place::Place;
@@ -86,12 +86,12 @@ pub async fn scan(app: &App, brand: &Brand, text: &str, place: Place) -> Result<
     let text = crate::domain::text::line(text, 200).map_err(Problem::text("/code"))?;
     let not_found = || Problem::NotFound { what: "customer" };
     let mut tx = app.db.begin().await?;
-    let coupon = match coupons::read_text(app, &mut tx.conn(), brand.id, &text).await? {
+    let coupon = match coupons::read_text(app, &mut tx.conn(), brand.id, &text, None).await? {
         Ok(coupon) => coupon,
         // It may be a card's number, a CPF, a phone.
-        Err(BadText::Mistyped) => None,
+        Err(BadCoupon::Mistyped) => None,
         Err(bad) => {
-            coupons::count_bad(brand.id, bad);
+            coupons::count_bad(app, brand.id, bad, &text);
             None
         }
     };
