@@ -25,7 +25,7 @@ use crate::apple_web_service::Phone;
 use crate::engine::Engine;
 
 /// Instructions of SQLite's machine that a piece of work takes, at most one of them off.
-async fn instructions<T>(db: &Db, work: impl AsyncFnOnce(&mut Conn<'_>) -> sqlx::Result<T>) -> (T, usize) {
+pub async fn instructions<T>(db: &Db, work: impl AsyncFnOnce(&mut Conn<'_>) -> sqlx::Result<T>) -> (T, usize) {
     let count = Arc::new(AtomicUsize::new(0));
     let mut tx = db.begin().await.unwrap();
     if let Tx::Sqlite(tx) = &mut tx {

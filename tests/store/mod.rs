@@ -10,6 +10,7 @@ mod google;
 mod imports;
 mod jobs;
 mod loyalty;
+mod loyalty_costs;
 mod outbox;
 mod passes;
 mod phones;
