@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use iso_currency::Currency;
 use serde_json::Map;
@@ -91,6 +91,9 @@ struct Looking<'a> {
     done_at: DateTime<Utc>,
     now: DateTime<Utc>,
 }
+
+/// How far the clock of a till that was offline may have been behind.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::hours(1);
 
 /// How the redeemables go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,11 +192,14 @@ async fn of_coupon(
     coupon: Option<Coupon>,
 ) -> Result<Result<Candidate, Refusal>, Problem> {
     let Looking { book, quote, done_at, now, .. } = *looking;
+    let is_offline = done_at != now;
+    // It was there to be shown, so a till's clock was behind.
+    let begun_by = if is_offline { (done_at + CLOCKS_DIFFER).min(now) } else { now };
     let Some(coupon) = coupon else { return Ok(Err(RefusalCode::CouponNotFound.into())) };
     let refusal = match coupon.state {
         CouponState::Voided => Some(RefusalCode::Voided.into()),
         CouponState::Redeemed => Some(used_before(&coupon)),
-        CouponState::Issued if coupon.starts_at > done_at => Some(RefusalCode::StartsInFuture.into()),
+        CouponState::Issued if coupon.starts_at > begun_by => Some(RefusalCode::StartsInFuture.into()),
         CouponState::Issued if coupon.expires_at.is_some_and(|end| end <= done_at) => Some(RefusalCode::Expired.into()),
         CouponState::Issued => None,
     };
@@ -205,7 +211,6 @@ async fn of_coupon(
         return Ok(Err(code.into()));
     }
     // A till that was offline did not ask, and the goods are given.
-    let is_offline = done_at != now;
     if !is_offline && coupon.held_until.is_some_and(|until| until > now) && coupon.held_by != quote {
         return Ok(Err(RefusalCode::BasketLocked.into()));
     }
