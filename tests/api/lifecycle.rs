@@ -73,12 +73,13 @@ on_both_engines! {
         let mut bytes = std::fs::read(&file).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
+        let version = format!("\"schema_version\":{},", passarela::store::db::migration_names().count());
         std::fs::write(&damaged, &bytes).unwrap();
         for (content, why) in [
             (bytes.clone(), "is damaged"),
             (bytes[..bytes.len() - 10].to_vec(), "is damaged"),
             (b"PK\x03\x04 something else entirely".to_vec(), "is not a backup of Passarela"),
-            (replaced(&std::fs::read(&file).unwrap(), "\"schema_version\":8,", "\"schema_version\":9999,"), "newer Passarela"),
+            (replaced(&std::fs::read(&file).unwrap(), &version, "\"schema_version\":9999,"), "newer Passarela"),
             (replaced(&std::fs::read(&file).unwrap(), "\"master_key_check\":\"", "\"master_key_check\":\"00"), "another master key"),
         ] {
             std::fs::write(&damaged, content).unwrap();
