@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::admin::{brand_of, open, parse};
@@ -43,12 +43,8 @@ pub enum Export {
         /// The brand's code.
         #[arg(long)]
         brand: String,
-        /// All coupons of this offer …
-        #[arg(long, value_parser = parse::<OfferId>, required_unless_present = "batch", conflicts_with = "batch")]
-        offer: Option<OfferId>,
-        /// … or those that this job made.
-        #[arg(long, value_parser = parse::<JobId>)]
-        batch: Option<JobId>,
+        #[command(flatten)]
+        which: Which,
         /// csv or ndjson; by the file's name if absent, else csv.
         #[arg(long, value_parser = parse::<RowFormat>)]
         format: Option<RowFormat>,
@@ -58,13 +54,25 @@ pub enum Export {
     },
 }
 
+/// Coupons of one or the other.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// All coupons of this offer …
+    #[arg(long, value_parser = parse::<OfferId>)]
+    offer: Option<OfferId>,
+    /// … or those that this job made.
+    #[arg(long, value_parser = parse::<JobId>)]
+    batch: Option<JobId>,
+}
+
 impl Export {
     pub async fn run(self, config: Config, output: Output) -> Result<(), Failure> {
         match self {
             Self::Passes { brand, format, template, status, output: out } => {
                 passes(config, output, &brand, format, template, status, out).await
             }
-            Self::Coupons { brand, offer, batch, format, output: out } => {
+            Self::Coupons { brand, which: Which { offer, batch }, format, output: out } => {
                 let of = offer.map(Of::Offer).or(batch.map(Of::Batch));
                 let of = of.ok_or_else(|| Failure::Usage("name --offer or --batch".to_owned()))?;
                 coupons(config, output, &brand, of, format, out).await

@@ -24,7 +24,7 @@ use crate::http::auth::Allow;
 use crate::http::auth::role::{Admin, Issuer, Pos};
 use crate::http::extract::{Query, pointer};
 use crate::http::import_calls::{
-    BALANCE_COLUMNS, BalanceBody, COUPON_COLUMNS, CouponBody, ORDER_COLUMNS, OrderBody, REDEMPTION_COLUMNS,
+    BALANCE_COLUMNS, BalanceBody, COUPON_COLUMNS, CUSTOMER, CouponBody, ORDER_COLUMNS, OrderBody, REDEMPTION_COLUMNS,
     RedemptionBody,
 };
 use crate::http::jobs::{JobView, view};
@@ -49,15 +49,7 @@ const fn columns(kind: JobKind) -> &'static [Known] {
             Known::Text("external_id"),
             Known::Text("template"),
             Known::Text("program_id"),
-            Known::Text("customer.id"),
-            Known::Text("customer.external_id"),
-            Known::Text("customer.code"),
-            Known::Text("customer.card_number"),
-            Known::Text("customer.cpf"),
-            Known::Text("customer.phone"),
-            Known::Text("customer.email"),
-            Known::Text("customer.identifier.type"),
-            Known::Text("customer.identifier.value"),
+            CUSTOMER,
             Known::Text("customer.name"),
             Known::Text("customer.locale"),
             Known::Text("customer.time_zone"),

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use crate::domain::ids::{BrandId, CouponId, JobId, OfferId};
 use crate::domain::job::{JobKind, JobState, Tally};
-use crate::domain::loyalty::offer::OfferRules;
 use crate::domain::rows::Layout;
 use crate::service::coupons::{check_time, fresh};
 use crate::service::loyalty::rules;
@@ -62,8 +61,7 @@ pub async fn start(
         return Err(Problem::invalid("/offer_id", "the offer has ended"));
     }
     let ready = rules::current(app, &mut tx.conn(), brand, offer.program_id).await?;
-    let read = OfferRules::read(&offer.spec, |key| ready.scale(key))
-        .map_err(|fault| Problem::internal(format!("offers {}: {}: {fault}", offer.id, fault.pointer)))?;
+    let read = ready.read_offer(&offer)?;
     let life = read.coupon_life.map(|life| life.after(now, ready.zone));
     let defaults = Defaults {
         offer: Some(offer.id),

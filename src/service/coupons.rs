@@ -8,7 +8,6 @@ use crate::domain::code::{
     CODE_ID_LEN, CodeKind, OfflineCode, TYPED_LEN, minutes_down, minutes_up, own_code, read_typed_code, typed_code,
 };
 use crate::domain::ids::{BrandId, CouponId, OfferId, PassId};
-use crate::domain::loyalty::offer::OfferRules;
 use crate::domain::secret::Personal;
 use crate::domain::text::{self, text_enum};
 use crate::service::customers::{self, Details, Named, Selector};
@@ -76,8 +75,7 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon, once: Option<&Once>
     let offer = offers::find(&mut tx.conn(), brand.id, new.offer).await?;
     let offer = offer.ok_or_else(|| Problem::invalid("/offer_id", "there is no offer with this id"))?;
     let ready = rules::current(app, &mut tx.conn(), brand.id, offer.program_id).await?;
-    let read = OfferRules::read(&offer.spec, |key| ready.scale(key))
-        .map_err(|fault| Problem::internal(format!("offers {}: {}: {fault}", offer.id, fault.pointer)))?;
+    let read = ready.read_offer(&offer)?;
     let customer = match &new.customer {
         None => None,
         Some(selector) => Some(customers::find(app, &mut tx.conn(), brand.id, selector).await?),

@@ -94,6 +94,19 @@ fn identify_all(
 /// Bytes of a customer's attributes at most, as JSON.
 const ATTRIBUTES_MAX: usize = 16 * 1024;
 
+/// Who is known by a selector, as [`find`] has it; whoever is not known is not found.
+pub async fn find_known(
+    app: &App,
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    selector: &Selector,
+) -> Result<CustomerId, Problem> {
+    match find(app, conn, brand, selector).await? {
+        Named::Known(customer) => Ok(customer),
+        Named::New(_) => Err(Problem::NotFound { what: "customer" }),
+    }
+}
+
 /// The customer that a selector means. Several who share the identifier: 409, because a shared phone must not decide
 /// for the wrong member of a family. An unknown id, or a code that is not on an active pass: 404.
 pub async fn find(app: &App, conn: &mut Conn<'_>, brand: BrandId, selector: &Selector) -> Result<Named, Problem> {

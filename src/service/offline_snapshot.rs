@@ -5,7 +5,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::domain::ids::StoreId;
-use crate::domain::loyalty::offer::OfferRules;
 use crate::service::loyalty::rules;
 use crate::service::{App, Problem, code_keys};
 use crate::store::brands::Brand;
@@ -85,8 +84,7 @@ async fn list_offers(
         let Some(last) = page.last() else { return Ok(shown) };
         after = Some(last.id);
         for offer in &page {
-            let read = OfferRules::read(&offer.spec, |key| ready.scale(key))
-                .map_err(|fault| Problem::internal(format!("offers {}: {}: {fault}", offer.id, fault.pointer)))?;
+            let read = ready.read_offer(offer)?;
             let is_here = read.stores.is_empty() || store.as_ref().is_some_and(|store| read.stores.contains(store));
             let is_soon =
                 read.until.is_none_or(|until| until > now) && read.from.is_none_or(|from| from < now + GOOD_FOR);

@@ -9,7 +9,7 @@ use crate::domain::quantity;
 use crate::domain::secret::Personal;
 use crate::domain::text;
 use crate::service::coupons::check_time;
-use crate::service::customers::{self, Named, Selector};
+use crate::service::customers::{self, Selector};
 use crate::service::loyalty::book::{Book, Note};
 use crate::service::loyalty::place::Place;
 use crate::service::orders::broken;
@@ -51,10 +51,7 @@ pub async fn open(app: &App, brand: &Brand, new: NewOpening) -> Result<(WalletId
     }
     let program = new.program.ok_or_else(|| Problem::invalid("/program_id", "must be given"))?;
     let mut tx = app.db.begin().await?;
-    let customer = match customers::find(app, &mut tx.conn(), brand.id, &new.customer).await? {
-        Named::Known(customer) => customer,
-        Named::New(_) => return Err(Problem::NotFound { what: "customer" }),
-    };
+    let customer = customers::find_known(app, &mut tx.conn(), brand.id, &new.customer).await?;
     if programs::find(&mut tx.conn(), brand.id, program).await?.is_none() {
         return Err(Problem::invalid("/program_id", "there is no program with this id"));
     }

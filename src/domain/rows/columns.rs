@@ -35,6 +35,8 @@ pub struct Column {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
     Text(&'static str),
+    /// Several of them: what many kinds of files have alike.
+    EachText(&'static [&'static str]),
     /// A JSON object in the cell, or columns of its members: `data`, `data.points`, `data.points:number`.
     Object(&'static str),
     /// A list or an object in the cell, as JSON.
@@ -103,6 +105,7 @@ fn read_column(text: &str, known: &[Known]) -> Result<Column, BadHeader> {
     let is_member = |of: &str| name.strip_prefix(of).is_some_and(|rest| rest.starts_with('.'));
     let found = known.iter().find_map(|column| match *column {
         Known::Text(known) if known == name && kind.is_none() => Some(Kind::Text),
+        Known::EachText(known) if known.contains(&name) && kind.is_none() => Some(Kind::Text),
         Known::Texts(known) if is_member(known) && kind.is_none() => Some(Kind::Text),
         Known::Object(known) | Known::Json(known) if known == name => Some(Kind::Json),
         Known::Object(known) if is_member(known) => Some(kind.unwrap_or(Kind::Text)),
@@ -126,6 +129,7 @@ fn shown(text: &str) -> String {
 fn names(known: &[Known]) -> String {
     let name = |column: &Known| match column {
         Known::Text(name) | Known::Json(name) => Some((*name).to_owned()),
+        Known::EachText(names) => Some(names.join(", ")),
         Known::Object(name) => Some(format!("{name}, {name}.…")),
         Known::Texts(name) => Some(format!("{name}.…")),
         Known::Ignored(_) => None,

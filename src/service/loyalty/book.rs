@@ -209,10 +209,7 @@ impl Book {
         customer: CustomerId,
         place: Place,
     ) -> Result<Self, Problem> {
-        let kept = wallets::lock_members(conn, brand, customer).await?;
-        if kept.is_empty() && customers::find(conn, brand, customer).await?.is_none() {
-            return Err(Problem::NotFound { what: "customer" });
-        }
+        let kept = hold(conn, brand, customer).await?;
         let now = app.clock.now();
         Self::read(app, conn, brand, customer, place, kept, now).await
     }
@@ -225,10 +222,7 @@ impl Book {
         customer: CustomerId,
         place: Place,
     ) -> Result<Self, Problem> {
-        let kept = wallets::lock_members(conn, brand, customer).await?;
-        if kept.is_empty() && customers::find(conn, brand, customer).await?.is_none() {
-            return Err(Problem::NotFound { what: "customer" });
-        }
+        let kept = hold(conn, brand, customer).await?;
         let mut members = Vec::with_capacity(kept.len());
         for member in kept {
             let rules = rules::load(app, conn, brand, member.program, member.rules_version, &member.time_zone).await?;
@@ -433,6 +427,15 @@ impl Book {
         (member.kept.standing, member.kept.tier_value) = (Some(standing), value);
         Ok(is_changed)
     }
+}
+
+/// A customer's memberships, held until the transaction ends.
+async fn hold(conn: &mut Conn<'_>, brand: BrandId, customer: CustomerId) -> Result<Vec<KeptMember>, Problem> {
+    let kept = wallets::lock_members(conn, brand, customer).await?;
+    if kept.is_empty() && customers::find(conn, brand, customer).await?.is_none() {
+        return Err(Problem::NotFound { what: "customer" });
+    }
+    Ok(kept)
 }
 
 /// The new entries of a wallet, linked to those before, and the lots that they touched.

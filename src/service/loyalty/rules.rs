@@ -12,7 +12,7 @@ use crate::domain::loyalty::spec::BadSpec;
 use crate::domain::loyalty::tier::TierRules;
 use crate::domain::loyalty::wallet_type::WalletRules;
 use crate::service::{App, Problem};
-use crate::store::offers::OfferState;
+use crate::store::offers::{Offer, OfferState};
 use crate::store::{Conn, offers, program_rules};
 
 /// Offers of a program at most, that have not ended; others are found by their ids alone.
@@ -65,6 +65,12 @@ impl Rules {
 
     pub fn scale(&self, key: &str) -> Option<u8> {
         self.kinds.iter().find(|kind| kind.key == key).map(|kind| kind.rules.scale)
+    }
+
+    /// An offer of the program as its brand wrote it; what was stored can be read.
+    pub fn read_offer(&self, offer: &Offer) -> Result<OfferRules, Problem> {
+        let read = OfferRules::read(&offer.spec, |key| self.scale(key));
+        read.map_err(|fault| Problem::internal(format!("offers {}: {}: {fault}", offer.id, fault.pointer)))
     }
 
     pub fn offer(&self, id: OfferId) -> Option<&ReadyOffer> {
@@ -142,8 +148,7 @@ async fn read(conn: &mut Conn<'_>, brand: BrandId, program: ProgramId, zone: Tz)
     let mut open = offers::list_open(conn, brand, program, OFFERS_MAX).await?;
     open.reverse();
     for row in open {
-        let read = OfferRules::read(&row.spec, |key| rules.scale(key));
-        let read = read.map_err(|fault| broken("offers", row.id.to_string(), fault))?;
+        let read = rules.read_offer(&row)?;
         rules.offers.push(ReadyOffer { id: row.id, name: row.name, state: row.state, rules: read });
     }
     Ok(rules)

@@ -2,7 +2,7 @@
 
 use super::{Request, Wanted};
 use crate::domain::ids::{BrandId, CustomerId};
-use crate::service::customers::{self, Named, Selector};
+use crate::service::customers::{self, Selector};
 use crate::service::{App, Problem};
 use crate::store::{Conn, coupons as coupon_store};
 
@@ -17,10 +17,7 @@ pub(super) async fn customer_of(
         if let Selector::Id(customer) = selector {
             return Ok(Some(*customer));
         }
-        return match customers::find(app, conn, brand, selector).await? {
-            Named::Known(customer) => Ok(Some(customer)),
-            Named::New(_) => Err(Problem::NotFound { what: "customer" }),
-        };
+        return customers::find_known(app, conn, brand, selector).await.map(Some);
     }
     for wanted in &request.wanted {
         let coupon = match wanted {
@@ -35,17 +32,4 @@ pub(super) async fn customer_of(
         }
     }
     Ok(None)
-}
-
-/// Whom a selector of a till means, for routes that only look.
-pub(super) async fn known(
-    app: &App,
-    conn: &mut Conn<'_>,
-    brand: BrandId,
-    selector: &Selector,
-) -> Result<CustomerId, Problem> {
-    match customers::find(app, conn, brand, selector).await? {
-        Named::Known(customer) => Ok(customer),
-        Named::New(_) => Err(Problem::NotFound { what: "customer" }),
-    }
 }

@@ -266,8 +266,7 @@ async fn find_offer(
         return Ok(Err(RefusalCode::CampaignNotRunning.into()));
     };
     let ready = rules::current(app, conn, brand, row.program_id).await?;
-    let read = OfferRules::read(&row.spec, |key| ready.scale(key));
-    let read = read.map_err(|fault| Problem::internal(format!("offers {id}: {}: {fault}", fault.pointer)))?;
+    let read = ready.read_offer(&row)?;
     let member = members.iter().position(|member| member.rules.program == row.program_id);
     let offer = ReadyOffer { id, name: row.name, state: row.state, rules: read };
     Ok(Ok(Candidate { index, offer, rules: ready, member, coupon: None }))

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::customer::known;
 use super::evaluate::{Choice, evaluate};
 use super::{Request, Wanted};
 use crate::domain::code::read_code;
@@ -13,7 +12,7 @@ use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::loyalty::tier::Progress;
 use crate::domain::secret::Personal;
 use crate::service::coupons::{self, BadCoupon};
-use crate::service::customers::Selector;
+use crate::service::customers::{self, Selector};
 use crate::service::loyalty::book::Book;
 use crate::service::loyalty::place::Place;
 use crate::service::timeline::{self, About};
@@ -97,11 +96,11 @@ pub async fn scan(app: &App, brand: &Brand, text: &str, place: Place) -> Result<
     };
     let customer = match coupon.as_ref().and_then(|coupon| coupon.customer_id) {
         Some(customer) => customer,
-        None => match known(app, &mut tx.conn(), brand.id, &selector(&text)).await {
+        None => match customers::find_known(app, &mut tx.conn(), brand.id, &selector(&text)).await {
             // A card number may look like a CPF that nobody has.
             Err(Problem::NotFound { .. } | Problem::Invalid { .. }) => {
                 let card = Selector::Identifier(IdentifierKind::CardNumber, Personal::new(text.clone()));
-                known(app, &mut tx.conn(), brand.id, &card).await.map_err(|problem| match problem {
+                customers::find_known(app, &mut tx.conn(), brand.id, &card).await.map_err(|problem| match problem {
                     Problem::Invalid { .. } => not_found(),
                     other => other,
                 })?
