@@ -8,6 +8,7 @@ pub mod badges;
 pub mod bundle_body;
 pub mod consents;
 pub mod coupon_batches;
+pub mod coupons;
 pub mod customers;
 pub mod deliveries;
 pub mod devices;

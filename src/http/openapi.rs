@@ -12,9 +12,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
 use crate::http::{
-    app_devices, consents, coupon_batches, customers, deliveries, devices, events, exports, imports, jobs, keys,
-    offers, offline, orders, passes, program_rules, programs, quotes, redemptions, reports, rollouts, scans, stores,
-    templates, wallets,
+    app_devices, consents, coupon_batches, coupons, customers, deliveries, devices, events, exports, imports, jobs,
+    keys, offers, offline, orders, passes, program_rules, programs, quotes, redemptions, reports, rollouts, scans,
+    stores, templates, wallets,
 };
 use crate::service::Problem;
 
@@ -34,7 +34,7 @@ use crate::service::Problem;
         program_rules::create_rule, program_rules::list_rules, program_rules::update_rule,
         stores::create, stores::list, stores::read,
         offers::create, offers::list, offers::read, offers::update,
-        offers::issue, offers::list_coupons, offers::read_coupon, offers::void_coupon,
+        coupons::issue, coupons::list, coupons::read, coupons::void,
         orders::place, orders::take_back,
         offline::snapshot, reports::liability, consents::list, consents::decide, scans::scan, quotes::quote, redemptions::redeem, redemptions::read, redemptions::void,
         wallets::list, wallets::entries, wallets::adjust,

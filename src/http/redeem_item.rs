@@ -19,6 +19,8 @@ pub struct RedeemItem {
     coupon_code: Option<Personal<String>>,
     #[schema(value_type = Option<String>)]
     reward_id: Option<OfferId>,
+    /// With a `reward_id`: pay for it now, and have a coupon of it to use another time.
+    as_coupon: Option<bool>,
     #[schema(value_type = Option<String>)]
     offer_id: Option<OfferId>,
     /// The key of a wallet to pay with, and how many `units` of it.
@@ -30,21 +32,28 @@ pub struct RedeemItem {
 
 pub fn wanted(items: Vec<RedeemItem>) -> Result<Vec<Wanted>, Problem> {
     let one = |(index, item): (usize, RedeemItem)| {
-        let RedeemItem { coupon_id, coupon_code, reward_id, offer_id, wallet, units } = item;
+        let RedeemItem { coupon_id, coupon_code, reward_id, as_coupon, offer_id, wallet, units } = item;
+        let is_for_later = as_coupon == Some(true);
+        let reward = if is_for_later { Wanted::CouponOf } else { Wanted::Offer };
         let units_of = wallet.zip(units.clone()).map(|(wallet, units)| Wanted::Units { wallet, units });
         let given = [
             coupon_id.map(Wanted::Coupon),
             coupon_code.map(Wanted::Code),
-            reward_id.map(Wanted::Offer),
+            reward_id.map(reward),
             offer_id.map(Wanted::Offer),
             units_of,
         ];
         let mut given = given.into_iter().flatten();
         match (given.next(), given.next()) {
-            (Some(wanted), None) if units.is_none() || matches!(wanted, Wanted::Units { .. }) => Ok(wanted),
+            (Some(wanted), None)
+                if (units.is_none() || matches!(wanted, Wanted::Units { .. }))
+                    && (!is_for_later || matches!(wanted, Wanted::CouponOf(_))) =>
+            {
+                Ok(wanted)
+            }
             _ => Err(Problem::invalid(
                 format!("/redeem/{index}"),
-                "name one of coupon_id, coupon_code, reward_id, offer_id, or wallet with units",
+                "name one of coupon_id, coupon_code, reward_id (maybe as_coupon), offer_id, or wallet with units",
             )),
         }
     };
@@ -56,6 +65,9 @@ pub struct ItemView {
     /// coupon, offer, reward or units.
     #[schema(value_type = String, example = "coupon")]
     kind: ItemKind,
+    /// A reward that was paid for, to be used another time with the coupon.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    as_coupon: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     coupon_id: Option<CouponId>,
@@ -81,6 +93,7 @@ pub struct ItemView {
 pub fn item_view(item: Item) -> ItemView {
     ItemView {
         kind: item.kind,
+        as_coupon: item.is_for_later,
         coupon_id: item.coupon_id,
         offer_id: item.offer_id,
         name: item.name,

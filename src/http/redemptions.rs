@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{ConflictId, CouponId, CustomerId, ProgramId, QuoteId, RedemptionId, StoreId, WalletId};
 use crate::domain::loyalty::refusal::RefusalCode;
+use crate::domain::role::Role;
 use crate::domain::secret::Personal;
 use crate::http::auth::role::{Admin, Issuer, Marketing, Pos, Reader};
 use crate::http::auth::{Allow, Failures};
+use crate::http::coupons::{BoughtView, bought_views};
 use crate::http::extract::{Body, Query, id};
 use crate::http::money::{BasketBody, MoneyBody};
 use crate::http::page::{Page, Paging, after, limit};
@@ -18,7 +20,7 @@ use crate::http::redeem_item::{ItemView, RedeemItem, item_view, wanted};
 use crate::service::loyalty::place::Place;
 use crate::service::till::receipt::{self, Receipt};
 use crate::service::till::redeem::{self, NewRedemption};
-use crate::service::till::{Request, offline, void};
+use crate::service::till::{Request, bought, offline, void};
 use crate::service::{App, Problem};
 use crate::store::redemptions::{Redemption, RedemptionState};
 
@@ -52,7 +54,8 @@ pub struct BalanceView {
     balance: String,
 }
 
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+/// May hold codes that are worth something: no `Debug`.
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct RedemptionView {
     #[schema(value_type = String, example = "rdm_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
     id: RedemptionId,
@@ -70,6 +73,8 @@ pub struct RedemptionView {
     discount: Option<MoneyBody>,
     /// What the wallets held afterwards.
     wallets: Vec<BalanceView>,
+    /// What was bought, to be used another time; with codes for whoever may redeem.
+    coupons: Vec<BoughtView>,
     created_at: DateTime<Utc>,
     voided_at: Option<DateTime<Utc>>,
     /// When it was done, if the till was offline.
@@ -77,8 +82,8 @@ pub struct RedemptionView {
     done_at: Option<DateTime<Utc>>,
 }
 
-fn redemption_view(redemption: Redemption) -> Result<RedemptionView, Problem> {
-    let receipt: Receipt = serde_json::from_value(redemption.items.0).map_err(Problem::internal)?;
+fn redemption_view(redemption: Redemption, coupons: Vec<BoughtView>) -> Result<RedemptionView, Problem> {
+    let receipt = Receipt::of(&redemption)?;
     let wallets = receipt.wallets.into_iter().map(|balance| BalanceView {
         program_id: balance.program_id,
         wallet: balance.wallet,
@@ -96,6 +101,7 @@ fn redemption_view(redemption: Redemption) -> Result<RedemptionView, Problem> {
         items: receipt.items.into_iter().map(item_view).collect(),
         discount: redemption.currency.map(|currency| MoneyBody::new(minor, &currency)),
         wallets: wallets.collect(),
+        coupons,
         created_at: redemption.created_at,
         voided_at: redemption.voided_at,
         done_at: redemption.done_at,
@@ -126,10 +132,14 @@ pub async fn redeem(
         hash,
     };
     let brand = allow.caller.brand;
-    match app.run(async move |app| redeem::redeem(&app, &brand, new).await).await {
-        Ok((redemption, is_new)) => {
-            Ok(if is_new { HttpResponse::Created() } else { HttpResponse::Ok() }.json(redemption_view(redemption)?))
-        }
+    let redeemed = app.run(async move |app| {
+        let (redemption, is_new) = redeem::redeem(&app, &brand, new).await?;
+        let bought = bought::show(&app, &brand, &redemption).await?;
+        let coupons = bought_views(&app, brand.id, bought, true).await?;
+        Ok((redemption_view(redemption, coupons)?, is_new))
+    });
+    match redeemed.await {
+        Ok((view, is_new)) => Ok(if is_new { HttpResponse::Created() } else { HttpResponse::Ok() }.json(view)),
         Err(Problem::Refused(refused)) if refused.code == RefusalCode::CouponNotFound => {
             Err(Failures::count(&request, Problem::Refused(refused)))
         }
@@ -147,12 +157,17 @@ pub async fn read(
 ) -> Result<HttpResponse, Problem> {
     let (brand, redemption) = (allow.caller.brand.id, id(&path, "redemption")?);
     let store = allow.caller.key.store_id;
-    let found = app.run(async move |app| receipt::read(&app, brand, redemption).await).await?;
-    // A till knows its own store's.
-    if store.is_some() && found.store_id != store {
-        return Err(Problem::NotFound { what: "redemption" });
-    }
-    Ok(HttpResponse::Ok().json(redemption_view(found)?))
+    let may_know = matches!(allow.caller.key.role, Role::Pos | Role::Issuer | Role::Admin);
+    let found = app.run(async move |app| {
+        let found = receipt::read(&app, brand, redemption).await?;
+        // A till knows its own store's.
+        if store.is_some() && found.store_id != store {
+            return Err(Problem::NotFound { what: "redemption" });
+        }
+        let coupons = bought_views(&app, brand, bought::list(&app, brand, &found).await?, may_know).await?;
+        redemption_view(found, coupons)
+    });
+    Ok(HttpResponse::Ok().json(found.await?))
 }
 
 /// Take a redemption back; repeating it changes nothing
@@ -166,8 +181,12 @@ pub async fn void(
     let redemption = id(&path, "redemption")?;
     let place = Place::of(&allow.caller, None, None, None)?;
     let brand = allow.caller.brand;
-    let voided = app.run(async move |app| void::void(&app, &brand, redemption, place).await).await?;
-    Ok(HttpResponse::Ok().json(redemption_view(voided)?))
+    let voided = app.run(async move |app| {
+        let voided = void::void(&app, &brand, redemption, place).await?;
+        let coupons = bought_views(&app, brand.id, bought::list(&app, brand.id, &voided).await?, true).await?;
+        redemption_view(voided, coupons)
+    });
+    Ok(HttpResponse::Ok().json(voided.await?))
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]

@@ -6,9 +6,9 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use crate::domain::role::Role;
 use crate::http::auth::{Allow, Phone, Roles, admit, admit_phone};
 use crate::http::{
-    add_page, app_devices, apple_web_service, badges, consents, coupon_batches, customers, deliveries, devices, events,
-    exports, health, images, imports, jobs, keys, offers, offline, openapi, orders, passes, program_rules, programs,
-    quotes, redemptions, reports, rollouts, scans, stores, templates, wallets,
+    add_page, app_devices, apple_web_service, badges, consents, coupon_batches, coupons, customers, deliveries,
+    devices, events, exports, health, images, imports, jobs, keys, offers, offline, openapi, orders, passes,
+    program_rules, programs, quotes, redemptions, reports, rollouts, scans, stores, templates, wallets,
 };
 use crate::service::Problem;
 
@@ -146,10 +146,10 @@ pub fn doors() -> Vec<Door> {
         api(POST, "/api/v1/coupons/import", imports::coupons),
         api(POST, "/api/v1/coupons/batches", coupon_batches::start),
         api(GET, "/api/v1/coupons/export", coupon_batches::export),
-        api(POST, "/api/v1/coupons", offers::issue),
-        api(GET, "/api/v1/coupons", offers::list_coupons),
-        api(GET, "/api/v1/coupons/{id}", offers::read_coupon),
-        api(POST, "/api/v1/coupons/{id}/void", offers::void_coupon),
+        api(POST, "/api/v1/coupons", coupons::issue),
+        api(GET, "/api/v1/coupons", coupons::list),
+        api(GET, "/api/v1/coupons/{id}", coupons::read),
+        api(POST, "/api/v1/coupons/{id}/void", coupons::void),
         api(POST, "/api/v1/orders/import", imports::orders),
         api(POST, "/api/v1/orders", orders::place),
         api(POST, "/api/v1/returns", orders::take_back),

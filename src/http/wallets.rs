@@ -57,7 +57,7 @@ pub struct EntryView {
     units: String,
     #[schema(example = "140")]
     balance: String,
-    /// The order, redemption, return or adjustment that it came of.
+    /// The order, redemption, return or adjustment that it came of; or the coupon that was bought.
     #[serde(skip_serializing_if = "Option::is_none")]
     source_id: Option<uuid::Uuid>,
     /// The earning rule that gave it.

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::domain::ids::{BrandId, CouponId, JobId, OfferId};
 use crate::domain::job::{JobKind, JobState, Tally};
 use crate::domain::rows::Layout;
-use crate::service::coupons::{check_time, fresh};
+use crate::service::coupons::{check_time, end_of, fresh};
 use crate::service::loyalty::rules;
 use crate::service::once::{self, Once, Reply};
 use crate::service::timeline::{self, About};
@@ -62,11 +62,10 @@ pub async fn start(
     }
     let ready = rules::current(app, &mut tx.conn(), brand, offer.program_id).await?;
     let read = ready.read_offer(&offer)?;
-    let life = read.coupon_life.map(|life| life.after(now, ready.zone));
     let defaults = Defaults {
         offer: Some(offer.id),
         starts_at: new.starts_at,
-        expires_at: new.expires_at.or(life).or(read.until),
+        expires_at: new.expires_at.or_else(|| end_of(&read, ready.zone, now)),
         is_offline: read.is_offline,
         ..Defaults::default()
     };

@@ -1,6 +1,7 @@
 //! Coupons: one customer's right to an offer, with a code that a till scans or types, and maybe a pass that shows it.
 
 use chrono::{DateTime, Datelike as _, Utc};
+use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use crate::clock::random_crockford;
@@ -8,6 +9,8 @@ use crate::domain::code::{
     CODE_ID_LEN, CodeKind, OfflineCode, TYPED_LEN, minutes_down, minutes_up, own_code, read_typed_code, typed_code,
 };
 use crate::domain::ids::{BrandId, CouponId, OfferId, PassId};
+use crate::domain::loyalty::offer::{Effect, OfferRules};
+use crate::domain::quantity;
 use crate::domain::secret::Personal;
 use crate::domain::text::{self, text_enum};
 use crate::service::customers::{self, Details, Named, Selector};
@@ -19,7 +22,8 @@ use crate::service::{App, Problem, change_pass, code_keys};
 use crate::store::Conn;
 use crate::store::brands::{self, Brand};
 use crate::store::coupons::{self, Coupon, CouponState};
-use crate::store::offers::{self, Offer, OfferState};
+use crate::store::events::{self, NewEvent};
+use crate::store::offers::{self, OfferState};
 use crate::store::passes;
 use crate::wallet::keys::{BadCode, CodeKeys};
 use crate::wallet::offline::{self, OfflineKey};
@@ -55,9 +59,18 @@ pub fn barcode(app: &App, brand: BrandId, keys: CodeKeys, coupon: &Coupon) -> Re
     OfflineKey::new(&app.master_key, brand, keys.newest).and_then(|key| key.code(code)).map_err(Problem::internal)
 }
 
-/// Issues a coupon, and the pass that shows it where its offer has a design. `true`: it is new; the same `external_id`, or the
-/// same request with its key, again is the coupon that has it.
-pub async fn issue(app: &App, brand: &Brand, new: NewCoupon, once: Option<&Once>) -> Result<(Coupon, bool), Problem> {
+/// What became of it.
+#[derive(Debug)]
+pub struct Issued {
+    pub coupon: Coupon,
+    /// The same `external_id`, or the same request with its key, again is the coupon that has it.
+    pub is_new: bool,
+    /// Why it has no pass though its offer has a design.
+    pub unshown: Option<String>,
+}
+
+/// Issues a coupon, and the pass that shows it where its offer has a design.
+pub async fn issue(app: &App, brand: &Brand, new: NewCoupon, once: Option<&Once>) -> Result<Issued, Problem> {
     let external_id = new.external_id.as_deref().map(|id| text::line(id, 100)).transpose();
     let external_id = external_id.map_err(Problem::text("/external_id"))?;
     let bad_code = || Problem::invalid("/code", "must be 6 to 40 letters and digits");
@@ -81,7 +94,7 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon, once: Option<&Once>
         Some(selector) => Some(customers::find(app, &mut tx.conn(), brand.id, selector).await?),
     };
     // What is there is answered as it is, whatever became of its offer or customer.
-    let (coupon, is_new) = if let Some(known) = known {
+    let (mut coupon, is_new) = if let Some(known) = known {
         drop(tx);
         let is_theirs = match &customer {
             None => known.customer_id.is_none(),
@@ -106,8 +119,7 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon, once: Option<&Once>
             check_time(pointer, at)?;
         }
         let now = app.clock.now();
-        let life = read.coupon_life.map(|life| life.after(now, ready.zone));
-        let end = new.expires_at.or(life).or(read.until);
+        let end = new.expires_at.or_else(|| end_of(&read, ready.zone, now));
         let mut coupon = Coupon { customer_id, external_id, ..fresh(app, offer.id, new.starts_at, end) };
         (coupon.typed, coupon.is_offline) = (code.unwrap_or(coupon.typed), read.is_offline);
         if coupons::insert(&mut tx.conn(), brand.id, std::slice::from_ref(&coupon)).await? == 0 {
@@ -116,20 +128,29 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon, once: Option<&Once>
             let taken = || Problem::invalid("/code", "another coupon has this code");
             return Err(if is_taken { taken() } else { Problem::Busy });
         }
-        record(app, &mut tx.conn(), brand.id, "coupon.issued", &coupon).await?;
+        events::insert(&mut tx.conn(), brand.id, &event(app, "coupon.issued", &coupon)).await?;
         touch(&mut tx.conn(), brand.id, &coupon, now).await?;
         once::end(&mut tx.conn(), brand.id, once, 201, coupon.id.to_string().into_bytes()).await?;
         tx.commit().await?;
         app.changed.notify_one();
         (coupon, true)
     };
-    // A pass that could not be made is made when the request is repeated.
-    match (&read.coupon_template, coupon.customer_id, coupon.pass_id) {
-        (Some(template), Some(_), None) if coupon.state == CouponState::Issued => {
-            Ok((show(app, brand, &offer, template, coupon).await?, is_new))
-        }
-        _ => Ok((coupon, is_new)),
-    }
+    let unshown = match read.coupon_template {
+        None => None,
+        Some(_) => match show(app, brand, &mut coupon).await {
+            Ok(()) => None,
+            // A pass that could not be made is made when the request is repeated.
+            Err(problem) if problem.is_passing() => return Err(problem),
+            Err(problem) => Some(problem.to_string()),
+        },
+    };
+    Ok(Issued { coupon, is_new, unshown })
+}
+
+/// When a coupon ends that is issued now: so long after as its offer says, and never after the offer.
+pub(super) fn end_of(offer: &OfferRules, zone: Tz, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let life = offer.coupon_life.map(|life| life.after(now, zone));
+    life.into_iter().chain(offer.until).min()
 }
 
 /// The last year that both databases order as time does.
@@ -171,6 +192,7 @@ pub(super) fn fresh(
         pass_id: None,
         batch_id: None,
         is_offline: false,
+        bought_by: None,
         created_at: now,
     }
 }
@@ -183,20 +205,34 @@ async fn touch(conn: &mut Conn<'_>, brand: BrandId, coupon: &Coupon, now: DateTi
     Ok(())
 }
 
-/// Makes the pass of a coupon.
-async fn show(app: &App, brand: &Brand, offer: &Offer, template: &str, coupon: Coupon) -> Result<Coupon, Problem> {
-    let Some(customer) = coupon.customer_id else { return Ok(coupon) };
-    let effect = offer.spec.0.get("effect").cloned().unwrap_or(Value::Null);
-    let percent = effect.pointer("/percent/percent").and_then(Value::as_str).and_then(|text| text.parse::<f64>().ok());
+/// Makes the pass of a customer's coupon that may be used, where it has none and its offer has a design.
+pub(super) async fn show(app: &App, brand: &Brand, coupon: &mut Coupon) -> Result<(), Problem> {
+    let Some(customer) = coupon.customer_id else { return Ok(()) };
+    if coupon.pass_id.is_some() || coupon.state != CouponState::Issued {
+        return Ok(());
+    }
+    let (offer, rules) = {
+        let mut reader = app.db.read().await?;
+        let offer = offers::find(&mut reader.conn(), brand.id, coupon.offer_id).await?;
+        let offer = offer.ok_or_else(|| Problem::internal(format!("coupons {}: its offer is not there", coupon.id)))?;
+        let ready = rules::current(app, &mut reader.conn(), brand.id, offer.program_id).await?;
+        let rules = ready.read_offer(&offer)?;
+        (offer, rules)
+    };
+    let Some(template) = &rules.coupon_template else { return Ok(()) };
+    let percent = match rules.effect {
+        Effect::Percent { hundredths, .. } => quantity::text(hundredths, 4).parse::<f64>().ok(),
+        Effect::Amount { .. } | Effect::FreeItem { .. } | Effect::Multiplier { .. } | Effect::Gift { .. } => None,
+    };
     // Its codes are put in when the pass is rendered.
     let mut shown = json!({ "id": coupon.id, "title": offer.name });
     if let Some(shown) = shown.as_object_mut() {
-        shown.extend(percent.map(|percent| ("discount".to_owned(), json!(percent / 100.0))));
+        shown.extend(percent.map(|share| ("discount".to_owned(), json!(share))));
         shown.extend(coupon.expires_at.map(|end| ("ends_at".to_owned(), json!(end))));
     }
     let data: Map<String, Value> = [("coupon".to_owned(), shown)].into_iter().collect();
     let order = Order {
-        template: TemplateRef::parse(template.to_owned()),
+        template: TemplateRef::parse(template.clone()),
         program: offer.program_id,
         customer: Selector::Id(customer),
         details: Details::default(),
@@ -213,7 +249,8 @@ async fn show(app: &App, brand: &Brand, offer: &Offer, template: &str, coupon: C
     if !is_good {
         change_pass::void(app, brand.id, pass).await?;
     }
-    Ok(Coupon { pass_id: Some(pass), ..coupon })
+    coupon.pass_id = Some(pass);
+    Ok(())
 }
 
 pub async fn read(app: &App, brand: BrandId, id: CouponId) -> Result<Coupon, Problem> {
@@ -234,10 +271,10 @@ pub async fn list(
 /// Takes a coupon back that nobody used; one that is used or void stays as it is.
 pub async fn void(app: &App, brand: BrandId, id: CouponId) -> Result<Coupon, Problem> {
     let mut tx = app.db.begin().await?;
-    let is_voided = coupons::void(&mut tx.conn(), brand, id).await?;
+    let is_voided = coupons::void(&mut tx.conn(), brand, id, app.clock.now()).await?;
     let coupon = coupons::find(&mut tx.conn(), brand, id).await?.ok_or(Problem::NotFound { what: "coupon" })?;
     if is_voided {
-        record(app, &mut tx.conn(), brand, "coupon.voided", &coupon).await?;
+        events::insert(&mut tx.conn(), brand, &event(app, "coupon.voided", &coupon)).await?;
         touch(&mut tx.conn(), brand, &coupon, app.clock.now()).await?;
         tx.commit().await?;
         app.changed.notify_one();
@@ -350,14 +387,8 @@ fn read_code(app: &App, brand: BrandId, keys: CodeKeys, text: &str) -> Result<(C
 /// Brands whose code it may be, at most: it is for the log alone.
 const BRANDS_MAX: usize = 200;
 
-async fn record(
-    app: &App,
-    conn: &mut Conn<'_>,
-    brand: BrandId,
-    kind: &'static str,
-    coupon: &Coupon,
-) -> Result<(), Problem> {
+/// What happened to a coupon, for the timeline.
+pub(super) fn event(app: &App, kind: &'static str, coupon: &Coupon) -> NewEvent {
     let about = About { customer: coupon.customer_id, pass: coupon.pass_id, subject: coupon.id.uuid() };
-    let data = json!({ "coupon_id": coupon.id, "offer_id": coupon.offer_id });
-    timeline::record(app, conn, brand, kind, about, data).await
+    timeline::event(app, kind, about, json!({ "coupon_id": coupon.id, "offer_id": coupon.offer_id }))
 }

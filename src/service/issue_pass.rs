@@ -6,7 +6,7 @@ use sqlx::types::Json;
 
 use crate::clock::random_alphanumeric;
 use crate::domain::code::CODE_ID_LEN;
-use crate::domain::ids::{CustomerId, MemberId, PassId, ProgramId, TemplateId};
+use crate::domain::ids::{BrandId, CustomerId, MemberId, PassId, ProgramId, TemplateId};
 use crate::domain::json::merge;
 use crate::domain::pass::{Lane, PassStatus, next_last_modified};
 use crate::domain::secret::{Personal, Secret};
@@ -41,6 +41,14 @@ impl TemplateRef {
     /// What looks like an id is one.
     pub fn parse(text: String) -> Self {
         text.parse().map_or_else(|_| Self::Name(text), Self::Id)
+    }
+
+    /// The brand's template that it means, if there is one.
+    pub async fn find(&self, conn: &mut Conn<'_>, brand: BrandId) -> sqlx::Result<Option<Template>> {
+        match self {
+            Self::Id(id) => templates::find(conn, brand, *id).await,
+            Self::Name(name) => templates::find_by_name(conn, brand, name).await,
+        }
     }
 }
 
@@ -173,10 +181,7 @@ async fn find_first(
 
 async fn find_design(app: &App, brand: &Brand, order: &Order) -> Result<(Template, Program), Problem> {
     let mut reader = app.db.read().await?;
-    let template = match &order.template {
-        TemplateRef::Id(id) => templates::find(&mut reader.conn(), brand.id, *id).await?,
-        TemplateRef::Name(name) => templates::find_by_name(&mut reader.conn(), brand.id, name).await?,
-    };
+    let template = order.template.find(&mut reader.conn(), brand.id).await?;
     let program = programs::find(&mut reader.conn(), brand.id, order.program).await?;
     Ok((template.ok_or(Problem::NotFound { what: "template" })?, program.ok_or(Problem::NotFound { what: "program" })?))
 }

@@ -6,6 +6,7 @@ use sqlx::types::Json;
 use crate::domain::ids::{BrandId, OfferId, ProgramId};
 use crate::domain::loyalty::offer::OfferRules;
 use crate::domain::text;
+use crate::service::issue_pass::TemplateRef;
 use crate::service::loyalty::rules;
 use crate::service::program_rules::refused;
 use crate::service::timeline::{self, About};
@@ -32,6 +33,7 @@ pub async fn create(app: &App, brand: BrandId, new: NewOffer) -> Result<(Offer, 
     let mut tx = app.db.begin().await?;
     let ready = rules::current(app, &mut tx.conn(), brand, new.program).await?;
     let read = OfferRules::read(&new.rules, |key| ready.scale(key)).map_err(refused)?;
+    check_design(&mut tx.conn(), brand, &read).await?;
     let now = app.clock.now();
     let offer = Offer {
         id: OfferId::new(app.clock.new_id()),
@@ -46,6 +48,7 @@ pub async fn create(app: &App, brand: BrandId, new: NewOffer) -> Result<(Offer, 
         version: 1,
         created_at: now,
         updated_at: now,
+        ended_at: None,
     };
     if !offers::insert(&mut tx.conn(), brand, &offer).await? {
         let known = match &offer.external_id {
@@ -81,7 +84,14 @@ pub async fn update(
     if let Some(name) = name {
         edited.name = text::line(name, 64).map_err(Problem::text("/name"))?;
     }
-    edited.state = state.unwrap_or(edited.state);
+    let (was, is) = (edited.state, state.unwrap_or(edited.state));
+    edited.state = is;
+    match (was, is) {
+        // What never ran was good for nobody.
+        (OfferState::Running, OfferState::Ended) => edited.ended_at = Some(app.clock.now()),
+        (OfferState::Draft | OfferState::Ended, OfferState::Ended) => {}
+        (_, OfferState::Draft | OfferState::Running) => edited.ended_at = None,
+    }
     if let Some(given) = given {
         let ready = rules::current(app, &mut tx.conn(), brand, edited.program_id).await?;
         let was = OfferRules::read(&edited.spec, |key| ready.scale(key)).map_err(refused)?;
@@ -90,6 +100,7 @@ pub async fn update(
             let detail = "limits.total, stock and budget are counted down from where they began, and stay";
             return Err(Problem::invalid("/rules/limits", detail));
         }
+        check_design(&mut tx.conn(), brand, &is).await?;
         edited.spec = Json(given);
     }
     edited.updated_at = app.clock.now();
@@ -101,6 +112,15 @@ pub async fn update(
     tx.commit().await?;
     edited.version += 1;
     Ok(edited)
+}
+
+/// Coupons can be shown by what is there.
+async fn check_design(conn: &mut Conn<'_>, brand: BrandId, rules: &OfferRules) -> Result<(), Problem> {
+    let Some(template) = &rules.coupon_template else { return Ok(()) };
+    match TemplateRef::parse(template.clone()).find(conn, brand).await? {
+        Some(_) => Ok(()),
+        None => Err(Problem::invalid("/rules/coupon/template", "there is no template with this name or id")),
+    }
 }
 
 pub async fn read(app: &App, brand: BrandId, id: OfferId) -> Result<Offer, Problem> {

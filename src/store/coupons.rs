@@ -43,13 +43,15 @@ pub struct Coupon {
     pub batch_id: Option<JobId>,
     /// Its code is one that tills check alone.
     pub is_offline: bool,
+    /// The redemption that paid for it with units: it is owed, whatever becomes of its offer.
+    pub bought_by: Option<RedemptionId>,
     pub created_at: DateTime<Utc>,
 }
 
 macro_rules! columns {
     () => {
         "coupon_id, offer_id, customer_id, external_id, code_id, typed, state, starts_at, expires_at, held_until, held_by,
-         redemption_id, redeemed_at, redeemed_in, pass_id, batch_id, is_offline, created_at"
+         redemption_id, redeemed_at, redeemed_in, pass_id, batch_id, is_offline, bought_by, created_at"
     };
 }
 
@@ -61,7 +63,7 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, coupons: &[Coupon]) -> 
     on!(conn, |c| {
         let mut query = QueryBuilder::new(
             "INSERT INTO coupons (brand_id, coupon_id, offer_id, customer_id, external_id, code_id, typed, state, starts_at,
-                 expires_at, pass_id, batch_id, is_offline, created_at) ",
+                 expires_at, pass_id, batch_id, is_offline, bought_by, created_at) ",
         );
         query.push_values(coupons, |mut row, coupon| {
             row.push_bind(brand)
@@ -77,6 +79,7 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, coupons: &[Coupon]) -> 
                 .push_bind(coupon.pass_id)
                 .push_bind(coupon.batch_id)
                 .push_bind(coupon.is_offline)
+                .push_bind(coupon.bought_by)
                 .push_bind(coupon.created_at);
         });
         query.push(" ON CONFLICT DO NOTHING");
@@ -233,7 +236,7 @@ pub async fn redeem(
 ) -> sqlx::Result<Option<Option<PassId>>> {
     const SQL: &str = "
         UPDATE coupons SET state = 'redeemed', redemption_id = $3, redeemed_at = $7, redeemed_in = $5, held_until = NULL,
-            held_by = NULL
+            held_by = NULL, ended_at = $4
         WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued'
           AND (held_until IS NULL OR held_until <= $4 OR held_by = $6)
         RETURNING pass_id";
@@ -257,7 +260,7 @@ pub async fn give_back(
     redemption: RedemptionId,
 ) -> sqlx::Result<bool> {
     const SQL: &str = "
-        UPDATE coupons SET state = 'issued', redemption_id = NULL, redeemed_at = NULL, redeemed_in = NULL
+        UPDATE coupons SET state = 'issued', redemption_id = NULL, redeemed_at = NULL, redeemed_in = NULL, ended_at = NULL
         WHERE brand_id = $1 AND coupon_id = $2 AND state = 'redeemed' AND redemption_id = $3";
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
@@ -294,26 +297,58 @@ pub async fn hold(
 }
 
 /// Ends a coupon that nobody used. `false`: it is used, or void already.
-pub async fn void(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId) -> sqlx::Result<bool> {
-    const SQL: &str = "UPDATE coupons SET state = 'voided' WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued'";
-    let rows =
-        on!(conn, |c| sqlx::query(SQL).bind(brand).bind(coupon).execute(c).await.map(|done| done.rows_affected()))?;
+pub async fn void(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId, now: DateTime<Utc>) -> sqlx::Result<bool> {
+    const SQL: &str = "
+        UPDATE coupons SET state = 'voided', ended_at = $3 WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued'";
+    let rows = on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(coupon)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(rows == 1)
+}
+
+/// Ends a coupon because what paid for it is taken back; the pass that shows it, if one does. `None`: it is used, or another
+/// redemption paid for it.
+pub async fn void_bought(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    coupon: CouponId,
+    redemption: RedemptionId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<Option<PassId>>> {
+    const SQL: &str = "
+        UPDATE coupons SET state = 'voided', held_until = NULL, held_by = NULL, ended_at = COALESCE(ended_at, $4)
+        WHERE brand_id = $1 AND coupon_id = $2 AND bought_by = $3 AND state <> 'redeemed'
+        RETURNING pass_id";
+    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(coupon).bind(redemption).bind(now).fetch_optional(c).await)
 }
 
 /// Ends a coupon that a till took offline though it was not to: nobody is to take it again. `false`: it is used, void, or none
 /// that tills take alone.
-pub async fn void_offline(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId) -> sqlx::Result<bool> {
+pub async fn void_offline(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    coupon: CouponId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
     const SQL: &str = "
-        UPDATE coupons SET state = 'voided', held_until = NULL, held_by = NULL
+        UPDATE coupons SET state = 'voided', held_until = NULL, held_by = NULL, ended_at = $3
         WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued' AND is_offline";
-    let rows =
-        on!(conn, |c| sqlx::query(SQL).bind(brand).bind(coupon).execute(c).await.map(|done| done.rows_affected()))?;
+    let rows = on!(conn, |c| sqlx::query(SQL)
+        .bind(brand)
+        .bind(coupon)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(rows == 1)
 }
 
 /// The ids in the codes of coupons that tills would take without asking, and must not: used or void, and not past their end.
-/// The newest, up to `limit`.
+/// Those that were used or taken back last, up to `limit`.
 pub async fn list_denied(
     conn: &mut Conn<'_>,
     brand: BrandId,
@@ -323,7 +358,7 @@ pub async fn list_denied(
     const SQL: &str = "
         SELECT code_id FROM coupons
         WHERE brand_id = $1 AND is_offline AND state <> 'issued' AND (expires_at IS NULL OR expires_at > $2)
-        ORDER BY coupon_id DESC LIMIT $3";
+        ORDER BY COALESCE(ended_at, created_at) DESC LIMIT $3";
     on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(now).bind(limit).fetch_all(c).await)
 }
 

@@ -196,6 +196,7 @@ const MIGRATIONS: &[MigrationFile] = &[
     migration!(8, "0008_loyalty"),
     migration!(9, "0009_offline"),
     migration!(10, "0010_consents"),
+    migration!(11, "0011_bought"),
 ];
 
 /// The newest schema this program knows.

@@ -35,12 +35,14 @@ pub struct Offer {
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// Since when it is ended.
+    pub ended_at: Option<DateTime<Utc>>,
 }
 
 macro_rules! columns {
     () => {
         "offer_id, program_id, external_id, name, state, spec, uses_left, stock_left, budget_left_minor, version, created_at,
-         updated_at"
+         updated_at, ended_at"
     };
 }
 
@@ -48,8 +50,8 @@ macro_rules! columns {
 pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, offer: &Offer) -> sqlx::Result<bool> {
     const SQL: &str = "
         INSERT INTO offers (brand_id, offer_id, program_id, external_id, name, state, spec, uses_left, stock_left,
-                            budget_left_minor, version, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (brand_id, external_id) DO NOTHING";
+                            budget_left_minor, version, created_at, updated_at, ended_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (brand_id, external_id) DO NOTHING";
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
         .bind(offer.id)
@@ -64,6 +66,7 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, offer: &Offer) -> sqlx:
         .bind(offer.version)
         .bind(offer.created_at)
         .bind(offer.updated_at)
+        .bind(offer.ended_at)
         .execute(c)
         .await
         .map(|done| done.rows_affected()))?;
@@ -130,7 +133,7 @@ pub async fn list_open(
 /// Edits an offer at the version that the editor saw; what is left of it is as given. `false`: it is at another.
 pub async fn update(conn: &mut Conn<'_>, brand: BrandId, edited: &Offer) -> sqlx::Result<bool> {
     const SQL: &str = "
-        UPDATE offers SET name = $3, state = $4, spec = $5, version = version + 1, updated_at = $6
+        UPDATE offers SET name = $3, state = $4, spec = $5, version = version + 1, updated_at = $6, ended_at = $8
         WHERE brand_id = $1 AND offer_id = $2 AND version = $7";
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
@@ -140,6 +143,7 @@ pub async fn update(conn: &mut Conn<'_>, brand: BrandId, edited: &Offer) -> sqlx
         .bind(&edited.spec)
         .bind(edited.updated_at)
         .bind(edited.version)
+        .bind(edited.ended_at)
         .execute(c)
         .await
         .map(|done| done.rows_affected()))?;

@@ -38,6 +38,7 @@ mod publishing;
 mod pushes;
 mod race;
 mod registers;
+mod rewards;
 mod roles;
 mod rollouts;
 #[path = "../store/mod.rs"]

@@ -107,9 +107,18 @@ on_both_engines! {
         };
         let late = import(&shop, "redemptions/import", NDJSON, told("late", before + TimeDelta::hours(2))).await;
         assert_eq!(results(&shop.app, &late, "").await[0]["code"], "expired");
-        // The till's clock was ten minutes behind.
+        // The offer was ended meanwhile, and the till's clock was ten minutes behind.
+        let other = shop.coupon(&offer, Some("ana")).await;
+        let end = json!({ "state": "ended" });
+        assert_eq!(shop.app.patch(&format!("/api/v1/offers/{offer}"), &shop.app.one.key, &end).await.0, 200);
         let good = import(&shop, "redemptions/import", NDJSON, told("good", before - TimeDelta::minutes(10))).await;
         assert_eq!(lines(&good), [1, 0, 0, 0]);
+        let after = shop.app.app().clock.now();
+        shop.app.clock.advance(TimeDelta::minutes(5));
+        let told = json!({ "transaction_id": "after", "done_at": after + TimeDelta::minutes(1), "customer": { "external_id": "ana" },
+            "redeem": [{ "coupon_id": other["id"] }] }).to_string();
+        let late = import(&shop, "redemptions/import", NDJSON, told).await;
+        assert_eq!(results(&shop.app, &late, "").await[0]["code"], "campaign_not_running");
     }
 
     async fn what_was_given_away_offline_is_not_given_again(engine) {

@@ -304,7 +304,13 @@ impl OfferRules {
 
     /// Whether this offer may be used here and now, whatever is in the basket; in the order of the field.
     pub fn admit(&self, situation: &Situation<'_>) -> Result<(), RefusalCode> {
-        let Situation { now, store, tier, attributes, used, used_in_period } = *situation;
+        self.admit_person(situation)?;
+        self.admit_place(situation.store)
+    }
+
+    /// Whether somebody may have it now, wherever they use it.
+    pub fn admit_person(&self, situation: &Situation<'_>) -> Result<(), RefusalCode> {
+        let Situation { now, tier, attributes, used, used_in_period, .. } = *situation;
         if self.from.is_some_and(|from| now < from) {
             return Err(RefusalCode::StartsInFuture);
         }
@@ -316,9 +322,11 @@ impl OfferRules {
         }
         let is_worn = self.per_customer.is_some_and(|most| used >= most)
             || self.per_customer_period.is_some_and(|limit| used_in_period >= limit.count);
-        if is_worn {
-            return Err(RefusalCode::ProfileLimitReached);
-        }
+        if is_worn { Err(RefusalCode::ProfileLimitReached) } else { Ok(()) }
+    }
+
+    /// Whether it may be used in a store (`None`: online).
+    pub fn admit_place(&self, store: Option<&str>) -> Result<(), RefusalCode> {
         let is_here = self.stores.is_empty() || store.is_some_and(|store| self.stores.iter().any(|one| one == store));
         if is_here { Ok(()) } else { Err(RefusalCode::StoreNotAllowed) }
     }

@@ -4,7 +4,7 @@
 
 use crate::domain::code::{OfflineCode, read_code};
 use crate::domain::job::LineOutcome;
-use crate::service::coupons::{self, NewCoupon};
+use crate::service::coupons::{self, Issued, NewCoupon};
 use crate::service::imports::{Forms, Outcome, refused};
 use crate::service::loyalty::place::Place;
 use crate::service::openings::{self, NewOpening};
@@ -55,8 +55,9 @@ async fn dispatch(app: &App, brand: &Brand, defaults: &Defaults, number: i64, ca
             Ok(Outcome::of(number, outcome(is_new), wallet))
         }
         Call::Coupon(new) => {
-            let (coupon, is_new) = coupons::issue(app, brand, *new, None).await?;
-            Ok(Outcome::of(number, outcome(is_new), coupon.id))
+            let Issued { coupon, is_new, unshown } = coupons::issue(app, brand, *new, None).await?;
+            let detail = unshown.map(|why| format!("it has no pass: {why}"));
+            Ok(Outcome { detail, ..Outcome::of(number, outcome(is_new), coupon.id) })
         }
         Call::Redemption(mut new) => {
             if defaults.store.is_some() {
@@ -78,7 +79,7 @@ async fn dispatch(app: &App, brand: &Brand, defaults: &Defaults, number: i64, ca
 fn check_codes(wanted: &[Wanted]) -> Result<(), Problem> {
     let is_guess = |wanted: &Wanted| match wanted {
         Wanted::Code(code) => OfflineCode::read(code.reveal()).is_none() && read_code(code.reveal()).is_none(),
-        Wanted::Coupon(_) | Wanted::Offer(_) | Wanted::Units { .. } => false,
+        Wanted::Coupon(_) | Wanted::Offer(_) | Wanted::CouponOf(_) | Wanted::Units { .. } => false,
     };
     match wanted.iter().position(is_guess) {
         Some(index) => {

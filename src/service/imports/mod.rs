@@ -181,11 +181,7 @@ async fn check_room(app: &App, conn: &mut Conn<'_>, brand: BrandId, size_bytes: 
 }
 
 async fn find_template(conn: &mut Conn<'_>, brand: BrandId, template: &TemplateRef) -> Result<TemplateId, Problem> {
-    let found = match template {
-        TemplateRef::Id(id) => crate::store::templates::find(conn, brand, *id).await?,
-        TemplateRef::Name(name) => crate::store::templates::find_by_name(conn, brand, name).await?,
-    };
-    found.map(|template| template.id).ok_or(Problem::NotFound { what: "template" })
+    template.find(conn, brand).await?.map(|template| template.id).ok_or(Problem::NotFound { what: "template" })
 }
 
 /// How the file is laid out, and where its first line of content is; by its beginning, of [`spool::HEAD_BYTES`] at most.

@@ -39,6 +39,8 @@ pub struct Applied {
     pub index: usize,
     pub coupon: Option<Coupon>,
     pub offer: Option<ReadyOffer>,
+    /// It buys a coupon of the offer, and takes nothing off.
+    pub is_for_later: bool,
     pub cost: Option<Cost>,
     /// Minor units off each line.
     pub by_line: Vec<i64>,
@@ -52,6 +54,11 @@ pub struct Applied {
 impl Applied {
     pub fn minor(&self) -> i64 {
         self.by_line.iter().sum()
+    }
+
+    /// The offer that this is a use of, which may be limited: what was bought was one when it was bought.
+    pub fn counts_as(&self) -> Option<&ReadyOffer> {
+        self.offer.as_ref().filter(|_| self.coupon.as_ref().is_none_or(|coupon| coupon.bought_by.is_none()))
     }
 }
 
@@ -78,6 +85,14 @@ struct Candidate {
     /// The member of the offer's program; `None`: the customer is none, or nobody knows who it is.
     member: Option<usize>,
     coupon: Option<Coupon>,
+    is_for_later: bool,
+}
+
+impl Candidate {
+    /// It is paid for, so it is owed, whatever became of its offer.
+    fn is_bought(&self) -> bool {
+        self.coupon.as_ref().is_some_and(|coupon| coupon.bought_by.is_some())
+    }
 }
 
 /// Where something is looked for.
@@ -130,6 +145,7 @@ pub async fn evaluate(
                 of_coupon(&looking, conn, index, coupon).await?
             }
             Wanted::Offer(id) => of_offer(&looking, conn, index, *id).await?,
+            Wanted::CouponOf(id) => coupon_of(&looking, conn, index, *id).await?,
             Wanted::Units { .. } => continue,
         };
         match found {
@@ -148,6 +164,7 @@ pub async fn evaluate(
     }
     let none = Basket { currency: Currency::BRL, lines: Vec::new() };
     let basket = request.basket.as_ref().unwrap_or(&none);
+    let (later, admitted): (Vec<_>, Vec<_>) = admitted.into_iter().partition(|(candidate, _)| candidate.is_for_later);
     let all: Vec<&OfferRules> = admitted.iter().map(|(candidate, _)| &candidate.offer.rules).collect();
     let (combination, is_exact) = match choice {
         Choice::InOrder => {
@@ -166,6 +183,7 @@ pub async fn evaluate(
             index: candidate.index,
             coupon: candidate.coupon.clone(),
             offer: Some(candidate.offer.clone()),
+            is_for_later: false,
             cost: cost.clone(),
             by_line: off.by_line,
             multiplier: off.multiplier,
@@ -173,6 +191,17 @@ pub async fn evaluate(
             zone: candidate.rules.zone,
         });
     }
+    evaluation.applied.extend(later.into_iter().map(|(candidate, cost)| Applied {
+        index: candidate.index,
+        coupon: None,
+        offer: Some(candidate.offer),
+        is_for_later: true,
+        cost,
+        by_line: vec![0; basket.lines.len()],
+        multiplier: 1_000,
+        gift: None,
+        zone: candidate.rules.zone,
+    }));
     for (place, code) in skipped {
         if let Some((candidate, cost)) = admitted.get(place) {
             purse.put_back(cost.as_ref());
@@ -243,13 +272,35 @@ async fn of_offer(
     }))
 }
 
+/// A coupon of a reward, to be bought.
+async fn coupon_of(
+    looking: &Looking<'_>,
+    conn: &mut Conn<'_>,
+    index: usize,
+    id: OfferId,
+) -> Result<Result<Candidate, Refusal>, Problem> {
+    let Ok(found) = find_offer(looking, conn, index, id).await? else {
+        return Ok(Err(RefusalCode::CampaignNotRunning.into()));
+    };
+    let rules = &found.offer.rules;
+    let refuse = |detail: &str| Problem::invalid(format!("/redeem/{index}/as_coupon"), detail);
+    if rules.price.is_none() {
+        return Err(refuse("is for rewards: this offer has no price"));
+    }
+    // What a coupon takes off is not known before it is used, and what is paid for must not be refused then.
+    if rules.budget_minor.is_some() {
+        return Err(refuse("is not for an offer with a budget: limit it by stock or limits.total"));
+    }
+    Ok(Ok(Candidate { is_for_later: true, ..found }))
+}
+
 async fn find_offer(
     looking: &Looking<'_>,
     conn: &mut Conn<'_>,
     index: usize,
     id: OfferId,
 ) -> Result<Result<Candidate, Refusal>, Problem> {
-    let Looking { app, brand, book, .. } = *looking;
+    let Looking { app, brand, book, done_at, now, .. } = *looking;
     let members = book.map(|book| book.members.as_slice()).unwrap_or_default();
     for (place, member) in members.iter().enumerate() {
         if let Some(offer) = member.rules.offer(id) {
@@ -259,6 +310,7 @@ async fn find_offer(
                 rules: Arc::clone(&member.rules),
                 member: Some(place),
                 coupon: None,
+                is_for_later: false,
             }));
         }
     }
@@ -268,8 +320,11 @@ async fn find_offer(
     let ready = rules::current(app, conn, brand, row.program_id).await?;
     let read = ready.read_offer(&row)?;
     let member = members.iter().position(|member| member.rules.program == row.program_id);
-    let offer = ReadyOffer { id, name: row.name, state: row.state, rules: read };
-    Ok(Ok(Candidate { index, offer, rules: ready, member, coupon: None }))
+    // A till that was offline took it while it ran.
+    let was_running = done_at != now && row.ended_at.is_some_and(|ended| done_at < ended);
+    let state = if was_running { OfferState::Running } else { row.state };
+    let offer = ReadyOffer { id, name: row.name, state, rules: read };
+    Ok(Ok(Candidate { index, offer, rules: ready, member, coupon: None, is_for_later: false }))
 }
 
 /// How often the customer used those offers that count it.
@@ -279,7 +334,7 @@ async fn used(
     customer: Option<CustomerId>,
     candidates: &[Candidate],
 ) -> Result<Vec<Used>, Problem> {
-    let counted = candidates.iter().filter(|candidate| counts_uses(&candidate.offer.rules));
+    let counted = candidates.iter().filter(|candidate| !candidate.is_bought() && counts_uses(&candidate.offer.rules));
     let ids: Vec<OfferId> = counted.map(|candidate| candidate.offer.id).collect();
     match customer {
         Some(customer) => Ok(offers::list_used(conn, brand, customer, &ids).await?),
@@ -346,10 +401,14 @@ fn admit(
     purse: &mut Purse<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<Cost>, Refusal> {
+    let offer = &candidate.offer.rules;
+    let store = request.place.store.map(|store| store.to_string());
+    if candidate.is_bought() {
+        return offer.admit_place(store.as_deref()).map(|()| None).map_err(Refusal::from);
+    }
     if candidate.offer.state != OfferState::Running {
         return Err(RefusalCode::CampaignNotRunning.into());
     }
-    let offer = &candidate.offer.rules;
     if book.is_none() && (offer.price.is_some() || counts_uses(offer)) {
         return Err(RefusalCode::ProfileRequired.into());
     }
@@ -358,16 +417,17 @@ fn admit(
     let counted = used.iter().find(|used| used.offer_id == candidate.offer.id);
     let since = offer.per_customer_period.map(|limit| limit.period.start(now, candidate.rules.zone));
     let in_period = counted.filter(|used| since.is_some_and(|since| used.period_since >= since));
-    let store = request.place.store.map(|store| store.to_string());
-    offer.admit(&Situation {
+    let situation = Situation {
         now,
         store: store.as_deref(),
         tier: member.and_then(OpenMember::tier),
         attributes: member.map_or(&nothing, OpenMember::attributes),
         used: counted.map_or(0, |used| used.used),
         used_in_period: in_period.map_or(0, |used| used.period_used),
-    })?;
-    // A coupon that was bought with units is paid for already.
+    };
+    // Who buys it for later may do so anywhere.
+    if candidate.is_for_later { offer.admit_person(&situation) } else { offer.admit(&situation) }?;
+    // A coupon costs nothing when it is used.
     let Some(price) = offer.price.as_ref().filter(|_| candidate.coupon.is_none()) else { return Ok(None) };
     let member = candidate.member.ok_or_else(|| Refusal::from(RefusalCode::ProfileRequired))?;
     let kind = candidate.rules.kind(&price.wallet).ok_or_else(|| Refusal::from(RefusalCode::WalletClosed))?;
@@ -419,6 +479,7 @@ fn pay(
                     index,
                     coupon: None,
                     offer: None,
+                    is_for_later: false,
                     cost: Some(cost),
                     by_line,
                     multiplier: 1_000,

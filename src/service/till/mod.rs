@@ -1,5 +1,6 @@
 //! The till: who stands there and what applies, what a basket would cost, and taking it off, once.
 
+pub mod bought;
 mod customer;
 pub mod evaluate;
 pub mod offline;
@@ -62,6 +63,8 @@ pub enum Wanted {
     Code(Personal<String>),
     /// An offer that needs no coupon; with a price, a reward.
     Offer(OfferId),
+    /// A coupon of a reward: paid for now, used another time.
+    CouponOf(OfferId),
     /// Units of the customer's wallet with this key, to pay with.
     Units {
         wallet: String,

@@ -102,7 +102,7 @@ async fn write_down(
     }
     // What was given away once must not be again: from now on tills deny it, be it not used by anybody else.
     if let Some(coupon) = coupon
-        && coupon_store::void_offline(&mut tx.conn(), brand, coupon).await?
+        && coupon_store::void_offline(&mut tx.conn(), brand, coupon, app.clock.now()).await?
     {
         let about = About { customer, pass: None, subject: coupon.uuid() };
         timeline::record(app, &mut tx.conn(), brand, "coupon.voided", about, json!({ "coupon_id": coupon })).await?;
@@ -133,7 +133,7 @@ async fn coupon_of(
             let found = coupons::read_text(app, conn, brand, code.reveal(), request.done_at).await?;
             Ok(found.unwrap_or(None).map(|coupon| coupon.id))
         }
-        Some(Wanted::Offer(_) | Wanted::Units { .. }) | None => Ok(None),
+        Some(Wanted::Offer(_) | Wanted::CouponOf(_) | Wanted::Units { .. }) | None => Ok(None),
     }
 }
 

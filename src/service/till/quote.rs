@@ -109,7 +109,7 @@ pub async fn quote(app: &App, brand: &Brand, mut request: Request, lock_secs: Op
     if let Some(until) = lock_until {
         holds = lock(app, &mut tx.conn(), brand.id, &mut evaluation, book.as_mut(), (id, until)).await?;
     }
-    let items: Vec<Item> = evaluation.applied.iter().map(|applied| item(applied, book.as_ref())).collect();
+    let items: Vec<Item> = evaluation.applied.iter().map(|applied| item(applied, book.as_ref(), None)).collect();
     let content = QuoteContent { items: items.clone(), holds };
     let quote = Quote {
         id,

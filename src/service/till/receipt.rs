@@ -8,8 +8,7 @@ use crate::domain::ids::{BrandId, CouponId, OfferId, ProgramId, RedemptionId, Wa
 use crate::service::loyalty::book::Book;
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
-use crate::store::Conn;
-use crate::store::brands::Brand;
+use crate::store::events::NewEvent;
 use crate::store::redemptions::{self, Redemption};
 
 /// What was redeemed, as it is kept: the first answer and every repetition are made of it.
@@ -22,6 +21,9 @@ pub struct Item {
     pub offer_id: Option<OfferId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The coupon is what was bought, and not what was used.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_for_later: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wallet: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,8 +61,25 @@ pub struct Receipt {
     pub wallets: Vec<Balance>,
 }
 
-/// What is kept, and answered, of something that applied.
-pub(super) fn item(applied: &Applied, book: Option<&Book>) -> Item {
+impl Receipt {
+    pub fn of(redemption: &Redemption) -> Result<Self, Problem> {
+        Self::deserialize(&redemption.items.0)
+            .map_err(|fault| Problem::internal(format!("redemptions {}: {fault}", redemption.id)))
+    }
+
+    /// The coupons that it used.
+    pub fn used(&self) -> impl Iterator<Item = CouponId> {
+        self.items.iter().filter(|item| !item.is_for_later).filter_map(|item| item.coupon_id)
+    }
+
+    /// The coupons that it bought.
+    pub fn bought(&self) -> impl Iterator<Item = CouponId> {
+        self.items.iter().filter(|item| item.is_for_later).filter_map(|item| item.coupon_id)
+    }
+}
+
+/// What is kept, and answered, of something that applied; `bought` is the coupon that it bought.
+pub(super) fn item(applied: &Applied, book: Option<&Book>, bought: Option<CouponId>) -> Item {
     let kind = match (&applied.coupon, &applied.offer) {
         (Some(_), _) => ItemKind::Coupon,
         (None, Some(offer)) if offer.rules.price.is_some() => ItemKind::Reward,
@@ -73,9 +92,10 @@ pub(super) fn item(applied: &Applied, book: Option<&Book>) -> Item {
         .and_then(|cost| book?.members.get(cost.member)?.rules.kinds.get(cost.kind).map(|kind| (kind, cost.units)));
     Item {
         kind,
-        coupon_id: applied.coupon.as_ref().map(|coupon| coupon.id),
+        coupon_id: applied.coupon.as_ref().map(|coupon| coupon.id).or(bought),
         offer_id: applied.offer.as_ref().map(|offer| offer.id),
         name: applied.offer.as_ref().map(|offer| offer.name.clone()),
+        is_for_later: applied.is_for_later,
         wallet: of_kind.map(|(kind, _)| kind.key.clone()),
         units: of_kind.map(|(kind, units)| kind.rules.text(units)),
         discount_minor: applied.minor(),
@@ -90,18 +110,12 @@ pub async fn read(app: &App, brand: BrandId, id: RedemptionId) -> Result<Redempt
     found.ok_or(Problem::NotFound { what: "redemption" })
 }
 
-/// Puts what happened to a redemption on the timeline.
-pub(super) async fn record(
-    app: &App,
-    conn: &mut Conn<'_>,
-    brand: &Brand,
-    kind: &'static str,
-    redemption: &Redemption,
-) -> Result<(), Problem> {
+/// What happened to a redemption, for the timeline.
+pub(super) fn event(app: &App, kind: &'static str, redemption: &Redemption) -> NewEvent {
     let about = About { customer: redemption.customer_id, pass: None, subject: redemption.id.uuid() };
     let data = json!({
         "redemption_id": redemption.id, "store_id": redemption.store_id, "discount_minor": redemption.discount_minor,
         "currency": redemption.currency, "done_at": redemption.done_at,
     });
-    timeline::record(app, conn, brand.id, kind, about, data).await
+    timeline::event(app, kind, about, data)
 }

@@ -8,8 +8,8 @@ use sqlx::types::Json;
 use super::customer::customer_of;
 use super::evaluate::{self, Applied, Choice, Evaluation, counts_uses, used_before};
 use super::quote::{QuoteContent, basket_hash};
-use super::receipt::{Balance, Receipt, item, record};
-use super::{Refusal, Request, Wanted};
+use super::receipt::{Balance, Receipt, event, item};
+use super::{Refusal, Request, Wanted, bought};
 use crate::domain::ids::{BrandId, CouponId, CustomerId, PassId, QuoteId, RedemptionId, WalletId};
 use crate::domain::ledger::{EntryKind, Hold, Refusal as LedgerRefusal};
 use crate::domain::loyalty::refusal::RefusalCode;
@@ -19,11 +19,11 @@ use crate::service::loyalty::book::{Book, Note};
 use crate::service::loyalty::place::Place;
 use crate::service::orders::broken;
 use crate::service::problem::Refused;
-use crate::service::{App, Problem, stores};
+use crate::service::{App, Problem, coupons, stores};
 use crate::store::brands::Brand;
 use crate::store::coupons::{self as coupon_store, Coupon};
 use crate::store::redemptions::{self, Redemption, RedemptionState};
-use crate::store::{Conn, offers, passes};
+use crate::store::{Conn, events, offers, passes};
 
 #[derive(Debug, Clone)]
 pub struct NewRedemption {
@@ -158,14 +158,21 @@ async fn try_redeem(
             return Err(refuse(app, &mut tx.conn(), brand, &request.place, refusal, Some(index)).await?);
         }
     };
+    // Whoever pays is somebody.
+    let bought = customer.map(|customer| bought::make(app, &evaluation, customer, id, now)).unwrap_or_default();
     let mut wallets = Vec::new();
     if let Some(book) = &mut book {
         let quoted = quoted.as_ref().map(|(_, content)| content);
-        if let Err(refusal) = spend(app, book, &evaluation, id, quoted, &mut wallets)? {
+        let costs = costs(&evaluation, &bought);
+        if let Err(refusal) = spend(app, book, costs, id, quoted, &mut wallets)? {
             return Err(refuse(app, &mut tx.conn(), brand, &request.place, refusal, None).await?);
         }
     }
-    let items = evaluation.applied.iter().map(|applied| item(applied, book.as_ref())).collect();
+    let items = evaluation.applied.iter().map(|applied| {
+        let bought = bought.get(&applied.index).map(|coupon| coupon.id);
+        item(applied, book.as_ref(), bought)
+    });
+    let items = items.collect();
     let receipt = Receipt { items, wallets };
     let redemption = Redemption {
         id,
@@ -187,7 +194,14 @@ async fn try_redeem(
     if !redemptions::insert_redemption(&mut tx.conn(), brand.id, &redemption).await? {
         return Ok(None);
     }
-    record(app, &mut tx.conn(), brand, "redemption.committed", &redemption).await?;
+    let bought: Vec<Coupon> = bought.into_values().collect();
+    // None of them was ever made: 96 bits of chance, and 65.
+    if coupon_store::insert(&mut tx.conn(), brand.id, &bought).await? != bought.len() as u64 {
+        return Err(Problem::Busy);
+    }
+    let mut happened = vec![event(app, "redemption.committed", &redemption)];
+    happened.extend(bought.iter().map(|coupon| coupons::event(app, "coupon.issued", coupon)));
+    events::insert_many(&mut tx.conn(), brand.id, &happened).await?;
     if let Some((quote, content)) = &quoted {
         // In order of their ids, as those that were used.
         let mut left: Vec<CouponId> = content.items.iter().filter_map(|item| item.coupon_id).collect();
@@ -241,7 +255,7 @@ async fn check_quote(
 }
 
 /// A refusal in the till's language; where somebody else was first, who, when and where.
-async fn refuse(
+pub(super) async fn refuse(
     app: &App,
     conn: &mut Conn<'_>,
     brand: &Brand,
@@ -295,10 +309,10 @@ async fn take(
         };
         shown.extend(pass);
     }
-    let mut with_offer: Vec<&Applied> = evaluation.applied.iter().filter(|applied| applied.offer.is_some()).collect();
-    with_offer.sort_by_key(|applied| applied.offer.as_ref().map(|offer| offer.id));
-    for applied in with_offer {
-        let Some(offer) = &applied.offer else { continue };
+    let mut counted: Vec<_> =
+        evaluation.applied.iter().filter_map(|applied| Some((applied, applied.counts_as()?))).collect();
+    counted.sort_by_key(|(_, offer)| offer.id);
+    for (applied, offer) in counted {
         let rules = &offer.rules;
         if let Some(book) = book.filter(|_| counts_uses(rules)) {
             let since = rules.per_customer_period.map_or(book.now, |limit| limit.period.start(book.now, applied.zone));
@@ -321,25 +335,35 @@ async fn take(
     Ok(Ok(shown))
 }
 
+/// What is spent of each kind of wallet, by its member and place: for this basket, and for each coupon that is bought. What is
+/// bought does not come back when goods of this basket do.
+type Costs = BTreeMap<(usize, usize, Option<CouponId>), i64>;
+
+fn costs(evaluation: &Evaluation, bought: &BTreeMap<usize, Coupon>) -> Costs {
+    let mut costs = Costs::new();
+    for applied in &evaluation.applied {
+        let Some(cost) = &applied.cost else { continue };
+        let coupon = bought.get(&applied.index).map(|coupon| coupon.id);
+        *costs.entry((cost.member, cost.kind, coupon)).or_default() += cost.units;
+    }
+    costs
+}
+
 /// Spends what is redeemed; what the quote holds first.
 fn spend(
     app: &App,
     book: &mut Book,
-    evaluation: &Evaluation,
+    costs: Costs,
     id: RedemptionId,
     quoted: Option<&QuoteContent>,
     balances: &mut Vec<Balance>,
 ) -> Result<Result<(), Refusal>, Problem> {
     let now = book.now;
-    let mut costs: BTreeMap<(usize, usize), i64> = BTreeMap::new();
-    for cost in evaluation.applied.iter().filter_map(|applied| applied.cost.as_ref()) {
-        *costs.entry((cost.member, cost.kind)).or_default() += cost.units;
-    }
-    for ((member, kind), units) in costs {
+    for ((member, kind, coupon), units) in costs {
         let Some(member) = book.members.get_mut(member) else { continue };
         let rules = std::sync::Arc::clone(&member.rules);
         let (wallet, of_kind) = member.wallet(app, kind, now)?;
-        let note = Note::of(id.uuid());
+        let note = Note::of(coupon.map_or(id.uuid(), CouponId::uuid));
         let hold = quoted.into_iter().flat_map(|quote| &quote.holds).find(|hold| hold.wallet_id == wallet.kept.id);
         let hold = hold.and_then(|hold| wallet.ledger.holds.iter().find(|one| one.no == hold.hold_no));
         let spent = match hold.map(|hold| (hold.no, hold.units())) {
@@ -368,6 +392,7 @@ fn spend(
         if let Some(to) = of_kind.rules.slides_to(now, rules.zone) {
             wallet.post(&note, now, |ledger| ledger.extend(to, now).map(|_| ())).map_err(broken)?;
         }
+        balances.retain(|balance| balance.wallet_id != wallet.kept.id);
         balances.push(Balance {
             program_id: rules.program,
             wallet: of_kind.key.clone(),

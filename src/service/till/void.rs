@@ -1,19 +1,21 @@
 //! Taking a whole redemption back.
 
-use super::receipt::{self, Receipt, record};
+use super::evaluate::used_before;
+use super::receipt::{self, Receipt, event};
+use super::redeem::refuse;
 use crate::domain::ids::{CouponId, OfferId, RedemptionId};
 use crate::domain::ledger::EntryKind;
 use crate::domain::pass::PassStatus;
 use crate::service::loyalty::book::{Book, Note};
 use crate::service::loyalty::place::Place;
 use crate::service::returns::{Late, Share, give_back};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, coupons};
 use crate::store::brands::Brand;
 use crate::store::redemptions::{self, Redemption, RedemptionState};
-use crate::store::{coupons as coupon_store, entries, offers, passes};
+use crate::store::{coupons as coupon_store, entries, events, offers, passes};
 
-/// Takes a redemption back: units into their lots, coupons to be used again, what is left of offers. Repeating it changes
-/// nothing.
+/// Takes a redemption back: units into their lots, coupons to be used again, what is left of offers; and the coupons that it
+/// bought, unless somebody used one of them meanwhile. Repeating it changes nothing.
 pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> Result<Redemption, Problem> {
     let mut tx = app.db.begin().await?;
     let known = redemptions::find_redemption(&mut tx.conn(), brand.id, id).await?;
@@ -22,7 +24,7 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
         return Err(Problem::NotFound { what: "redemption" });
     }
     let mut book = match redemption.customer_id {
-        Some(customer) => Some(Book::open(app, &mut tx.conn(), brand.id, customer, place).await?),
+        Some(customer) => Some(Book::open(app, &mut tx.conn(), brand.id, customer, place.clone()).await?),
         None => None,
     };
     let now = app.clock.now();
@@ -30,10 +32,16 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
         drop(tx);
         return receipt::read(app, brand.id, id).await;
     }
-    let receipt: Receipt = serde_json::from_value(redemption.items.0.clone()).map_err(Problem::internal)?;
+    let receipt = Receipt::of(&redemption)?;
+    let mut bought: Vec<CouponId> = receipt.bought().collect();
+    bought.sort_unstable();
     if let Some(book) = &mut book {
         let whole = Share { after: 1, whole: 1 };
-        for entry in entries::list_by_source(&mut tx.conn(), brand.id, id.uuid()).await? {
+        let mut spent = entries::list_by_source(&mut tx.conn(), brand.id, id.uuid()).await?;
+        for coupon in &bought {
+            spent.extend(entries::list_by_source(&mut tx.conn(), brand.id, coupon.uuid()).await?);
+        }
+        for entry in spent {
             if matches!(entry.kind, EntryKind::Spent | EntryKind::Captured) {
                 let note = Note::of(id.uuid());
                 let units =
@@ -45,9 +53,9 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
         }
     }
     // Coupons, then offers, each in order of their ids: as they were taken.
-    let mut coupons: Vec<CouponId> = receipt.items.iter().filter_map(|item| item.coupon_id).collect();
+    let mut coupons: Vec<CouponId> = receipt.used().collect();
     coupons.sort_unstable();
-    let mut shown = Vec::new();
+    let (mut shown, mut hidden, mut paid_before) = (Vec::new(), Vec::new(), Vec::new());
     for coupon in coupons {
         if coupon_store::give_back(&mut tx.conn(), brand.id, coupon, id).await?
             && let Some(coupon) = coupon_store::find(&mut tx.conn(), brand.id, coupon).await?
@@ -56,10 +64,26 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
                 book.mark();
             }
             shown.extend(coupon.pass_id);
+            paid_before.extend(coupon.bought_by.map(|_| coupon.id));
         }
     }
+    let mut happened = vec![event(app, "redemption.voided", &redemption)];
+    for coupon in bought {
+        let Some(pass) = coupon_store::void_bought(&mut tx.conn(), brand.id, coupon, id, now).await? else {
+            let known = coupon_store::find(&mut tx.conn(), brand.id, coupon).await?.ok_or(Problem::Busy)?;
+            return Err(refuse(app, &mut tx.conn(), brand, &place, used_before(&known), None).await?);
+        };
+        hidden.extend(pass);
+        let voided = coupon_store::find(&mut tx.conn(), brand.id, coupon).await?.ok_or(Problem::Busy)?;
+        happened.push(coupons::event(app, "coupon.voided", &voided));
+        if let Some(book) = &mut book {
+            book.mark();
+        }
+    }
+    // A use of what was paid for before was none of the offer's.
+    let offered = receipt.items.iter().filter(|item| item.coupon_id.is_none_or(|id| !paid_before.contains(&id)));
     let mut offered: Vec<(OfferId, i64)> =
-        receipt.items.iter().filter_map(|item| Some((item.offer_id?, item.discount_minor))).collect();
+        offered.filter_map(|item| Some((item.offer_id?, item.discount_minor))).collect();
     offered.sort_unstable();
     for (offer, minor) in offered {
         if let Some(customer) = redemption.customer_id {
@@ -68,13 +92,16 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
         offers::put_back(&mut tx.conn(), brand.id, offer, minor).await?;
     }
     (redemption.state, redemption.voided_at) = (RedemptionState::Voided, Some(now));
-    record(app, &mut tx.conn(), brand, "redemption.voided", &redemption).await?;
+    events::insert_many(&mut tx.conn(), brand.id, &happened).await?;
     if let Some(book) = book {
         book.close(app, &mut tx.conn()).await?;
     }
     // After all passes of the customer were locked, in their order.
     for pass in shown {
         passes::set_status(&mut tx.conn(), brand.id, pass, PassStatus::Voided, PassStatus::Active, now).await?;
+    }
+    for pass in hidden {
+        passes::set_status(&mut tx.conn(), brand.id, pass, PassStatus::Active, PassStatus::Voided, now).await?;
     }
     tx.commit().await?;
     app.changed.notify_one();

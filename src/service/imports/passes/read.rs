@@ -23,7 +23,7 @@ use crate::store::jobs::Defaults;
 use crate::store::passes::{self, Pass};
 use crate::store::programs::{self, Program};
 use crate::store::publication::{self, Source};
-use crate::store::templates::{self, Template};
+use crate::store::templates::Template;
 
 /// Designs and programs of a part's lines, each read once.
 #[derive(Default)]
@@ -40,11 +40,7 @@ impl Designs {
         wanted: &TemplateRef,
     ) -> Result<Template, Problem> {
         if !self.templates.contains_key(wanted) {
-            let found = match wanted {
-                TemplateRef::Id(id) => templates::find(conn, brand.id, *id).await?,
-                TemplateRef::Name(name) => templates::find_by_name(conn, brand.id, name).await?,
-            };
-            self.templates.insert(wanted.clone(), found);
+            self.templates.insert(wanted.clone(), wanted.find(conn, brand.id).await?);
         }
         let found = self.templates.get(wanted).cloned().flatten();
         found.ok_or_else(|| Problem::invalid("/template", "there is no such template"))
