@@ -95,6 +95,7 @@ id!(/** What customers are promised; with a price in units, a reward. */ OfferId
 id!(/** One customer's right to an offer. */ CouponId, "cpn");
 id!(/** What a till was told that would apply. */ QuoteId, "quo");
 id!(/** What a till took off a basket, once. */ RedemptionId, "rdm");
+id!(/** Units of one wallet that became units of another. */ ConversionId, "cnv");
 id!(/** What somebody did by hand. */ AuditId, "aud");
 
 #[cfg(test)]

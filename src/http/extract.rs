@@ -38,23 +38,46 @@ impl<T: DeserializeOwned, const MAX: usize> FromRequest for Body<T, MAX> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-            let media = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
             let bytes = read(&request, payload, MAX).await?;
-            if !media.eq_ignore_ascii_case("application/json") {
-                return Err(Problem::UnsupportedMediaType);
-            }
-            let value = json::strict(&bytes).map_err(|error| Problem::BadJson { detail: error.to_string() })?;
-            // serde would fill the members by position.
-            if value.is_array() {
-                return Err(Problem::invalid("", "the body must be a JSON object"));
-            }
-            let canonical = json::canonical_digest(&value);
-            let parts = [request.method().as_str(), &request.match_pattern().unwrap_or_default()].join(" ");
-            let fingerprint = Sha256::new().chain_update(parts).chain_update(&bytes).finalize().into();
-            let value = serde_path_to_error::deserialize(value)
-                .map_err(|error| Problem::invalid(pointer(error.path()), error.inner().to_string()))?;
-            Ok(Self { value, fingerprint, canonical })
+            Self::parse(&request, &bytes)
+        })
+    }
+}
+
+impl<T: DeserializeOwned, const MAX: usize> Body<T, MAX> {
+    fn parse(request: &HttpRequest, bytes: &[u8]) -> Result<Self, Problem> {
+        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+        if !media.eq_ignore_ascii_case("application/json") {
+            return Err(Problem::UnsupportedMediaType);
+        }
+        let value = json::strict(bytes).map_err(|error| Problem::BadJson { detail: error.to_string() })?;
+        // serde would fill the members by position.
+        if value.is_array() {
+            return Err(Problem::invalid("", "the body must be a JSON object"));
+        }
+        let canonical = json::canonical_digest(&value);
+        let parts = [request.method().as_str(), &request.match_pattern().unwrap_or_default()].join(" ");
+        let fingerprint = Sha256::new().chain_update(parts).chain_update(bytes).finalize().into();
+        let value = serde_path_to_error::deserialize(value)
+            .map_err(|error| Problem::invalid(pointer(error.path()), error.inner().to_string()))?;
+        Ok(Self { value, fingerprint, canonical })
+    }
+}
+
+/// A JSON body that may be left out.
+pub struct MaybeBody<T>(pub Option<T>);
+
+impl<T: DeserializeOwned> FromRequest for MaybeBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let bytes = read(&request, payload, JSON_MAX).await?;
+            let value = if bytes.is_empty() { None } else { Some(Body::<T>::parse(&request, &bytes)?.value) };
+            Ok(Self(value))
         })
     }
 }

@@ -37,7 +37,7 @@ use crate::service::Problem;
         coupons::issue, coupons::list, coupons::read, coupons::void,
         orders::place, orders::take_back,
         offline::snapshot, reports::liability, consents::list, consents::decide, scans::scan, quotes::quote, redemptions::redeem, redemptions::read, redemptions::void,
-        wallets::list, wallets::entries, wallets::adjust,
+        wallets::list, wallets::entries, wallets::adjust, wallets::convert,
         templates::list, templates::read, templates::upload, templates::preview,
         rollouts::start, rollouts::list, rollouts::read, rollouts::pause, rollouts::resume, rollouts::abort,
         customers::create, customers::list, customers::read, customers::update,

@@ -82,7 +82,8 @@ pub struct EarnedView {
     by_line: Vec<String>,
 }
 
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+/// Holds who did it: no `Debug`.
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct OrderView {
     #[schema(value_type = String, example = "ord_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
     id: OrderId,
@@ -92,6 +93,7 @@ pub struct OrderView {
     #[schema(value_type = Option<String>)]
     store_id: Option<StoreId>,
     terminal: Option<String>,
+    employee: Option<String>,
     channel: Option<String>,
     business_date: Option<String>,
     placed_at: DateTime<Utc>,
@@ -126,6 +128,7 @@ fn view(order: Order) -> Result<OrderView, Problem> {
         customer_id: order.customer_id,
         store_id: order.store_id,
         terminal: order.terminal,
+        employee: order.employee.map(Personal::into_inner),
         channel: order.channel,
         business_date: order.business_date,
         placed_at: order.placed_at,

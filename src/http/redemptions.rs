@@ -12,7 +12,7 @@ use crate::domain::secret::Personal;
 use crate::http::auth::role::{Admin, Issuer, Marketing, Pos, Reader};
 use crate::http::auth::{Allow, Failures};
 use crate::http::coupons::{BoughtView, bought_views};
-use crate::http::extract::{Body, Query, id};
+use crate::http::extract::{Body, MaybeBody, Query, id};
 use crate::http::money::{BasketBody, MoneyBody};
 use crate::http::page::{Page, Paging, after, limit};
 use crate::http::passes::CustomerRef;
@@ -54,7 +54,7 @@ pub struct BalanceView {
     balance: String,
 }
 
-/// May hold codes that are worth something: no `Debug`.
+/// Holds who did it, and maybe codes that are worth something: no `Debug`.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct RedemptionView {
     #[schema(value_type = String, example = "rdm_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
@@ -68,6 +68,7 @@ pub struct RedemptionView {
     #[schema(value_type = Option<String>)]
     store_id: Option<StoreId>,
     terminal: Option<String>,
+    employee: Option<String>,
     items: Vec<ItemView>,
     /// Of the basket; null where there was none.
     discount: Option<MoneyBody>,
@@ -98,6 +99,7 @@ fn redemption_view(redemption: Redemption, coupons: Vec<BoughtView>) -> Result<R
         customer_id: redemption.customer_id,
         store_id: redemption.store_id,
         terminal: redemption.terminal,
+        employee: redemption.employee.map(Personal::into_inner),
         items: receipt.items.into_iter().map(item_view).collect(),
         discount: redemption.currency.map(|currency| MoneyBody::new(minor, &currency)),
         wallets: wallets.collect(),
@@ -170,16 +172,28 @@ pub async fn read(
     Ok(HttpResponse::Ok().json(found.await?))
 }
 
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VoidBody {
+    #[schema(max_length = 64)]
+    terminal: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 64)]
+    employee: Option<Personal<String>>,
+}
+
 /// Take a redemption back; repeating it changes nothing
 #[utoipa::path(post, path = "/api/v1/redemptions/{id}/void", tag = "till", params(("id" = String, Path)),
+    request_body(content = VoidBody, description = "Who does it; may be left out"),
     responses((status = 200, description = "The redemption", body = RedemptionView)))]
 pub async fn void(
     allow: Allow<(Pos, Issuer, Admin)>,
     app: Data<App>,
     path: Path<String>,
+    body: MaybeBody<VoidBody>,
 ) -> Result<HttpResponse, Problem> {
     let redemption = id(&path, "redemption")?;
-    let place = Place::of(&allow.caller, None, None, None)?;
+    let VoidBody { terminal, employee } = body.0.unwrap_or_default();
+    let place = Place::of(&allow.caller, None, terminal, employee)?;
     let brand = allow.caller.brand;
     let voided = app.run(async move |app| {
         let voided = void::void(&app, &brand, redemption, place).await?;
@@ -189,7 +203,8 @@ pub async fn void(
     Ok(HttpResponse::Ok().json(voided.await?))
 }
 
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+/// Holds who did it: no `Debug`.
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct ConflictView {
     #[schema(value_type = String, example = "cfl_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
     id: ConflictId,
@@ -200,6 +215,7 @@ pub struct ConflictView {
     #[schema(value_type = Option<String>)]
     store_id: Option<StoreId>,
     terminal: Option<String>,
+    employee: Option<String>,
     #[schema(value_type = Option<String>)]
     coupon_id: Option<CouponId>,
     /// Why: a refusal's code.
@@ -230,6 +246,7 @@ pub async fn conflicts(
         customer_id: conflict.customer_id,
         store_id: conflict.store_id,
         terminal: conflict.terminal,
+        employee: conflict.employee.map(Personal::into_inner),
         coupon_id: conflict.coupon_id,
         code: conflict.code,
         redemption_id: conflict.first_redemption_id,

@@ -166,6 +166,7 @@ pub fn doors() -> Vec<Door> {
         api(GET, "/api/v1/wallets/{id}/entries", wallets::entries),
         api(GET, "/api/v1/reports/liability", reports::liability),
         api(POST, "/api/v1/wallets/{id}/adjustments", wallets::adjust),
+        api(POST, "/api/v1/wallets/{id}/conversions", wallets::convert),
         api(POST, "/api/v1/customers/import", imports::customers),
         api(POST, "/api/v1/customers", customers::create),
         api(GET, "/api/v1/customers", customers::list),

@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{CustomerId, StoreId, WalletId};
 use crate::domain::ledger::EntryKind;
+use crate::domain::secret::Personal;
 use crate::http::auth::Allow;
-use crate::http::auth::role::{Admin, Issuer, Marketing, Reader};
+use crate::http::auth::role::{Admin, Issuer, Marketing, Pos, Reader};
 use crate::http::extract::{Body, IdempotencyKey, Query, id, reply};
 use crate::http::page::{Page, limit};
 use crate::http::scans::{MemberView, member_view};
+use crate::service::loyalty::place::Place;
+use crate::service::till::convert::{self, NewConversion};
 use crate::service::{App, Problem, adjustments, read_wallets};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -45,11 +48,12 @@ pub struct ListEntries {
     after: Option<i64>,
 }
 
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+/// Holds who did it: no `Debug`.
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct EntryView {
     /// From 1, without gaps.
     no: i64,
-    /// earned, spent, held, captured, released, expired, restored, taken_back, adjusted …
+    /// earned, spent, held, captured, released, expired, restored, taken_back, adjusted, converted …
     #[schema(value_type = String, example = "earned")]
     kind: EntryKind,
     /// What became of the balance, and the balance afterwards.
@@ -63,6 +67,9 @@ pub struct EntryView {
     /// The earning rule that gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule_id: Option<String>,
+    /// Why, of what somebody moved by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// The entry that it takes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     reverses_no: Option<i64>,
@@ -71,6 +78,8 @@ pub struct EntryView {
     store_id: Option<StoreId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     terminal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    employee: Option<String>,
     /// When it took effect, and when it was written.
     occurred_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
@@ -99,9 +108,11 @@ pub async fn entries(
         balance: text(entry.balance),
         source_id: entry.source,
         rule_id: entry.rule.map(|rule| crate::domain::ids::EarningRuleId::new(rule).to_string()),
+        reason: entry.reason.map(Personal::into_inner),
         reverses_no: entry.movement.reverses,
         store_id: entry.store,
         terminal: entry.terminal,
+        employee: entry.employee.map(Personal::into_inner),
         occurred_at: entry.occurred_at,
         created_at: entry.created_at,
         link: hex::encode(entry.link),
@@ -145,5 +156,61 @@ pub async fn adjust(
     let once = key.once(&allow.caller, &body).ok_or(Problem::KeyRequired)?;
     let (caller, AdjustBody { units, reason }) = (allow.caller, body.value);
     let done = app.run(async move |app| adjustments::adjust(&app, &caller, wallet, &units, &reason, &once).await);
+    Ok(reply(done.await?))
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConvertBody {
+    /// The key of the other wallet.
+    #[schema(example = "cashback")]
+    into: String,
+    /// A multiple of what the kind of wallet converts.
+    #[schema(example = "200")]
+    units: String,
+    #[schema(value_type = Option<String>)]
+    store_id: Option<StoreId>,
+    #[schema(max_length = 64)]
+    terminal: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 64)]
+    employee: Option<Personal<String>>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct SideView {
+    #[schema(value_type = String)]
+    wallet_id: WalletId,
+    wallet: String,
+    /// What became of the balance, and the balance afterwards.
+    units: String,
+    balance: String,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ConvertedView {
+    #[schema(value_type = String, example = "cnv_0197e3a2c5b87d1e9f00a1b2c3d4e5f6")]
+    id: crate::domain::ids::ConversionId,
+    from: SideView,
+    into: SideView,
+}
+
+/// Convert units into another wallet's, at the rate that the kind of wallet has
+#[utoipa::path(post, path = "/api/v1/wallets/{id}/conversions", tag = "wallets", request_body = ConvertBody,
+    params(("id" = String, Path), ("Idempotency-Key" = String, Header, description = "Repeat a request with its key to have one effect; required")),
+    responses((status = 201, description = "Converted", body = ConvertedView),
+        (status = 409, description = "Refused: `code` says why", body = crate::http::problem::ProblemBody, content_type = "application/problem+json")))]
+pub async fn convert(
+    allow: Allow<(Pos, Issuer, Admin)>,
+    app: Data<App>,
+    path: Path<String>,
+    key: IdempotencyKey,
+    body: Body<ConvertBody>,
+) -> Result<HttpResponse, Problem> {
+    let wallet = id(&path, "wallet")?;
+    let once = key.once(&allow.caller, &body).ok_or(Problem::KeyRequired)?;
+    let (caller, ConvertBody { into, units, store_id, terminal, employee }) = (allow.caller, body.value);
+    let place = Place::of(&caller, store_id, terminal, employee)?;
+    let new = NewConversion { wallet, into, units, place };
+    let done = app.run(async move |app| convert::convert(&app, &caller, new, &once).await);
     Ok(reply(done.await?))
 }

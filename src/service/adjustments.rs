@@ -13,9 +13,8 @@ use crate::service::loyalty::book::{Book, Note};
 use crate::service::loyalty::place::Place;
 use crate::service::once::{self, Once, Reply};
 use crate::service::orders::broken;
-use crate::service::problem::Refused;
 use crate::service::timeline::{self, About};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, till};
 use crate::store::audit::{self, Audited};
 use crate::store::wallets;
 
@@ -64,15 +63,11 @@ pub async fn adjust(
         false => ledger.spend(kind_of_entry, count, now).map(|_| ()),
     });
     moved.map_err(|refusal| match refusal {
-        Refusal::NotEnough { available } => Problem::Refused(Box::new(Refused {
-            code: RefusalCode::NotEnoughUnits,
-            sentence: RefusalCode::NotEnoughUnits.sentence(brand.locale).to_owned(),
-            index: None,
-            redemption: None,
-            redeemed_at: None,
-            redeemed_in: None,
-            available: Some(kind.rules.text(available)),
-        })),
+        Refusal::NotEnough { available } => {
+            let available = Some(kind.rules.text(available));
+            let refusal = till::Refusal { available, ..RefusalCode::NotEnoughUnits.into() };
+            Problem::Refused(Box::new(refusal.spoken(brand.locale, None)))
+        }
         Refusal::Units => Problem::invalid("/units", "is too much for one movement"),
         other => broken(other),
     })?;

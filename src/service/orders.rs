@@ -177,7 +177,7 @@ async fn try_place(
         channel: new.channel.clone(),
         store_id: new.place.store,
         terminal: new.place.terminal.clone(),
-        employee: new.place.employee.as_ref().map(|employee| employee.reveal().clone()),
+        employee: new.place.employee.clone(),
         business_date: new.business_date.clone(),
         placed_at,
         currency: new.currency.code().to_owned(),

@@ -61,7 +61,7 @@ pub async fn create_wallet_type(
         let is_same = known.name == new.name && known.spec.0 == new.spec.0;
         return if is_same { Ok((known.clone(), false)) } else { Err(Problem::OtherContent { what: "wallet type" }) };
     }
-    check_close(&new, &known)?;
+    check_conversions(&new, &known)?;
     if known.len() >= KINDS_MAX {
         return Err(Problem::invalid("", format!("a program has at most {KINDS_MAX} kinds of wallets")));
     }
@@ -73,30 +73,34 @@ pub async fn create_wallet_type(
     Ok((new, true))
 }
 
-/// A wallet that closes into another needs one that is there, and stays.
-fn check_close(edited: &WalletType, program: &[WalletType]) -> Result<(), Problem> {
+/// What is converted needs a wallet that is there; what closes into one, a wallet that stays.
+fn check_conversions(edited: &WalletType, program: &[WalletType]) -> Result<(), Problem> {
     let own = WalletRules::read(&edited.spec).map_err(refused)?;
-    if let AtClose::Convert { into, units, gives_milli } = &own.at_close {
-        let other = program.iter().find(|kind| kind.key == *into && kind.key != edited.key);
+    let closing = match &own.at_close {
+        AtClose::Convert(conversion) => Some((conversion, "/rules/at_close/convert".to_owned(), true)),
+        AtClose::Expire | AtClose::Keep => None,
+    };
+    let asked = own.converts.iter().enumerate().map(|(index, one)| (one, format!("/rules/converts/{index}"), false));
+    for (conversion, pointer, must_stay) in asked.chain(closing) {
+        let other = program.iter().find(|kind| kind.key == conversion.into && kind.key != edited.key);
         let other = other.ok_or_else(|| {
-            Problem::invalid("/rules/at_close/convert/into", "the program has no other kind of wallet with this key")
+            let detail = "the program has no other kind of wallet with this key";
+            Problem::invalid(format!("{pointer}/into"), detail)
         })?;
         let other = WalletRules::read(&other.spec).map_err(refused)?;
-        if other.closes_at.is_some() {
-            return Err(Problem::invalid("/rules/at_close/convert/into", "that wallet closes itself"));
+        if must_stay && other.closes_at.is_some() {
+            return Err(Problem::invalid(format!("{pointer}/into"), "that wallet closes itself"));
         }
-        if AtClose::converted(*units, *units, *gives_milli, other.scale).is_none() {
+        if conversion.gives(conversion.units, other.scale).is_none() {
             let detail = format!("that wallet counts with {} decimals", other.scale);
-            return Err(Problem::invalid("/rules/at_close/convert/gives", detail));
+            return Err(Problem::invalid(format!("{pointer}/gives"), detail));
         }
     }
     for kind in program.iter().filter(|kind| own.closes_at.is_some() && kind.key != edited.key) {
-        if matches!(WalletRules::read(&kind.spec).map_err(refused)?.at_close, AtClose::Convert { into, .. } if into == edited.key)
-        {
-            return Err(Problem::invalid(
-                "/rules/closes_at",
-                format!("the wallet {} is converted into this one", kind.key),
-            ));
+        let at_close = WalletRules::read(&kind.spec).map_err(refused)?.at_close;
+        if matches!(at_close, AtClose::Convert(conversion) if conversion.into == edited.key) {
+            let detail = format!("the wallet {} is converted into this one", kind.key);
+            return Err(Problem::invalid("/rules/closes_at", detail));
         }
     }
     Ok(())
@@ -136,7 +140,7 @@ pub async fn update_wallet_type(
     }
     edited.updated_at = app.clock.now();
     program_rules::touch(&mut tx.conn(), brand, edited.program_id).await?;
-    check_close(&edited, &program_rules::list_wallet_types(&mut tx.conn(), brand, edited.program_id).await?)?;
+    check_conversions(&edited, &program_rules::list_wallet_types(&mut tx.conn(), brand, edited.program_id).await?)?;
     if !program_rules::update_wallet_type(&mut tx.conn(), brand, &edited).await? {
         return Err(Problem::VersionMismatch);
     }

@@ -8,6 +8,7 @@ use sqlx::types::Json;
 
 use super::db::{Conn, PerEngine, on};
 use crate::domain::ids::{BrandId, CustomerId, OrderId, RedemptionId, ReturnId, StoreId};
+use crate::domain::secret::Personal;
 
 #[derive(Debug, Clone, FromRow)]
 pub struct Order {
@@ -21,7 +22,7 @@ pub struct Order {
     pub channel: Option<String>,
     pub store_id: Option<StoreId>,
     pub terminal: Option<String>,
-    pub employee: Option<String>,
+    pub employee: Option<Personal<String>>,
     pub business_date: Option<String>,
     pub placed_at: DateTime<Utc>,
     pub currency: String,

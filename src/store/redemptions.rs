@@ -8,6 +8,7 @@ use sqlx::types::Json;
 
 use super::db::{Conn, on};
 use crate::domain::ids::{BrandId, ConflictId, CouponId, CustomerId, QuoteId, RedemptionId, StoreId};
+use crate::domain::secret::Personal;
 use crate::domain::text::text_enum;
 
 text_enum! {
@@ -29,7 +30,7 @@ pub struct Redemption {
     pub customer_id: Option<CustomerId>,
     pub store_id: Option<StoreId>,
     pub terminal: Option<String>,
-    pub employee: Option<String>,
+    pub employee: Option<Personal<String>>,
     #[sqlx(try_from = "String")]
     pub state: RedemptionState,
     pub currency: Option<String>,
@@ -177,7 +178,7 @@ pub struct Conflict {
     pub customer_id: Option<CustomerId>,
     pub store_id: Option<StoreId>,
     pub terminal: Option<String>,
-    pub employee: Option<String>,
+    pub employee: Option<Personal<String>>,
     pub coupon_id: Option<CouponId>,
     /// Why: a refusal's code.
     pub code: String,

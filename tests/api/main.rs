@@ -25,6 +25,7 @@ mod apple_web_service;
 mod apps;
 mod bodies;
 mod certificates;
+mod conversions;
 mod customers;
 mod demo;
 mod google_wallet;

@@ -95,6 +95,7 @@ on_both_engines! {
                     (_, "tiers") => json!({ "tiers": null }),
                     (_, "consents") => json!({ "purpose": "x", "channel": "any", "state": "granted", "notice_version": "1", "source": "x" }),
                     (_, "adjustments") => json!({ "units": "1", "reason": "x" }),
+                    (_, "conversions") => json!({ "units": "1", "into": "x" }),
                     _ => json!({}),
                 };
                 let request = request.header("Idempotency-Key", format!("k{}", pictures.len()));

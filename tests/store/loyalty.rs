@@ -153,7 +153,7 @@ fn order(w: &World, external_id: &str) -> Order {
         channel: None,
         store_id: None,
         terminal: None,
-        employee: Some("Rui".to_owned()),
+        employee: Some(Personal::new("Rui".to_owned())),
         business_date: None,
         placed_at: w.now,
         currency: "BRL".to_owned(),
@@ -500,7 +500,7 @@ on_both_engines! {
         let (lines, earnings) = (Json(json!([1])), Json(json!([2])));
         w.write(async |c| orders::set_returned(c, one, placed.id, 400, &lines, &earnings).await).await;
         let locked = w.write(async |c| orders::lock_order(c, one, placed.id).await).await.unwrap();
-        assert_eq!((locked.returned_minor, locked.lines, locked.employee.as_deref()), (400, lines, Some("Rui")));
+        assert_eq!((locked.returned_minor, locked.lines, locked.employee), (400, lines, Some(Personal::new("Rui".to_owned()))));
         assert!(w.write(async |c| orders::lock_order(c, two, placed.id).await).await.is_none());
 
         let back = |id: &str| Return { id: ReturnId::new(new_id()), place: "online".to_owned(), external_id: id.to_owned(), body_hash: vec![2; 32],
@@ -551,7 +551,7 @@ on_both_engines! {
         assert_eq!(w.write(async |c| redemptions::forget_quotes(c, one, w.now + TimeDelta::seconds(1), 9).await).await, 1);
 
         let conflict = Conflict { id: ConflictId::new(new_id()), place: "online".to_owned(), transaction_id: "x9".to_owned(), body_hash: vec![6; 32],
-            customer_id: None, store_id: None, terminal: None, employee: Some("Rui".to_owned()), coupon_id: None,
+            customer_id: None, store_id: None, terminal: None, employee: Some(Personal::new("Rui".to_owned())), coupon_id: None,
             code: "already_redeemed".to_owned(), first_redemption_id: Some(first.id), done_at: w.now, created_at: w.now };
         assert!(w.write(async |c| redemptions::insert_conflict(c, one, &conflict).await).await);
         assert!(!w.write(async |c| redemptions::insert_conflict(c, one, &Conflict { id: ConflictId::new(new_id()), ..conflict.clone() }).await).await);

@@ -3,6 +3,7 @@
 //! Each is written by the brand as JSON (a *spec*, kept as it was given) and read into rules that cannot be wrong.
 
 pub mod best;
+pub mod conversion;
 pub mod counter;
 pub mod earning;
 pub mod offer;

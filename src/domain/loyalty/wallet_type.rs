@@ -7,6 +7,7 @@ use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::conversion::{Conversion, ConversionSpec};
 use super::counter::{CalendarPeriod, Counter};
 use super::spec::{self, BadSpec, MoneySpec};
 use crate::domain::ledger::{Activation, Restore, TakeBack, Totals};
@@ -46,6 +47,8 @@ struct WalletTypeSpec {
     closes_at: Option<DateTime<Utc>>,
     #[serde(default)]
     at_close: Option<AtCloseSpec>,
+    #[serde(default)]
+    converts: Vec<ConversionSpec>,
     #[serde(default)]
     audience: Audience,
 }
@@ -109,7 +112,7 @@ struct WorthSpec {
 enum AtCloseSpec {
     Expire {},
     Keep {},
-    Convert { into: String, units: String, gives: String },
+    Convert(ConversionSpec),
 }
 
 text_enum! {
@@ -177,24 +180,8 @@ pub enum ExpiryRule {
 pub enum AtClose {
     Expire,
     Keep,
-    /// Every `units` become so many thousandths of the program's wallet with this key; the rest that makes no whole expires.
-    Convert {
-        into: String,
-        units: i64,
-        gives_milli: i64,
-    },
-}
-
-impl AtClose {
-    /// What `taken` units become in a wallet of this scale. `None`: what they give is no number of its smallest parts.
-    pub fn converted(taken: i64, units: i64, gives_milli: i64, scale: u8) -> Option<i64> {
-        let part = 10_i64.checked_pow(3_u32.checked_sub(u32::from(scale))?)?;
-        if gives_milli % part != 0 {
-            return None;
-        }
-        let exact = i128::from(taken / units.max(1)) * i128::from(gives_milli / part);
-        i64::try_from(exact).ok()
-    }
+    /// The rest that makes no whole of the other expires.
+    Convert(Conversion),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,6 +217,8 @@ pub struct WalletRules {
     pub opens_at: Option<DateTime<Utc>>,
     pub closes_at: Option<DateTime<Utc>>,
     pub at_close: AtClose,
+    /// What members may convert units into, at most one for each other wallet.
+    pub converts: Vec<Conversion>,
     pub audience: Audience,
 }
 
@@ -304,12 +293,16 @@ impl WalletRules {
         let at_close = match spec.at_close {
             None | Some(AtCloseSpec::Expire {}) => AtClose::Expire,
             Some(AtCloseSpec::Keep {}) => AtClose::Keep,
-            Some(AtCloseSpec::Convert { into, units, gives }) => AtClose::Convert {
-                into: spec::key("/at_close/convert/into", &into)?,
-                units: spec::units("/at_close/convert/units", &units, scale, 1)?,
-                gives_milli: spec::units("/at_close/convert/gives", &gives, 3, 1)?,
-            },
+            Some(AtCloseSpec::Convert(spec)) => AtClose::Convert(spec.read("/at_close/convert", scale)?),
         };
+        let converts = spec.converts.iter().enumerate();
+        let converts = converts.map(|(index, spec)| spec.read(&format!("/converts/{index}"), scale));
+        let converts = converts.collect::<Result<Vec<_>, _>>()?;
+        let mut targets: Vec<&str> = converts.iter().map(|conversion| conversion.into.as_str()).collect();
+        targets.sort_unstable();
+        if targets.windows(2).any(|pair| matches!(pair, [one, next] if one == next)) {
+            return Err(BadSpec::new("/converts", "must name each wallet once"));
+        }
         let worth = match (spec.worth, currency) {
             (Some(worth), _) => {
                 let amount = worth.amount.read("/worth/amount")?;
@@ -351,6 +344,7 @@ impl WalletRules {
             opens_at: spec.opens_at,
             closes_at: spec.closes_at,
             at_close,
+            converts,
             audience: spec.audience,
         })
     }
@@ -569,24 +563,16 @@ mod tests {
             (json!({ "expiry": { "dates": ["02-30"] } }), "/expiry/dates"),
             (json!({ "earn_limits": { "balance": "0" } }), "/earn_limits/balance"),
             (json!({ "expiry": { "after": "1X" } }), "/expiry/after"),
+            (json!({ "converts": [{ "into": "cash", "units": "0", "gives": "1" }] }), "/converts/0/units"),
+            (
+                json!({ "converts": [{ "into": "a", "units": "1", "gives": "1" }, { "into": "a", "units": "2", "gives": "1" }] }),
+                "/converts",
+            ),
         ] {
             let mut spec = json!({ "unit": { "singular": "ponto", "plural": "pontos" } });
             spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             let fault = WalletRules::read(&spec).unwrap_err();
             assert!(fault.pointer == pointer || pointer.starts_with(&fault.pointer), "{spec}: {fault:?}");
-        }
-    }
-
-    #[test]
-    fn the_rest_of_a_closed_wallet_becomes_whole_parts_of_another() {
-        for (taken, units, gives_milli, scale, expected) in [
-            (25, 10, 3_000, 0, Some(6)),
-            (25, 10, 1_500, 1, Some(30)),
-            (25, 10, 1_500, 0, None),
-            (9, 10, 1_000, 0, Some(0)),
-            (i64::MAX, 1, 2_000, 0, None),
-        ] {
-            assert_eq!(AtClose::converted(taken, units, gives_milli, scale), expected, "{taken} {units} {gives_milli}");
         }
     }
 

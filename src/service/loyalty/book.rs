@@ -169,15 +169,15 @@ impl OpenMember {
                         .post(&Note::of(source), now, |ledger| ledger.sweep(Sweep::Expire, now).map(|_| ()))
                         .map_err(Problem::internal)?;
                 }
-                AtClose::Convert { into, units, gives_milli } if is_over => {
+                AtClose::Convert(conversion) if is_over => {
                     let taken = wallet
                         .post(&Note::of(source), now, |ledger| {
                             Ok(ledger.sweep(Sweep::Convert, now)?.map_or(0, |entry| entry.movement.gain(State::Spent)))
                         })
                         .map_err(Problem::internal)?;
-                    let Some(other) = rules.kind(into) else { continue };
+                    let Some(other) = rules.kind(&conversion.into) else { continue };
                     let (wallet, kind) = self.wallet(app, other, now)?;
-                    let converted = AtClose::converted(taken, *units, *gives_milli, kind.rules.scale);
+                    let converted = conversion.gives(taken, kind.rules.scale);
                     // What does not fit into one movement is more than anybody has.
                     let converted = converted.unwrap_or(MOVEMENT_MAX).min(MOVEMENT_MAX);
                     if converted > 0 {
@@ -189,7 +189,7 @@ impl OpenMember {
                             .map_err(Problem::internal)?;
                     }
                 }
-                AtClose::Expire | AtClose::Convert { .. } | AtClose::Keep => {}
+                AtClose::Expire | AtClose::Convert(_) | AtClose::Keep => {}
             }
         }
         Ok(())

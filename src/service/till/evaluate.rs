@@ -154,7 +154,7 @@ pub async fn evaluate(
         }
     }
     let used = used(conn, brand, book.map(|book| book.customer), &candidates).await?;
-    let mut purse = Purse { book, held: quote.map(|(_, held)| held), taken: BTreeMap::new() };
+    let mut purse = Purse::new(book, quote.map(|(_, held)| held));
     let mut admitted = Vec::new();
     for candidate in candidates {
         match admit(&candidate, book, &used, request, &mut purse, done_at) {
@@ -348,7 +348,7 @@ pub(super) const fn counts_uses(rules: &OfferRules) -> bool {
 }
 
 /// What may still be spent.
-struct Purse<'a> {
+pub(super) struct Purse<'a> {
     book: Option<&'a Book>,
     /// What the quote holds, by wallet.
     held: Option<&'a BTreeMap<WalletId, i64>>,
@@ -356,8 +356,13 @@ struct Purse<'a> {
     taken: BTreeMap<(usize, usize), i64>,
 }
 
-impl Purse<'_> {
-    fn take(&mut self, member: usize, kind: usize, units: i64, now: DateTime<Utc>) -> Result<Cost, Refusal> {
+impl<'a> Purse<'a> {
+    pub const fn new(book: Option<&'a Book>, held: Option<&'a BTreeMap<WalletId, i64>>) -> Self {
+        Self { book, held, taken: BTreeMap::new() }
+    }
+
+    /// Sets units aside that are there and may be spent at this moment.
+    pub fn take(&mut self, member: usize, kind: usize, units: i64, now: DateTime<Utc>) -> Result<Cost, Refusal> {
         let open = self.book.and_then(|book| book.members.get(member));
         let open = open.ok_or_else(|| Refusal::from(RefusalCode::ProfileRequired))?;
         let of_kind = open.rules.kinds.get(kind).ok_or_else(|| Refusal::from(RefusalCode::WalletClosed))?;

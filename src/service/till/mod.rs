@@ -1,6 +1,7 @@
 //! The till: who stands there and what applies, what a basket would cost, and taking it off, once.
 
 pub mod bought;
+pub mod convert;
 mod customer;
 pub mod evaluate;
 pub mod offline;

@@ -88,7 +88,7 @@ async fn write_down(
         customer_id: customer,
         store_id: place.store,
         terminal: place.terminal.clone(),
-        employee: place.employee.as_ref().map(|employee| employee.reveal().clone()),
+        employee: place.employee.clone(),
         coupon_id: coupon,
         code: refused.code.as_str().to_owned(),
         first_redemption_id: refused.redemption,

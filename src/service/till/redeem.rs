@@ -182,7 +182,7 @@ async fn try_redeem(
         customer_id: customer,
         store_id: request.place.store,
         terminal: request.place.terminal.clone(),
-        employee: request.place.employee.as_ref().map(|employee| employee.reveal().clone()),
+        employee: request.place.employee.clone(),
         state: RedemptionState::Committed,
         currency: request.basket.as_ref().map(|basket| basket.currency.code().to_owned()),
         discount_minor: evaluation.minor(),
