@@ -146,8 +146,9 @@ pub struct ScannedCoupon {
 /// About a person: no `Debug`.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct ScanView {
-    #[schema(value_type = String)]
-    customer_id: CustomerId,
+    /// Null: the code is a coupon's that is for whoever has it.
+    #[schema(value_type = Option<String>)]
+    customer_id: Option<CustomerId>,
     /// The first of their names: enough to greet them.
     name: Option<String>,
     members: Vec<MemberView>,

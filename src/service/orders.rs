@@ -18,8 +18,8 @@ use crate::service::loyalty::book::{Book, Note};
 use crate::service::loyalty::place::Place;
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
-use crate::store::Conn;
 use crate::store::brands::Brand;
+use crate::store::events::{self, NewEvent};
 use crate::store::orders::{self, Order};
 use crate::store::redemptions::{self, Redemption, RedemptionState};
 use crate::store::wallets::Did;
@@ -193,10 +193,16 @@ async fn try_place(
     if !orders::insert_order(&mut tx.conn(), brand.id, &order).await? {
         return Ok(None);
     }
-    record(app, &mut tx.conn(), brand, "order.paid", &order).await?;
+    let paid = event(app, "order.paid", &order);
     let is_changed = match book {
-        Some(book) => book.close(app, &mut tx.conn()).await?,
-        None => false,
+        Some(mut book) => {
+            book.record([paid]);
+            book.close(app, &mut tx.conn()).await?
+        }
+        None => {
+            events::insert(&mut tx.conn(), brand.id, &paid).await?;
+            false
+        }
     };
     tx.commit().await?;
     if is_changed {
@@ -366,17 +372,12 @@ pub(super) fn broken(refusal: Refusal) -> Problem {
     Problem::internal(refusal)
 }
 
-pub(super) async fn record(
-    app: &App,
-    conn: &mut Conn<'_>,
-    brand: &Brand,
-    kind: &'static str,
-    order: &Order,
-) -> Result<(), Problem> {
+/// What happened to an order, for the timeline.
+pub(super) fn event(app: &App, kind: &'static str, order: &Order) -> NewEvent {
     let about = About { customer: order.customer_id, pass: None, subject: order.id.uuid() };
     let data = json!({
         "order_id": order.id, "store_id": order.store_id, "total_minor": order.total_minor, "paid_minor": order.paid_minor,
         "returned_minor": order.returned_minor, "currency": order.currency,
     });
-    timeline::record(app, conn, brand.id, kind, about, data).await
+    timeline::event(app, kind, about, data)
 }

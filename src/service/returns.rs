@@ -12,10 +12,11 @@ use crate::domain::quantity;
 use crate::domain::text;
 use crate::service::loyalty::book::{Book, Note};
 use crate::service::loyalty::place::Place;
-use crate::service::orders::{Earned, KeptLine, broken, record};
+use crate::service::orders::{Earned, KeptLine, broken, event};
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::entries::{self, KeptEntry};
+use crate::store::events;
 use crate::store::orders::{self, Order, Return};
 use crate::store::wallets::Did;
 
@@ -136,7 +137,7 @@ pub async fn take_back(app: &App, brand: &Brand, new: NewReturn) -> Result<(Retu
         // The id was used for a return of another order a moment ago.
         return Err(Problem::OtherContent { what: "return" });
     }
-    record(app, &mut tx.conn(), brand, "order.returned", &order).await?;
+    events::insert(&mut tx.conn(), brand.id, &event(app, "order.returned", &order)).await?;
     tx.commit().await?;
     if is_changed {
         app.changed.notify_one();

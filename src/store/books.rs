@@ -1,5 +1,5 @@
-//! Writing down what became of wallets: their sums, their lots, their entries. Three tables that change together; on
-//! `PostgreSQL` in one statement, because a till waits for each way to the server.
+//! Writing down what became of wallets: their sums, their lots, their entries, and what is told of it. Tables that change
+//! together; on `PostgreSQL` in one statement, because a till waits for each way to the server.
 
 use sqlx::types::Json;
 use sqlx::{Postgres, QueryBuilder};
@@ -9,6 +9,7 @@ use crate::domain::ids::{BrandId, WalletId};
 use crate::domain::ledger::{Lot, State};
 use crate::domain::secret::Personal;
 use crate::store::entries::KeptEntry;
+use crate::store::events::{self, NewEvent, push_events};
 use crate::store::wallets::KeptWallet;
 
 /// Wallets as they are now, new ones too.
@@ -108,7 +109,7 @@ macro_rules! push_entries {
     };
 }
 
-/// Writes wallets as they are now, new ones too, their lots and their new entries. Wallets come once each, in order of their
+/// Writes wallets as they are now, new ones too, their lots, their new entries and events. Wallets come once each, in order of their
 /// ids; whoever calls holds their members.
 pub async fn write(
     conn: &mut Conn<'_>,
@@ -116,6 +117,7 @@ pub async fn write(
     wallets: &[KeptWallet],
     lots: &[(WalletId, Lot)],
     entries: &[KeptEntry],
+    events: &[NewEvent],
 ) -> sqlx::Result<()> {
     let is_whole = !wallets.is_empty() && !lots.is_empty() && !entries.is_empty();
     if let Conn::Postgres(conn) = conn
@@ -125,10 +127,17 @@ pub async fn write(
         push_wallets!(query, brand, wallets);
         query.push(" RETURNING brand_id), moved AS (");
         push_lots!(query, brand, lots);
-        query.push(" RETURNING brand_id) ");
+        query.push(" RETURNING brand_id)");
+        if !events.is_empty() {
+            query.push(", told AS (");
+            push_events!(query, brand, events);
+            query.push(" RETURNING brand_id)");
+        }
+        query.push(" ");
         push_entries!(query, brand, entries);
         return query.build().execute(&mut **conn).await.map(|_| ());
     }
+    events::insert_many(conn, brand, events).await?;
     on!(conn, |c| {
         if !wallets.is_empty() {
             let mut query = QueryBuilder::new("");

@@ -43,16 +43,14 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, event: &NewEvent) -> sq
         .map(|_| ()))
 }
 
-pub async fn insert_many(conn: &mut Conn<'_>, brand: BrandId, events: &[NewEvent]) -> sqlx::Result<()> {
-    const SQL: &str = "
-        INSERT INTO events (brand_id, event_id, kind, customer_id, pass_id, subject_id, data, occurred_at) ";
-    if events.is_empty() {
-        return Ok(());
-    }
-    on!(conn, |c| {
-        let mut query = QueryBuilder::new(SQL);
-        query.push_values(events, |mut row, event| {
-            row.push_bind(brand)
+/// Events, which are new; there is at least one.
+macro_rules! push_events {
+    ($query:ident, $brand:expr, $events:expr) => {
+        $query.push(
+            "INSERT INTO events (brand_id, event_id, kind, customer_id, pass_id, subject_id, data, occurred_at) ",
+        );
+        $query.push_values($events, |mut row, event| {
+            row.push_bind($brand)
                 .push_bind(event.id)
                 .push_bind(event.kind)
                 .push_bind(event.customer)
@@ -61,6 +59,17 @@ pub async fn insert_many(conn: &mut Conn<'_>, brand: BrandId, events: &[NewEvent
                 .push_bind(Json(&event.data))
                 .push_bind(event.occurred_at);
         });
+    };
+}
+pub(super) use push_events;
+
+pub async fn insert_many(conn: &mut Conn<'_>, brand: BrandId, events: &[NewEvent]) -> sqlx::Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new("");
+        push_events!(query, brand, events);
         query.build().execute(c).await.map(|_| ())
     })
 }

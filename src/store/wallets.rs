@@ -238,20 +238,73 @@ macro_rules! columns {
     };
 }
 
-/// The wallets of members, in order of their ids.
-pub async fn list_of(conn: &mut Conn<'_>, brand: BrandId, members: &[MemberId]) -> sqlx::Result<Vec<KeptWallet>> {
+/// A wallet beside one of its open lots, if it has any.
+#[derive(FromRow)]
+struct WalletAndLot {
+    #[sqlx(flatten)]
+    wallet: WalletRow,
+    lot_no: Option<i64>,
+    lot_pending: Option<i64>,
+    lot_active: Option<i64>,
+    lot_held: Option<i64>,
+    lot_spent: Option<i64>,
+    lot_expired: Option<i64>,
+    lot_cancelled: Option<i64>,
+    starts_at: Option<DateTime<Utc>>,
+    activation: Option<Json<Activation>>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl WalletAndLot {
+    fn lot(&mut self) -> Option<Lot> {
+        let dates = Dates {
+            lot: self.lot_no?,
+            starts_at: self.starts_at?,
+            activation: self.activation.take()?.0,
+            expires_at: self.expires_at,
+        };
+        let units =
+            [self.lot_pending, self.lot_active, self.lot_held, self.lot_spent, self.lot_expired, self.lot_cancelled];
+        Some(Lot::kept(dates, units.map(Option::unwrap_or_default)))
+    }
+}
+
+/// The wallets of members, in order of their ids, each with the lots of which units are pending, active or held. Both at once: a
+/// till waits for each way to the server.
+pub async fn list_of(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    members: &[MemberId],
+) -> sqlx::Result<Vec<(KeptWallet, Vec<Lot>)>> {
+    const SQL: &str = "
+        SELECT w.wallet_id, w.member_id, w.wallet_type_id, w.active, w.pending, w.held, w.spent, w.expired, w.cancelled, w.debt,
+            w.head_no, w.head_link, w.last_lot, w.earn_since, w.earn_count, w.spend_since, w.spend_count, w.due_at,
+            w.created_at, l.lot_no, l.pending AS lot_pending, l.active AS lot_active, l.held AS lot_held,
+            l.spent AS lot_spent, l.expired AS lot_expired, l.cancelled AS lot_cancelled, l.starts_at, l.activation,
+            l.expires_at
+        FROM wallets w LEFT JOIN lots l ON l.brand_id = w.brand_id AND l.wallet_id = w.wallet_id
+            AND (l.pending > 0 OR l.active > 0 OR l.held > 0)
+        WHERE w.brand_id = ";
     if members.is_empty() {
         return Ok(Vec::new());
     }
-    let mut rows: Vec<WalletRow> = on!(conn, |c| {
-        let mut query = QueryBuilder::new(concat!("SELECT ", columns!(), " FROM wallets WHERE brand_id = "));
-        query.push_bind(brand).push(" AND member_id IN ");
+    let mut rows: Vec<WalletAndLot> = on!(conn, |c| {
+        let mut query = QueryBuilder::new(SQL);
+        query.push_bind(brand).push(" AND w.member_id IN ");
         push_list(&mut query, members.iter().copied());
         query.build_query_as().fetch_all(c).await
     })?;
     // SQLite would walk through all wallets of the brand to give them in order.
-    rows.sort_by_key(|row| row.wallet_id);
-    Ok(rows.into_iter().map(KeptWallet::from).collect())
+    rows.sort_by_key(|row| (row.wallet.wallet_id, row.lot_no));
+    let mut found: Vec<(KeptWallet, Vec<Lot>)> = Vec::new();
+    for mut row in rows {
+        let lot = row.lot();
+        match found.last_mut().filter(|(wallet, _)| wallet.id == row.wallet.wallet_id) {
+            Some((_, lots)) => lots.extend(lot),
+            None => found.push((row.wallet.into(), lot.into_iter().collect())),
+        }
+    }
+    Ok(found)
 }
 
 pub async fn find(conn: &mut Conn<'_>, brand: BrandId, wallet: WalletId) -> sqlx::Result<Option<KeptWallet>> {
@@ -280,7 +333,6 @@ pub async fn list(
 
 #[derive(FromRow)]
 struct LotRow {
-    wallet_id: WalletId,
     lot_no: i64,
     pending: i64,
     active: i64,
@@ -293,7 +345,7 @@ struct LotRow {
     expires_at: Option<DateTime<Utc>>,
 }
 
-impl From<LotRow> for (WalletId, Lot) {
+impl From<LotRow> for Lot {
     fn from(row: LotRow) -> Self {
         let dates = Dates {
             lot: row.lot_no,
@@ -302,30 +354,8 @@ impl From<LotRow> for (WalletId, Lot) {
             expires_at: row.expires_at,
         };
         let units = [row.pending, row.active, row.held, row.spent, row.expired, row.cancelled];
-        (row.wallet_id, Lot::kept(dates, units))
+        Self::kept(dates, units)
     }
-}
-
-const LOTS: &str = "
-    SELECT wallet_id, lot_no, pending, active, held, spent, expired, cancelled, starts_at, activation, expires_at
-    FROM lots WHERE brand_id = ";
-
-/// The lots of wallets of which units are pending, active or held.
-pub async fn list_open_lots(
-    conn: &mut Conn<'_>,
-    brand: BrandId,
-    wallets: &[WalletId],
-) -> sqlx::Result<Vec<(WalletId, Lot)>> {
-    if wallets.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows: Vec<LotRow> = on!(conn, |c| {
-        let mut query = QueryBuilder::new(LOTS);
-        query.push_bind(brand).push(" AND (pending > 0 OR active > 0 OR held > 0) AND wallet_id IN ");
-        push_list(&mut query, wallets.iter().copied());
-        query.push(" ORDER BY wallet_id, lot_no").build_query_as().fetch_all(c).await
-    })?;
-    Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// Some lots of a wallet, or all of them (`None`), in order.
@@ -338,8 +368,11 @@ pub async fn list_lots(
     if lots.is_some_and(<[i64]>::is_empty) {
         return Ok(Vec::new());
     }
+    const SQL: &str = "
+        SELECT lot_no, pending, active, held, spent, expired, cancelled, starts_at, activation, expires_at
+        FROM lots WHERE brand_id = ";
     let rows: Vec<LotRow> = on!(conn, |c| {
-        let mut query = QueryBuilder::new(LOTS);
+        let mut query = QueryBuilder::new(SQL);
         query.push_bind(brand).push(" AND wallet_id = ").push_bind(wallet);
         if let Some(lots) = lots {
             query.push(" AND lot_no IN ");
@@ -347,7 +380,7 @@ pub async fn list_lots(
         }
         query.push(" ORDER BY lot_no").build_query_as().fetch_all(c).await
     })?;
-    Ok(rows.into_iter().map(|row| <(WalletId, Lot)>::from(row).1).collect())
+    Ok(rows.into_iter().map(Lot::from).collect())
 }
 
 /// What is held of wallets.

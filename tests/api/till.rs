@@ -246,6 +246,19 @@ on_both_engines! {
         assert_eq!(new["status"], "voided", "{new}");
     }
 
+    async fn a_coupon_that_is_nobodys_is_scanned_and_used_by_whoever_has_it(engine) {
+        let shop = Shop::open(engine).await;
+        let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": {} })).await;
+        let coupon = shop.coupon(&offer, None).await;
+        for (times, usable) in [("first", true), ("second", false)] {
+            let (status, scanned) = shop.till("scans", &json!({ "code": coupon["code"] })).await;
+            assert_eq!((status, &scanned["customer_id"], &scanned["coupon"]["is_usable"]), (200, &Value::Null, &json!(usable)), "{times}: {scanned}");
+            let redeem = json!({ "transaction_id": times, "redeem": [{ "coupon_code": coupon["code"] }] });
+            assert_eq!(shop.till("redemptions", &redeem).await.0, if usable { 201 } else { 409 });
+        }
+        assert_eq!(shop.till("scans", &json!({ "code": "9999" })).await.0, 404);
+    }
+
     async fn what_a_quote_held_and_nobody_used_is_free_again(engine) {
         let shop = Shop::open(engine).await;
         shop.app.issue("ana").await;

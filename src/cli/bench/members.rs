@@ -104,7 +104,7 @@ pub async fn make(place: &Installation, count: usize, entries: usize) -> Result<
         imports::insert_customers(&mut tx.conn(), brand, &customers).await.map_err(failed)?;
         imports::insert_members(&mut tx.conn(), brand, &members).await.map_err(failed)?;
         imports::insert_passes(&mut tx.conn(), brand, &passes).await.map_err(failed)?;
-        books::write(&mut tx.conn(), brand, &kept, &lots, &written).await.map_err(failed)?;
+        books::write(&mut tx.conn(), brand, &kept, &lots, &written, &[]).await.map_err(failed)?;
         tx.commit().await.map_err(failed)?;
     }
     if let Db::Postgres { writers, .. } = &app.db {

@@ -20,6 +20,7 @@ use crate::service::loyalty::rules::{self, Kind, Rules};
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::entries::KeptEntry;
+use crate::store::events::{self, NewEvent};
 use crate::store::wallets::{self, Did, KeptMember, KeptWallet};
 use crate::store::{Conn, books, customers, passes};
 
@@ -83,6 +84,8 @@ pub struct Book {
     has_wallets: bool,
     /// Passes of the customer show something else, whether or not units moved.
     is_marked: bool,
+    /// What is recorded when it is closed.
+    events: Vec<NewEvent>,
 }
 
 /// Days since 1970.
@@ -229,12 +232,17 @@ impl Book {
             members.push(OpenMember { kept: member, rules, wallets: Vec::new(), did: BTreeMap::new() });
         }
         let now = app.clock.now();
-        Ok(Self { brand, customer, now, place, members, has_wallets: false, is_marked: false })
+        Ok(Self { brand, customer, now, place, members, has_wallets: false, is_marked: false, events: Vec::new() })
     }
 
     /// Passes of the customer show something else.
     pub const fn mark(&mut self) {
         self.is_marked = true;
+    }
+
+    /// Puts events on the timeline when the book is closed: on the same way to the server.
+    pub fn record(&mut self, events: impl IntoIterator<Item = NewEvent>) {
+        self.events.extend(events);
     }
 
     /// The same to look at, holding nobody up; it cannot be closed to any effect.
@@ -268,40 +276,38 @@ impl Book {
         now: DateTime<Utc>,
     ) -> Result<Self, Problem> {
         let ids: Vec<_> = kept.iter().map(|member| member.id).collect();
-        let own = wallets::list_of(conn, brand, &ids).await?;
-        let ids: Vec<WalletId> = own.iter().map(|wallet| wallet.id).collect();
-        let mut lots = wallets::list_open_lots(conn, brand, &ids).await?;
-        let held: Vec<WalletId> = own.iter().filter(|wallet| wallet.totals.held > 0).map(|wallet| wallet.id).collect();
+        let mut own = wallets::list_of(conn, brand, &ids).await?;
+        let held = own.iter().filter(|(wallet, _)| wallet.totals.held > 0);
+        let held: Vec<WalletId> = held.map(|(wallet, _)| wallet.id).collect();
         let holds = wallets::list_holds(conn, brand, &held).await?;
         let mut members = Vec::with_capacity(kept.len());
         for member in kept {
             let rules = rules::load(app, conn, brand, member.program, member.rules_version, &member.time_zone).await?;
             let mut open = Vec::new();
-            for wallet in own.iter().filter(|wallet| wallet.member == member.id) {
+            for (wallet, lots) in own.extract_if(.., |(wallet, _)| wallet.member == member.id) {
                 let Some(kind) = rules.kinds.iter().position(|kind| kind.id == wallet.wallet_type) else { continue };
                 let forfeits_held = rules.kinds.get(kind).is_some_and(|kind| kind.rules.forfeits_held);
-                let mine = lots.extract_if(.., |(of, _)| *of == wallet.id).map(|(_, lot)| lot).collect();
                 let holds: Vec<_> =
                     holds.iter().filter(|(of, _)| *of == wallet.id).map(|(_, hold)| hold.clone()).collect();
                 open.push(OpenWallet {
                     kind,
-                    kept: wallet.clone(),
                     had_holds: !holds.is_empty(),
                     ledger: ledger::Wallet {
                         totals: wallet.totals,
-                        lots: mine,
+                        lots,
                         holds,
                         head_no: wallet.head_no,
                         last_lot: wallet.last_lot,
                         forfeits_held,
                         entries: Vec::new(),
                     },
+                    kept: wallet,
                     notes: Vec::new(),
                 });
             }
             members.push(OpenMember { kept: member, rules, wallets: open, did: BTreeMap::new() });
         }
-        Ok(Self { brand, customer, now, place, members, has_wallets: true, is_marked: false })
+        Ok(Self { brand, customer, now, place, members, has_wallets: true, is_marked: false, events: Vec::new() })
     }
 
     /// The open wallet with this id.
@@ -326,7 +332,12 @@ impl Book {
     /// Writes down what was posted, in the caller's transaction. `true`: something was, and the customer's passes are to be
     /// published; they are locked, in order of their ids.
     pub async fn close(mut self, app: &App, conn: &mut Conn<'_>) -> Result<bool, Problem> {
-        let is_changed = if self.has_wallets { self.write(app, conn).await? } else { false };
+        let is_changed = if self.has_wallets {
+            self.write(app, conn).await?
+        } else {
+            events::insert_many(conn, self.brand, &self.events).await?;
+            false
+        };
         if is_changed || self.is_marked {
             passes::touch_customer(conn, self.brand, self.customer, self.now).await?;
         }
@@ -360,7 +371,7 @@ impl Book {
             }
         }
         kept.sort_by_key(|wallet| wallet.id);
-        books::write(conn, self.brand, &kept, &lots, &written).await?;
+        books::write(conn, self.brand, &kept, &lots, &written, &self.events).await?;
         for (wallet, holds) in held {
             wallets::set_holds(conn, self.brand, wallet, &holds).await?;
         }

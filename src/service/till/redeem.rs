@@ -201,7 +201,10 @@ async fn try_redeem(
     }
     let mut happened = vec![event(app, "redemption.committed", &redemption)];
     happened.extend(bought.iter().map(|coupon| coupons::event(app, "coupon.issued", coupon)));
-    events::insert_many(&mut tx.conn(), brand.id, &happened).await?;
+    match &mut book {
+        Some(book) => book.record(happened),
+        None => events::insert_many(&mut tx.conn(), brand.id, &happened).await?,
+    }
     if let Some((quote, content)) = &quoted {
         // In order of their ids, as those that were used.
         let mut left: Vec<CouponId> = content.items.iter().filter_map(|item| item.coupon_id).collect();

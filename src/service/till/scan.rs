@@ -7,7 +7,7 @@ use super::evaluate::{Choice, evaluate};
 use super::{Request, Wanted};
 use crate::domain::code::read_code;
 use crate::domain::identifier::IdentifierKind;
-use crate::domain::ids::{CustomerId, MemberId, OfferId, ProgramId, WalletId};
+use crate::domain::ids::{BrandId, CustomerId, MemberId, OfferId, ProgramId, WalletId};
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::loyalty::tier::Progress;
 use crate::domain::secret::Personal;
@@ -61,7 +61,8 @@ pub struct ShownReward {
 
 #[derive(Debug)]
 pub struct Scanned {
-    pub customer: CustomerId,
+    /// `None`: the code is a coupon's that is for whoever has it.
+    pub customer: Option<CustomerId>,
     pub name: Option<Personal<String>>,
     pub members: Vec<ShownMember>,
     pub coupons: Vec<(Coupon, String)>,
@@ -80,10 +81,9 @@ fn selector(text: &str) -> Selector {
     Selector::Identifier(kind, value())
 }
 
-/// Who it is and what applies. Unknown: not found, whatever the reason.
+/// Who it is and what applies; of a coupon that is nobody's, whether it is good. Unknown: not found, whatever the reason.
 pub async fn scan(app: &App, brand: &Brand, text: &str, place: Place) -> Result<Scanned, Problem> {
     let text = crate::domain::text::line(text, 200).map_err(Problem::text("/code"))?;
-    let not_found = || Problem::NotFound { what: "customer" };
     let mut tx = app.db.begin().await?;
     let coupon = match coupons::read_text(app, &mut tx.conn(), brand.id, &text, None).await? {
         Ok(coupon) => coupon,
@@ -94,16 +94,16 @@ pub async fn scan(app: &App, brand: &Brand, text: &str, place: Place) -> Result<
             None
         }
     };
-    let customer = match coupon.as_ref().and_then(|coupon| coupon.customer_id) {
-        Some(customer) => customer,
-        None => match customers::find_known(app, &mut tx.conn(), brand.id, &selector(&text)).await {
-            // A card number may look like a CPF that nobody has.
-            Err(Problem::NotFound { .. } | Problem::Invalid { .. }) => {
-                let card = Selector::Identifier(IdentifierKind::CardNumber, Personal::new(text.clone()));
-                customers::find_known(app, &mut tx.conn(), brand.id, &card).await.map_err(|problem| match problem {
-                    Problem::Invalid { .. } => not_found(),
-                    other => other,
-                })?
+    let owner = coupon.as_ref().and_then(|coupon| coupon.customer_id);
+    let customer = match (owner, &coupon) {
+        (Some(owner), _) => owner,
+        (None, None) => find_customer(app, &mut tx.conn(), brand.id, &text).await?,
+        // A code that the brand had before may look like somebody's card number.
+        (None, Some(coupon)) => match find_customer(app, &mut tx.conn(), brand.id, &text).await {
+            Err(Problem::NotFound { .. }) => {
+                let judged = judge(app, &mut tx.conn(), brand, None, coupon.clone(), &place).await?;
+                let coupon = Some(judged);
+                return Ok(Scanned { customer: None, name: None, members: Vec::new(), coupons: Vec::new(), coupon });
             }
             found => found?,
         },
@@ -114,6 +114,25 @@ pub async fn scan(app: &App, brand: &Brand, text: &str, place: Place) -> Result<
     timeline::record(app, &mut tx.conn(), brand.id, "scan.checked_in", about, data).await?;
     tx.commit().await?;
     Ok(scanned)
+}
+
+async fn find_customer(
+    app: &App,
+    conn: &mut crate::store::Conn<'_>,
+    brand: BrandId,
+    text: &str,
+) -> Result<CustomerId, Problem> {
+    match customers::find_known(app, conn, brand, &selector(text)).await {
+        // A card number may look like a CPF that nobody has.
+        Err(Problem::NotFound { .. } | Problem::Invalid { .. }) => {
+            let card = Selector::Identifier(IdentifierKind::CardNumber, Personal::new(text.to_owned()));
+            customers::find_known(app, conn, brand, &card).await.map_err(|problem| match problem {
+                Problem::Invalid { .. } => Problem::NotFound { what: "customer" },
+                other => other,
+            })
+        }
+        found => found,
+    }
 }
 
 async fn look(
@@ -129,21 +148,7 @@ async fn look(
     let book = Book::peek(app, conn, brand.id, customer, place.clone()).await?;
     let coupon = match coupon {
         None => None,
-        Some(coupon) => {
-            let request = Request {
-                customer: None,
-                wanted: vec![Wanted::Coupon(coupon.id)],
-                basket: None,
-                place: place.clone(),
-                done_at: None,
-            };
-            let looked = evaluate(app, conn, brand.id, Some(&book), &request, Choice::InOrder, None).await?;
-            // Whether it applies to a basket is for the quote.
-            let refusal = looked.skipped.first().map(|(_, refusal)| refusal.code);
-            let refusal = refusal
-                .filter(|code| !matches!(code, RefusalCode::EffectNotApplicable | RefusalCode::RejectedByCondition));
-            Some((coupon, refusal))
-        }
+        Some(coupon) => Some(judge(app, conn, brand, Some(&book), coupon, &place).await?),
     };
     let usable = coupon_store::list_usable(conn, brand.id, customer, book.now, COUPONS_MAX).await?;
     let name = |coupon: &Coupon| {
@@ -153,7 +158,31 @@ async fn look(
     let coupons =
         usable.into_iter().map(|coupon| (name(&coupon), coupon)).map(|(name, coupon)| (coupon, name)).collect();
     let members = book.members.iter().map(|member| shown(member, book.now)).collect();
-    Ok(Scanned { customer, name: person.name, members, coupons, coupon })
+    Ok(Scanned { customer: Some(customer), name: person.name, members, coupons, coupon })
+}
+
+/// A coupon, and why it may not be used here and now, if it may not.
+async fn judge(
+    app: &App,
+    conn: &mut crate::store::Conn<'_>,
+    brand: &Brand,
+    book: Option<&Book>,
+    coupon: Coupon,
+    place: &Place,
+) -> Result<(Coupon, Option<RefusalCode>), Problem> {
+    let request = Request {
+        customer: None,
+        wanted: vec![Wanted::Coupon(coupon.id)],
+        basket: None,
+        place: place.clone(),
+        done_at: None,
+    };
+    let looked = evaluate(app, conn, brand.id, book, &request, Choice::InOrder, None).await?;
+    // Whether it applies to a basket is for the quote.
+    let refusal = looked.skipped.first().map(|(_, refusal)| refusal.code);
+    let refusal =
+        refusal.filter(|code| !matches!(code, RefusalCode::EffectNotApplicable | RefusalCode::RejectedByCondition));
+    Ok((coupon, refusal))
 }
 
 /// A membership as it stands.

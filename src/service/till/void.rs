@@ -92,7 +92,10 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
         offers::put_back(&mut tx.conn(), brand.id, offer, minor).await?;
     }
     (redemption.state, redemption.voided_at) = (RedemptionState::Voided, Some(now));
-    events::insert_many(&mut tx.conn(), brand.id, &happened).await?;
+    match &mut book {
+        Some(book) => book.record(happened),
+        None => events::insert_many(&mut tx.conn(), brand.id, &happened).await?,
+    }
     if let Some(book) = book {
         book.close(app, &mut tx.conn()).await?;
     }
