@@ -152,6 +152,18 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
+/// The JSON Pointer of a path: `/customer/cpf` for serde's `customer.cpf`.
+pub fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let segments = path.iter().map(|segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { variant } => format!("/{variant}"),
+        Segment::Unknown => String::new(),
+    });
+    segments.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

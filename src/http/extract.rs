@@ -25,7 +25,7 @@ pub const JSON_MAX: usize = 256 * 1024;
 /// A JSON body of the API: unknown members, duplicate keys, control characters and deep nesting are refused.
 pub struct Body<T, const MAX: usize = JSON_MAX> {
     pub value: T,
-    /// SHA-256 over method, route and body: what an `Idempotency-Key` stands for.
+    /// SHA-256 over method, path and body: what an `Idempotency-Key` stands for.
     pub fingerprint: [u8; 32],
     /// SHA-256 over the members in order of their names: the same content written differently is the same.
     pub canonical: [u8; 32],
@@ -53,19 +53,21 @@ impl<T: DeserializeOwned, const MAX: usize> Body<T, MAX> {
         }
         let value = json::strict(bytes).map_err(|error| Problem::BadJson { detail: error.to_string() })?;
         // serde would fill the members by position.
-        if value.is_array() {
+        if !value.is_object() {
             return Err(Problem::invalid("", "the body must be a JSON object"));
         }
         let canonical = json::canonical_digest(&value);
-        let parts = [request.method().as_str(), &request.match_pattern().unwrap_or_default()].join(" ");
+        let parts = [request.method().as_str(), request.path()].join(" ");
         let fingerprint = Sha256::new().chain_update(parts).chain_update(bytes).finalize().into();
         let value = serde_path_to_error::deserialize(value)
-            .map_err(|error| Problem::invalid(pointer(error.path()), error.inner().to_string()))?;
+            .map_err(|error| Problem::invalid(json::pointer(error.path()), error.inner().to_string()))?;
         Ok(Self { value, fingerprint, canonical })
     }
 }
 
-/// A JSON body that may be left out.
+const JSON: &[u8] = b"application/json";
+
+/// A JSON body that may be left out; whatever is no JSON is.
 pub struct MaybeBody<T>(pub Option<T>);
 
 impl<T: DeserializeOwned> FromRequest for MaybeBody<T> {
@@ -76,7 +78,11 @@ impl<T: DeserializeOwned> FromRequest for MaybeBody<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let bytes = read(&request, payload, JSON_MAX).await?;
-            let value = if bytes.is_empty() { None } else { Some(Body::<T>::parse(&request, &bytes)?.value) };
+            let is_json = request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(JSON));
+            let value = match is_json && !bytes.is_empty() {
+                true => Some(Body::<T>::parse(&request, &bytes)?.value),
+                false => None,
+            };
             Ok(Self(value))
         })
     }
@@ -97,18 +103,6 @@ pub async fn read(request: &HttpRequest, mut payload: Payload, limit_bytes: usiz
         Ok(body.freeze())
     };
     tokio::time::timeout(deadline, reading).await.map_err(|_| Problem::TooSlow)?
-}
-
-/// `/customer/cpf` for serde's `customer.cpf`.
-pub fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let segments = path.iter().map(|segment| match segment {
-        Segment::Seq { index } => format!("/{index}"),
-        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
-        Segment::Enum { variant } => format!("/{variant}"),
-        Segment::Unknown => String::new(),
-    });
-    segments.collect()
 }
 
 /// A query string whose unknown members are refused, like a body's.

@@ -16,13 +16,13 @@ use tokio::sync::mpsc;
 use crate::domain::identifier::IdentifierKind;
 use crate::domain::ids::ProgramId;
 use crate::domain::job::JobKind;
-use crate::domain::json::canonical_digest;
+use crate::domain::json::{self, canonical_digest};
 use crate::domain::locale::Locale;
 use crate::domain::rows::{Known, RowFormat};
 use crate::domain::secret::{Personal, Secret};
 use crate::http::auth::Allow;
 use crate::http::auth::role::{Admin, Issuer, Pos};
-use crate::http::extract::{Query, pointer};
+use crate::http::extract::Query;
 use crate::http::import_calls::{
     BALANCE_COLUMNS, BalanceBody, COUPON_COLUMNS, CUSTOMER, CouponBody, ORDER_COLUMNS, OrderBody, REDEMPTION_COLUMNS,
     RedemptionBody,
@@ -178,7 +178,7 @@ fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Problem> {
             Some((found, expected)) if found.starts_with("invalid ") => format!("expected {expected}"),
             _ => text,
         };
-        Problem::invalid(pointer(error.path()), detail)
+        Problem::invalid(json::pointer(error.path()), detail)
     })
 }
 

@@ -429,7 +429,7 @@ pub async fn reissue(
 #[utoipa::path(get, path = "/api/v1/passes/{id}/preview", tag = "passes", params(("id" = String, Path, example = "pas_0197e3a2c5b87d1e9f00a1b2c3d4e5f6"), Asked),
     responses((status = 200, description = "The picture", content((String = "image/svg+xml"), (Vec<u8> = "image/png")))))]
 pub async fn preview(
-    allow: Allow<(Reader, Issuer, Admin)>,
+    allow: Allow<(Issuer, Admin)>,
     app: Data<App>,
     path: Path<String>,
     query: Query<Asked>,

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{CustomerId, QuoteId, StoreId};
+use crate::domain::ids::{CouponId, CustomerId, OfferId, QuoteId, StoreId};
 use crate::domain::secret::Personal;
 use crate::http::auth::Allow;
 use crate::http::auth::role::{Admin, Issuer, Pos};
@@ -40,6 +40,12 @@ pub struct QuoteBody {
 /// What would not apply, and why.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct SkippedView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    coupon_id: Option<CouponId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    offer_id: Option<OfferId>,
     #[serde(flatten)]
     refusal: RefusalBody,
     /// In the till's language.
@@ -85,9 +91,12 @@ pub async fn quote(
     let (brand, lock_secs) = (allow.caller.brand, given.lock_secs);
     let quoted = app.run(async move |app| quote::quote(&app, &brand, request, lock_secs).await).await?;
     let Quoted { quote, items, skipped, discount_minor, left_by_line, is_exact } = quoted;
-    let skipped = skipped
-        .iter()
-        .map(|refused| SkippedView { refusal: RefusalBody::from(refused), detail: refused.sentence.clone() });
+    let skipped = skipped.into_iter().map(|skipped| SkippedView {
+        coupon_id: skipped.coupon,
+        offer_id: skipped.offer,
+        refusal: RefusalBody::from(&skipped.refused),
+        detail: skipped.refused.sentence,
+    });
     Ok(HttpResponse::Created().json(QuoteView {
         id: quote.id,
         customer_id: quote.customer_id,

@@ -19,7 +19,7 @@ use crate::http::passes::CustomerRef;
 use crate::http::redeem_item::{ItemView, RedeemItem, item_view, wanted};
 use crate::service::loyalty::place::Place;
 use crate::service::till::receipt::{self, Receipt};
-use crate::service::till::redeem::{self, NewRedemption};
+use crate::service::till::redeem::{self, NewRedemption, Redeemed};
 use crate::service::till::{Request, bought, offline, void};
 use crate::service::{App, Problem};
 use crate::store::redemptions::{Redemption, RedemptionState};
@@ -135,8 +135,7 @@ pub async fn redeem(
     };
     let brand = allow.caller.brand;
     let redeemed = app.run(async move |app| {
-        let (redemption, is_new) = redeem::redeem(&app, &brand, new).await?;
-        let bought = bought::show(&app, &brand, &redemption).await?;
+        let Redeemed { redemption, is_new, bought } = redeem::redeem(&app, &brand, new).await?;
         let coupons = bought_views(&app, brand.id, bought, true).await?;
         Ok((redemption_view(redemption, coupons)?, is_new))
     });

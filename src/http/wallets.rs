@@ -14,7 +14,7 @@ use crate::http::extract::{Body, IdempotencyKey, Query, id, reply};
 use crate::http::page::{Page, limit};
 use crate::http::scans::{MemberView, member_view};
 use crate::service::loyalty::place::Place;
-use crate::service::till::convert::{self, NewConversion};
+use crate::service::till::convert::{self, Converted, NewConversion, Side};
 use crate::service::{App, Problem, adjustments, read_wallets};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -61,7 +61,7 @@ pub struct EntryView {
     units: String,
     #[schema(example = "140")]
     balance: String,
-    /// The order, redemption, return or adjustment that it came of; or the coupon that was bought.
+    /// The order, redemption, return, adjustment or conversion that it came of; or the coupon that was bought.
     #[serde(skip_serializing_if = "Option::is_none")]
     source_id: Option<uuid::Uuid>,
     /// The earning rule that gave it.
@@ -194,6 +194,10 @@ pub struct ConvertedView {
     into: SideView,
 }
 
+fn side_view(side: Side) -> SideView {
+    SideView { wallet_id: side.wallet_id, wallet: side.wallet, units: side.units, balance: side.balance }
+}
+
 /// Convert units into another wallet's, at the rate that the kind of wallet has
 #[utoipa::path(post, path = "/api/v1/wallets/{id}/conversions", tag = "wallets", request_body = ConvertBody,
     params(("id" = String, Path), ("Idempotency-Key" = String, Header, description = "Repeat a request with its key to have one effect; required")),
@@ -211,6 +215,10 @@ pub async fn convert(
     let (caller, ConvertBody { into, units, store_id, terminal, employee }) = (allow.caller, body.value);
     let place = Place::of(&caller, store_id, terminal, employee)?;
     let new = NewConversion { wallet, into, units, place };
-    let done = app.run(async move |app| convert::convert(&app, &caller, new, &once).await);
+    let answer = |done: Converted| {
+        let view = ConvertedView { id: done.id, from: side_view(done.from), into: side_view(done.into) };
+        serde_json::to_vec(&view).map_err(Problem::internal)
+    };
+    let done = app.run(async move |app| convert::convert(&app, &caller, new, &once, answer).await);
     Ok(reply(done.await?))
 }

@@ -2,23 +2,20 @@
 
 use chrono::{DateTime, Datelike as _, Utc};
 use chrono_tz::Tz;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::clock::random_crockford;
 use crate::domain::code::{
     CODE_ID_LEN, CodeKind, OfflineCode, TYPED_LEN, minutes_down, minutes_up, own_code, read_typed_code, typed_code,
 };
-use crate::domain::ids::{BrandId, CouponId, OfferId, PassId};
-use crate::domain::loyalty::offer::{Effect, OfferRules};
-use crate::domain::quantity;
-use crate::domain::secret::Personal;
+use crate::domain::ids::{BrandId, CouponId, OfferId};
+use crate::domain::loyalty::offer::OfferRules;
 use crate::domain::text::{self, text_enum};
-use crate::service::customers::{self, Details, Named, Selector};
-use crate::service::issue_pass::{self, Order, TemplateRef};
+use crate::service::customers::{self, Named, Selector};
 use crate::service::loyalty::rules;
 use crate::service::once::{self, Once};
 use crate::service::timeline::{self, About};
-use crate::service::{App, Problem, change_pass, code_keys};
+use crate::service::{App, Problem, change_pass, code_keys, coupon_passes};
 use crate::store::Conn;
 use crate::store::brands::{self, Brand};
 use crate::store::coupons::{self, Coupon, CouponState};
@@ -122,6 +119,7 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon, once: Option<&Once>
         let end = new.expires_at.or_else(|| end_of(&read, ready.zone, now));
         let mut coupon = Coupon { customer_id, external_id, ..fresh(app, offer.id, new.starts_at, end) };
         (coupon.typed, coupon.is_offline) = (code.unwrap_or(coupon.typed), read.is_offline);
+        coupon.unshown_since = waits_since(&read, &coupon);
         if coupons::insert(&mut tx.conn(), brand.id, std::slice::from_ref(&coupon)).await? == 0 {
             // Somebody was a moment faster with this id: a repetition is answered with theirs.
             let is_taken = coupons::find_by_typed(&mut tx.conn(), brand.id, &coupon.typed).await?.is_some();
@@ -137,14 +135,19 @@ pub async fn issue(app: &App, brand: &Brand, new: NewCoupon, once: Option<&Once>
     };
     let unshown = match read.coupon_template {
         None => None,
-        Some(_) => match show(app, brand, &mut coupon).await {
+        Some(_) => match coupon_passes::show(app, brand, &mut coupon).await {
             Ok(()) => None,
-            // A pass that could not be made is made when the request is repeated.
+            // A pass that could not be made is made when the request is repeated, or by the sweep.
             Err(problem) if problem.is_passing() => return Err(problem),
             Err(problem) => Some(problem.to_string()),
         },
     };
     Ok(Issued { coupon, is_new, unshown })
+}
+
+/// A customer's coupon waits for its pass from the beginning, where its offer has a design.
+pub(super) fn waits_since(offer: &OfferRules, coupon: &Coupon) -> Option<DateTime<Utc>> {
+    offer.coupon_template.as_ref().and(coupon.customer_id).map(|_| coupon.created_at)
 }
 
 /// When a coupon ends that is issued now: so long after as its offer says, and never after the offer.
@@ -193,6 +196,7 @@ pub(super) fn fresh(
         batch_id: None,
         is_offline: false,
         bought_by: None,
+        unshown_since: None,
         created_at: now,
     }
 }
@@ -202,54 +206,6 @@ async fn touch(conn: &mut Conn<'_>, brand: BrandId, coupon: &Coupon, now: DateTi
     if let Some(customer) = coupon.customer_id {
         passes::touch_customer(conn, brand, customer, now).await?;
     }
-    Ok(())
-}
-
-/// Makes the pass of a customer's coupon that may be used, where it has none and its offer has a design.
-pub(super) async fn show(app: &App, brand: &Brand, coupon: &mut Coupon) -> Result<(), Problem> {
-    let Some(customer) = coupon.customer_id else { return Ok(()) };
-    if coupon.pass_id.is_some() || coupon.state != CouponState::Issued {
-        return Ok(());
-    }
-    let (offer, rules) = {
-        let mut reader = app.db.read().await?;
-        let offer = offers::find(&mut reader.conn(), brand.id, coupon.offer_id).await?;
-        let offer = offer.ok_or_else(|| Problem::internal(format!("coupons {}: its offer is not there", coupon.id)))?;
-        let ready = rules::current(app, &mut reader.conn(), brand.id, offer.program_id).await?;
-        let rules = ready.read_offer(&offer)?;
-        (offer, rules)
-    };
-    let Some(template) = &rules.coupon_template else { return Ok(()) };
-    let percent = match rules.effect {
-        Effect::Percent { hundredths, .. } => quantity::text(hundredths, 4).parse::<f64>().ok(),
-        Effect::Amount { .. } | Effect::FreeItem { .. } | Effect::Multiplier { .. } | Effect::Gift { .. } => None,
-    };
-    // Its codes are put in when the pass is rendered.
-    let mut shown = json!({ "id": coupon.id, "title": offer.name });
-    if let Some(shown) = shown.as_object_mut() {
-        shown.extend(percent.map(|share| ("discount".to_owned(), json!(share))));
-        shown.extend(coupon.expires_at.map(|end| ("ends_at".to_owned(), json!(end))));
-    }
-    let data: Map<String, Value> = [("coupon".to_owned(), shown)].into_iter().collect();
-    let order = Order {
-        template: TemplateRef::parse(template.clone()),
-        program: offer.program_id,
-        customer: Selector::Id(customer),
-        details: Details::default(),
-        external_id: Some(coupon.id.to_string()),
-        data: Personal::new(data),
-        hash: [0; 32],
-    };
-    let reply = issue_pass::issue(app, brand, &order, None, |_, pass, _| pass.id.to_string().into_bytes()).await?;
-    let pass: PassId = String::from_utf8_lossy(&reply.body).parse().map_err(Problem::internal)?;
-    let mut tx = app.db.begin().await?;
-    let is_good = coupons::set_pass(&mut tx.conn(), brand.id, coupon.id, pass).await?;
-    tx.commit().await?;
-    // It was used or taken back meanwhile.
-    if !is_good {
-        change_pass::void(app, brand.id, pass).await?;
-    }
-    coupon.pass_id = Some(pass);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ pub mod clockwork;
 pub mod code_keys;
 pub mod consents;
 pub mod coupon_batches;
+pub mod coupon_passes;
 pub mod coupons;
 pub mod customers;
 pub mod deliver;

@@ -6,11 +6,12 @@ use sqlx::types::Json;
 use crate::domain::ids::{BrandId, OfferId, ProgramId};
 use crate::domain::loyalty::offer::OfferRules;
 use crate::domain::text;
+use crate::service::coupons::end_of;
 use crate::service::issue_pass::TemplateRef;
 use crate::service::loyalty::rules;
 use crate::service::program_rules::refused;
 use crate::service::timeline::{self, About};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, coupon_passes, stores, templates};
 use crate::store::Conn;
 use crate::store::offers::{self, Offer, OfferState};
 use crate::store::program_rules;
@@ -30,10 +31,10 @@ pub async fn create(app: &App, brand: BrandId, new: NewOffer) -> Result<(Offer, 
     let name = text::line(&new.name, 64).map_err(Problem::text("/name"))?;
     let external_id = new.external_id.as_deref().map(|id| text::line(id, 100)).transpose();
     let external_id = external_id.map_err(Problem::text("/external_id"))?;
+    check_named(app, brand, new.program, &name, &new.rules).await?;
     let mut tx = app.db.begin().await?;
     let ready = rules::current(app, &mut tx.conn(), brand, new.program).await?;
     let read = OfferRules::read(&new.rules, |key| ready.scale(key)).map_err(refused)?;
-    check_design(&mut tx.conn(), brand, &read).await?;
     let now = app.clock.now();
     let offer = Offer {
         id: OfferId::new(app.clock.new_id()),
@@ -48,7 +49,7 @@ pub async fn create(app: &App, brand: BrandId, new: NewOffer) -> Result<(Offer, 
         version: 1,
         created_at: now,
         updated_at: now,
-        ended_at: None,
+        stopped_at: None,
     };
     if !offers::insert(&mut tx.conn(), brand, &offer).await? {
         let known = match &offer.external_id {
@@ -76,6 +77,10 @@ pub async fn update(
     given: Option<Value>,
     seen: Option<i64>,
 ) -> Result<Offer, Problem> {
+    if let Some(given) = &given {
+        let known = read(app, brand, id).await?;
+        check_named(app, brand, known.program_id, name.unwrap_or(&known.name), given).await?;
+    }
     let mut tx = app.db.begin().await?;
     let mut edited = offers::find(&mut tx.conn(), brand, id).await?.ok_or(Problem::NotFound { what: "offer" })?;
     if seen.is_some_and(|seen| seen != edited.version) {
@@ -87,10 +92,9 @@ pub async fn update(
     let (was, is) = (edited.state, state.unwrap_or(edited.state));
     edited.state = is;
     match (was, is) {
-        // What never ran was good for nobody.
-        (OfferState::Running, OfferState::Ended) => edited.ended_at = Some(app.clock.now()),
-        (OfferState::Draft | OfferState::Ended, OfferState::Ended) => {}
-        (_, OfferState::Draft | OfferState::Running) => edited.ended_at = None,
+        (OfferState::Running, OfferState::Draft | OfferState::Ended) => edited.stopped_at = Some(app.clock.now()),
+        (_, OfferState::Running) => edited.stopped_at = None,
+        (OfferState::Draft | OfferState::Ended, OfferState::Draft | OfferState::Ended) => {}
     }
     if let Some(given) = given {
         let ready = rules::current(app, &mut tx.conn(), brand, edited.program_id).await?;
@@ -100,7 +104,6 @@ pub async fn update(
             let detail = "limits.total, stock and budget are counted down from where they began, and stay";
             return Err(Problem::invalid("/rules/limits", detail));
         }
-        check_design(&mut tx.conn(), brand, &is).await?;
         edited.spec = Json(given);
     }
     edited.updated_at = app.clock.now();
@@ -114,13 +117,22 @@ pub async fn update(
     Ok(edited)
 }
 
-/// Coupons can be shown by what is there.
-async fn check_design(conn: &mut Conn<'_>, brand: BrandId, rules: &OfferRules) -> Result<(), Problem> {
-    let Some(template) = &rules.coupon_template else { return Ok(()) };
-    match TemplateRef::parse(template.clone()).find(conn, brand).await? {
-        Some(_) => Ok(()),
-        None => Err(Problem::invalid("/rules/coupon/template", "there is no template with this name or id")),
-    }
+/// What an offer names is there, and its coupons can be shown.
+async fn check_named(app: &App, brand: BrandId, program: ProgramId, name: &str, given: &Value) -> Result<(), Problem> {
+    let mut reader = app.db.read().await?;
+    let ready = rules::current(app, &mut reader.conn(), brand, program).await?;
+    let read = OfferRules::read(given, |key| ready.scale(key)).map_err(refused)?;
+    stores::check_named(&mut reader.conn(), brand, "/rules/stores", &read.stores).await?;
+    let Some(template) = &read.coupon_template else { return Ok(()) };
+    let refuse = |detail: String| Problem::invalid("/rules/coupon/template", detail);
+    let found = TemplateRef::parse(template.clone()).find(&mut reader.conn(), brand).await?;
+    let found = found.ok_or_else(|| refuse("there is no template with this name or id".to_owned()))?;
+    drop(reader);
+    let version = templates::load(app, brand, found.id, found.live_version).await?;
+    let end = end_of(&read, ready.zone, app.clock.now());
+    let shown = coupon_passes::sample(name, &read, end);
+    let fault = crate::wallet::check::try_data(&version.renderer, shown).err();
+    fault.map_or(Ok(()), |fault| Err(refuse(format!("the design cannot show this offer: {fault}"))))
 }
 
 pub async fn read(app: &App, brand: BrandId, id: OfferId) -> Result<Offer, Problem> {

@@ -11,7 +11,7 @@ use crate::domain::loyalty::wallet_type::{AtClose, WalletRules};
 use crate::domain::text;
 use crate::service::loyalty::rules;
 use crate::service::timeline::{self, About};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, stores};
 use crate::store::Conn;
 use crate::store::program_rules::{self, EarningRule, WalletType};
 
@@ -91,8 +91,17 @@ fn check_conversions(edited: &WalletType, program: &[WalletType]) -> Result<(), 
         if must_stay && other.closes_at.is_some() {
             return Err(Problem::invalid(format!("{pointer}/into"), "that wallet closes itself"));
         }
-        if conversion.gives(conversion.units, other.scale).is_none() {
+        let Some(given) = conversion.gives(conversion.units, other.scale) else {
             let detail = format!("that wallet counts with {} decimals", other.scale);
+            return Err(Problem::invalid(format!("{pointer}/gives"), detail));
+        };
+        // There and back again must not make more of it.
+        let back = other.converts.iter().find(|back| back.into == edited.key);
+        let back = back.and_then(|back| Some((back.units, back.gives(back.units, own.scale)?)));
+        if let Some((taken, returned)) = back
+            && i128::from(given) * i128::from(returned) > i128::from(conversion.units) * i128::from(taken)
+        {
+            let detail = format!("would make units of nothing: {} is converted back at a better rate", conversion.into);
             return Err(Problem::invalid(format!("{pointer}/gives"), detail));
         }
     }
@@ -180,7 +189,8 @@ pub async fn create_earning_rule(
     let kind = kinds.iter().find(|kind| kind.key == wallet);
     let kind = kind.ok_or_else(|| Problem::invalid("/wallet", "the program has no kind of wallet with this key"))?;
     let scale = WalletRules::read(&kind.spec).map_err(refused)?.scale;
-    ReadEarningRule::read(&given, scale).map_err(refused)?;
+    let read = ReadEarningRule::read(&given, scale).map_err(refused)?;
+    stores::check_named(&mut tx.conn(), brand, "/rules/only/stores", read.stores()).await?;
     // With the program held: whoever repeats is given what the first time made.
     let known = program_rules::list_earning_rules(&mut tx.conn(), brand, program).await?;
     let is_same = |rule: &&EarningRule| rule.wallet_type_id == kind.id && rule.name == name && rule.spec.0 == given;
@@ -230,7 +240,9 @@ pub async fn update_earning_rule(
     if let Some(given) = given {
         let kind = program_rules::find_wallet_type(&mut tx.conn(), brand, edited.wallet_type_id).await?;
         let kind = kind.ok_or_else(|| Problem::internal("a rule without a kind of wallet"))?;
-        ReadEarningRule::read(&given, WalletRules::read(&kind.spec).map_err(refused)?.scale).map_err(refused)?;
+        let read =
+            ReadEarningRule::read(&given, WalletRules::read(&kind.spec).map_err(refused)?.scale).map_err(refused)?;
+        stores::check_named(&mut tx.conn(), brand, "/rules/only/stores", read.stores()).await?;
         edited.spec = Json(given);
     }
     edited.is_active = is_active.unwrap_or(edited.is_active);

@@ -112,8 +112,7 @@ pub async fn take_back(app: &App, brand: &Brand, new: NewReturn) -> Result<(Retu
             let spent = entries::list_by_source(&mut tx.conn(), brand.id, redemption.uuid()).await?;
             let share = Share::of_order(&lines);
             for entry in spent.iter().filter(|entry| matches!(entry.kind, EntryKind::Spent | EntryKind::Captured)) {
-                give_back(&mut tx.conn(), &mut book, entry, share, Note::of(id.uuid()), Late::Policy, &mut moved)
-                    .await?;
+                give_back(&mut tx.conn(), &mut book, entry, share, Note::of(id.uuid()), &mut moved).await?;
             }
         }
         is_changed = book.close(app, &mut tx.conn()).await?;
@@ -313,15 +312,6 @@ impl Share {
     }
 }
 
-/// What becomes of units whose lot has ended meanwhile.
-#[derive(Clone, Copy)]
-pub(super) enum Late {
-    /// What the kind of wallet says.
-    Policy,
-    /// As if nothing had happened: they go back to where they were, and end there.
-    AsBefore,
-}
-
 /// Gives units back that an entry spent: so many that the share is given back altogether. How many these were.
 pub(super) async fn give_back(
     conn: &mut crate::store::Conn<'_>,
@@ -329,7 +319,6 @@ pub(super) async fn give_back(
     entry: &KeptEntry,
     share: Share,
     note: Note,
-    late: Late,
     moved: &mut Vec<Moved>,
 ) -> Result<i64, Problem> {
     let back = entries::list_reversing(conn, book.brand, entry.wallet, &[entry.no]).await?;
@@ -346,10 +335,7 @@ pub(super) async fn give_back(
     let now = book.now;
     let Some((wallet, rules)) = book.find(entry.wallet) else { return Ok(0) };
     let Some(kind) = rules.kinds.get(wallet.kind) else { return Ok(0) };
-    let late = match late {
-        Late::Policy => kind.rules.late_restore(now, rules.zone),
-        Late::AsBefore => crate::domain::ledger::Restore::Forfeit,
-    };
+    let late = kind.rules.late_restore(now, rules.zone);
     wallet.post(&note, now, |ledger| ledger.restore(entry.no, &left, units, late, now).map(|_| ())).map_err(broken)?;
     moved.push(Moved {
         program_id: rules.program,

@@ -66,6 +66,25 @@ pub async fn list(app: &App, brand: BrandId, after: Option<StoreId>, limit: i64)
     Ok(stores::list(&mut app.db.read().await?.conn(), brand, after, limit).await?)
 }
 
+/// Rules and offers name stores by their ids: whoever mistypes one would find out at the till.
+pub(super) async fn check_named(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    pointer: &str,
+    named: &[String],
+) -> Result<(), Problem> {
+    for (index, text) in named.iter().enumerate() {
+        let known = match text.parse() {
+            Ok(id) => stores::find(conn, brand, id).await?,
+            Err(_) => None,
+        };
+        if known.is_none() {
+            return Err(Problem::invalid(format!("{pointer}/{index}"), "must be the id of a store (sto_…)"));
+        }
+    }
+    Ok(())
+}
+
 /// What a till is called, and what it speaks: a key may stand in a store that nobody described.
 pub(super) async fn voice(
     app: &App,

@@ -11,8 +11,9 @@ use crate::domain::pass::Lane;
 use crate::service::deliver::schedule;
 use crate::service::notices::channel;
 use crate::service::till::quote;
-use crate::service::{App, Problem};
-use crate::store::{brands, google, idempotency, logs, notices, outbox, publication, redemptions};
+use crate::service::{App, Problem, coupon_passes};
+use crate::store::brands::{self, Brand};
+use crate::store::{google, idempotency, logs, notices, outbox, publication, redemptions};
 
 /// Rows of one transaction at most.
 const BATCH: i64 = 500;
@@ -30,19 +31,22 @@ pub struct Swept {
     /// Objects and classes at Google.
     pub objects_queued: u64,
     pub installations_queued: u64,
+    /// Coupons whose passes were not made when they were issued.
+    pub coupons_shown: u64,
     pub keys_forgotten: u64,
 }
 
-pub async fn list_brands(app: &App) -> Result<Vec<BrandId>, Problem> {
-    let brands = brands::list(&mut app.db.read().await?.conn()).await?;
-    Ok(brands.into_iter().map(|brand| brand.id).collect())
+pub async fn list_brands(app: &App) -> Result<Vec<Brand>, Problem> {
+    Ok(brands::list(&mut app.db.read().await?.conn()).await?)
 }
 
 /// Queues every device of the brand that was not told of something it holds, and tidies what is past its time.
-pub async fn sweep(app: &App, brand: BrandId) -> Result<Swept, Problem> {
+pub async fn sweep(app: &App, of: &Brand) -> Result<Swept, Problem> {
+    let brand = of.id;
     let mut swept = Swept { devices_queued: queue_forgotten(app, brand).await?, ..Swept::default() };
     swept.objects_queued = queue_forgotten_objects(app, brand).await?;
     swept.installations_queued = queue_forgotten_installations(app, brand).await?;
+    swept.coupons_shown = coupon_passes::show_forgotten(app, of).await?;
     loop {
         let mut tx = app.db.begin().await?;
         let forgotten = idempotency::forget(&mut tx.conn(), brand, app.clock.now() - KEYS_KEPT, BATCH).await?;

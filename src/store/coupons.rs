@@ -35,8 +35,8 @@ pub struct Coupon {
     pub held_until: Option<DateTime<Utc>>,
     pub held_by: Option<QuoteId>,
     pub redemption_id: Option<RedemptionId>,
+    /// When and where it was used (the name of the store, or `online`); of one that is void, where a till gave it away offline.
     pub redeemed_at: Option<DateTime<Utc>>,
-    /// The name of the store, or `online`.
     pub redeemed_in: Option<String>,
     pub pass_id: Option<PassId>,
     /// The job that made it, of many that were made at once.
@@ -45,13 +45,15 @@ pub struct Coupon {
     pub is_offline: bool,
     /// The redemption that paid for it with units: it is owed, whatever becomes of its offer.
     pub bought_by: Option<RedemptionId>,
+    /// Since when it waits for the pass that is to show it.
+    pub unshown_since: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
 }
 
 macro_rules! columns {
     () => {
         "coupon_id, offer_id, customer_id, external_id, code_id, typed, state, starts_at, expires_at, held_until, held_by,
-         redemption_id, redeemed_at, redeemed_in, pass_id, batch_id, is_offline, bought_by, created_at"
+         redemption_id, redeemed_at, redeemed_in, pass_id, batch_id, is_offline, bought_by, unshown_since, created_at"
     };
 }
 
@@ -63,7 +65,7 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, coupons: &[Coupon]) -> 
     on!(conn, |c| {
         let mut query = QueryBuilder::new(
             "INSERT INTO coupons (brand_id, coupon_id, offer_id, customer_id, external_id, code_id, typed, state, starts_at,
-                 expires_at, pass_id, batch_id, is_offline, bought_by, created_at) ",
+                 expires_at, pass_id, batch_id, is_offline, bought_by, unshown_since, created_at) ",
         );
         query.push_values(coupons, |mut row, coupon| {
             row.push_bind(brand)
@@ -80,6 +82,7 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, coupons: &[Coupon]) -> 
                 .push_bind(coupon.batch_id)
                 .push_bind(coupon.is_offline)
                 .push_bind(coupon.bought_by)
+                .push_bind(coupon.unshown_since)
                 .push_bind(coupon.created_at);
         });
         query.push(" ON CONFLICT DO NOTHING");
@@ -310,36 +313,24 @@ pub async fn void(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId, now: Da
     Ok(rows == 1)
 }
 
-/// Ends a coupon because what paid for it is taken back; the pass that shows it, if one does. `None`: it is used, or another
-/// redemption paid for it.
-pub async fn void_bought(
-    conn: &mut Conn<'_>,
-    brand: BrandId,
-    coupon: CouponId,
-    redemption: RedemptionId,
-    now: DateTime<Utc>,
-) -> sqlx::Result<Option<Option<PassId>>> {
-    const SQL: &str = "
-        UPDATE coupons SET state = 'voided', held_until = NULL, held_by = NULL, ended_at = COALESCE(ended_at, $4)
-        WHERE brand_id = $1 AND coupon_id = $2 AND bought_by = $3 AND state <> 'redeemed'
-        RETURNING pass_id";
-    on!(conn, |c| sqlx::query_scalar(SQL).bind(brand).bind(coupon).bind(redemption).bind(now).fetch_optional(c).await)
-}
-
-/// Ends a coupon that a till took offline though it was not to: nobody is to take it again. `false`: it is used, void, or none
-/// that tills take alone.
+/// Ends a coupon that a till took offline though it was not to: nobody is to take it again, and where and when it was taken is
+/// noted. `false`: it is used, void, or none that tills take alone.
 pub async fn void_offline(
     conn: &mut Conn<'_>,
     brand: BrandId,
     coupon: CouponId,
+    given: (&str, DateTime<Utc>),
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     const SQL: &str = "
-        UPDATE coupons SET state = 'voided', held_until = NULL, held_by = NULL, ended_at = $3
+        UPDATE coupons SET state = 'voided', held_until = NULL, held_by = NULL, redeemed_in = $3, redeemed_at = $4,
+            ended_at = $5
         WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued' AND is_offline";
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
         .bind(coupon)
+        .bind(given.0)
+        .bind(given.1)
         .bind(now)
         .execute(c)
         .await
@@ -395,7 +386,9 @@ pub async fn release(conn: &mut Conn<'_>, brand: BrandId, coupons: &[CouponId], 
 
 /// Notes the pass that shows a coupon. `false`: it is used, or void.
 pub async fn set_pass(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId, pass: PassId) -> sqlx::Result<bool> {
-    const SQL: &str = "UPDATE coupons SET pass_id = $3 WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued'";
+    const SQL: &str = "
+        UPDATE coupons SET pass_id = $3, unshown_since = NULL
+        WHERE brand_id = $1 AND coupon_id = $2 AND state = 'issued'";
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
         .bind(coupon)
@@ -404,4 +397,25 @@ pub async fn set_pass(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId, pas
         .await
         .map(|done| done.rows_affected()))?;
     Ok(rows == 1)
+}
+
+/// Coupons that have waited for their passes since before a time, longest first.
+pub async fn list_unshown(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<Coupon>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM coupons WHERE brand_id = $1 AND unshown_since < $2 ORDER BY unshown_since LIMIT $3"
+    );
+    on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(before).bind(limit).fetch_all(c).await)
+}
+
+/// A coupon waits for no pass any more.
+pub async fn forget_unshown(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId) -> sqlx::Result<()> {
+    const SQL: &str = "UPDATE coupons SET unshown_since = NULL WHERE brand_id = $1 AND coupon_id = $2";
+    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(coupon).execute(c).await.map(|_| ()))
 }

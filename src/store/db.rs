@@ -148,7 +148,13 @@ impl Db {
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
         match self {
             Self::Sqlite { writer, .. } => migrator(|migration| migration.sqlite).run(writer).await,
-            Self::Postgres { writers, .. } => migrator(|migration| migration.postgres).run(writers).await,
+            // An index over many rows takes longer than any till may wait.
+            Self::Postgres { writers, .. } => {
+                let mut conn = writers.acquire().await?.detach();
+                sqlx::query("SET statement_timeout = 0").execute(&mut conn).await?;
+                migrator(|migration| migration.postgres).run(&mut conn).await?;
+                Ok(sqlx::Connection::close(conn).await?)
+            }
         }
     }
 

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::FromRow;
 use sqlx::types::Json;
+use sqlx::{FromRow, QueryBuilder};
 
-use super::db::{Conn, on};
+use super::db::{Conn, on, push_list};
 use crate::domain::ids::{BrandId, CustomerId, OfferId, ProgramId};
 use crate::domain::text::text_enum;
 
@@ -35,14 +35,14 @@ pub struct Offer {
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
-    /// Since when it is ended.
-    pub ended_at: Option<DateTime<Utc>>,
+    /// When it last stopped running, if it does not run now.
+    pub stopped_at: Option<DateTime<Utc>>,
 }
 
 macro_rules! columns {
     () => {
         "offer_id, program_id, external_id, name, state, spec, uses_left, stock_left, budget_left_minor, version, created_at,
-         updated_at, ended_at"
+         updated_at, stopped_at"
     };
 }
 
@@ -50,7 +50,7 @@ macro_rules! columns {
 pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, offer: &Offer) -> sqlx::Result<bool> {
     const SQL: &str = "
         INSERT INTO offers (brand_id, offer_id, program_id, external_id, name, state, spec, uses_left, stock_left,
-                            budget_left_minor, version, created_at, updated_at, ended_at)
+                            budget_left_minor, version, created_at, updated_at, stopped_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (brand_id, external_id) DO NOTHING";
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
@@ -66,7 +66,7 @@ pub async fn insert(conn: &mut Conn<'_>, brand: BrandId, offer: &Offer) -> sqlx:
         .bind(offer.version)
         .bind(offer.created_at)
         .bind(offer.updated_at)
-        .bind(offer.ended_at)
+        .bind(offer.stopped_at)
         .execute(c)
         .await
         .map(|done| done.rows_affected()))?;
@@ -130,10 +130,27 @@ pub async fn list_open(
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(program).bind(limit).fetch_all(c).await)
 }
 
+/// The names of offers, and their programs.
+pub async fn list_names(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    offers: &[OfferId],
+) -> sqlx::Result<Vec<(OfferId, ProgramId, String)>> {
+    if offers.is_empty() {
+        return Ok(Vec::new());
+    }
+    on!(conn, |c| {
+        let mut query = QueryBuilder::new("SELECT offer_id, program_id, name FROM offers WHERE brand_id = ");
+        query.push_bind(brand).push(" AND offer_id IN ");
+        push_list(&mut query, offers.iter().copied());
+        query.build_query_as().fetch_all(c).await
+    })
+}
+
 /// Edits an offer at the version that the editor saw; what is left of it is as given. `false`: it is at another.
 pub async fn update(conn: &mut Conn<'_>, brand: BrandId, edited: &Offer) -> sqlx::Result<bool> {
     const SQL: &str = "
-        UPDATE offers SET name = $3, state = $4, spec = $5, version = version + 1, updated_at = $6, ended_at = $8
+        UPDATE offers SET name = $3, state = $4, spec = $5, version = version + 1, updated_at = $6, stopped_at = $8
         WHERE brand_id = $1 AND offer_id = $2 AND version = $7";
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
@@ -143,7 +160,7 @@ pub async fn update(conn: &mut Conn<'_>, brand: BrandId, edited: &Offer) -> sqlx
         .bind(&edited.spec)
         .bind(edited.updated_at)
         .bind(edited.version)
-        .bind(edited.ended_at)
+        .bind(edited.stopped_at)
         .execute(c)
         .await
         .map(|done| done.rows_affected()))?;
@@ -193,7 +210,7 @@ pub async fn list_used(
         return Ok(Vec::new());
     }
     on!(conn, |c| {
-        let mut query = sqlx::QueryBuilder::new("WITH v (brand_id, offer_id) AS (");
+        let mut query = QueryBuilder::new("WITH v (brand_id, offer_id) AS (");
         query.push_values(offers, |mut row, offer| {
             row.push_bind(brand).push_bind(*offer);
         });

@@ -84,6 +84,14 @@ pub fn render_sample(renderer: &Renderer, today: chrono::NaiveDate) -> Result<Co
     renderer.render(&state).map(|(content, _)| content)
 }
 
+/// Whether the design can show a pass of its `[sample]` with other data.
+pub fn try_data(renderer: &Renderer, data: Map<String, Json>) -> Result<(), BadRender> {
+    let mut sample = renderer.design().sample.clone();
+    sample.data.extend(data);
+    let (name, card) = (Personal::new(sample.customer_name.clone()), Personal::new(sample.card_number.clone()));
+    renderer.render(&sample_state(&sample, &name, &card, noon(sample.today))).map(|_| ())
+}
+
 fn sample_state<'a>(
     sample: &'a Sample,
     name: &'a Personal<String>,

@@ -60,7 +60,7 @@ async fn tidy(app: &App) -> Result<(), Problem> {
     let old = old.await.map_err(Problem::internal)?.map_err(Problem::internal)?;
     imports::remove_old(app, old).await?;
     for brand in sweep::list_brands(app).await? {
-        imports::forget(app, brand).await?;
+        imports::forget(app, brand.id).await?;
     }
     Ok(())
 }

@@ -42,8 +42,9 @@ pub async fn run(app: App, stop: CancellationToken) {
 
 /// Sweeps every brand.
 pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
-    for brand in app.run(async |app| sweep::list_brands(&app).await).await? {
-        let swept = match app.run(async move |app| sweep::sweep(&app, brand).await).await {
+    for of in app.run(async |app| sweep::list_brands(&app).await).await? {
+        let brand = of.id;
+        let swept = match app.run(async move |app| sweep::sweep(&app, &of).await).await {
             Ok(swept) => swept,
             Err(problem) => {
                 tracing::warn!(brand.id = %brand, "the sweep leaves out {brand}: {problem}");
@@ -53,6 +54,7 @@ pub async fn round(app: &App, stop: &CancellationToken) -> Result<(), Problem> {
         metrics::counter!("passarela_sweep_devices_queued_total").increment(swept.devices_queued);
         metrics::counter!("passarela_sweep_objects_queued_total").increment(swept.objects_queued);
         metrics::counter!("passarela_sweep_installations_queued_total").increment(swept.installations_queued);
+        metrics::counter!("passarela_sweep_coupons_shown_total").increment(swept.coupons_shown);
         if swept.devices_queued + swept.installations_queued > 0 {
             let (devices, installations) = (swept.devices_queued, swept.installations_queued);
             tracing::info!(devices, installations, "the sweep queued who was not told");

@@ -516,10 +516,13 @@ on_both_engines! {
             code(&answer).to_owned()
         };
         let later = shop.app.app().clock.now() + TimeDelta::days(1);
+        let store = json!({ "name": "Aurora Centro", "external_id": "loja-2" });
+        let (_, store) = shop.app.post("/api/v1/stores", &shop.app.one.key, &store).await;
+        let elsewhere = store["id"].clone();
         for (rules, expected) in [
             (percent(json!({ "from": later })), "starts_in_future"),
             (percent(json!({ "until": "2020-01-01T00:00:00Z" })), "expired"),
-            (percent(json!({ "stores": ["sto_x"] })), "store_not_allowed"),
+            (percent(json!({ "stores": [elsewhere] })), "store_not_allowed"),
             (percent(json!({ "audience": { "tiers": ["ouro"] } })), "recipient_mismatch"),
             (percent(json!({ "minimum_basket": money(5_000) })), "rejected_by_condition"),
             (percent(json!({ "only": { "categories": ["bolos"] } })), "effect_not_applicable"),

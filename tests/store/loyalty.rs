@@ -109,7 +109,7 @@ fn offer(program: ProgramId, external_id: &str, now: DateTime<Utc>) -> Offer {
         version: 1,
         created_at: now,
         updated_at: now,
-        ended_at: None,
+        stopped_at: None,
     }
 }
 
@@ -137,6 +137,7 @@ fn coupon(w: &World, tenant: &Tenant, offer: OfferId, external_id: &str) -> Coup
         batch_id: None,
         is_offline: false,
         bought_by: None,
+        unshown_since: None,
         redeemed_in: None,
         pass_id: None,
         created_at: w.now,
@@ -368,10 +369,12 @@ on_both_engines! {
         w.write(async |c| offers::put_back(c, one, kept.id, 500).await).await;
         let found = w.read(async |c| offers::find(c, one, kept.id).await).await.unwrap();
         assert_eq!((found.uses_left, found.stock_left, found.budget_left_minor), (Some(1), None, Some(500)));
-        (kept.state, kept.ended_at) = (OfferState::Ended, Some(w.after(3)));
+        (kept.state, kept.stopped_at) = (OfferState::Ended, Some(w.after(3)));
         assert!(w.write(async |c| offers::update(c, one, &kept).await).await);
         assert!(!w.write(async |c| offers::update(c, one, &kept).await).await, "it is at another version");
-        assert_eq!(w.read(async |c| offers::find(c, one, kept.id).await).await.unwrap().ended_at, kept.ended_at);
+        assert_eq!(w.read(async |c| offers::find(c, one, kept.id).await).await.unwrap().stopped_at, kept.stopped_at);
+        assert_eq!(w.read(async |c| offers::list_names(c, one, &[kept.id]).await).await, [(kept.id, kept.program_id, kept.name.clone())]);
+        assert!(w.read(async |c| offers::list_names(c, two, &[kept.id]).await).await.is_empty());
         let count = async |since| w.write(async |c| offers::count_use(c, one, customer, kept.id, since).await).await;
         let used = async || w.read(async |c| offers::list_used(c, one, customer, &[kept.id]).await).await;
         assert!(used().await.is_empty());
@@ -430,7 +433,7 @@ on_both_engines! {
         assert_eq!(redeem(two, first, Some(mine)).await, None);
         assert_eq!(redeem(one, first, Some(mine)).await, Some(a.pass_id));
         assert_eq!(redeem(one, second, Some(mine)).await, None);
-        assert!(!w.write(async |c| coupons::void_offline(c, one, a.id, w.now).await).await);
+        assert!(!w.write(async |c| coupons::void_offline(c, one, a.id, ("Loja", w.now), w.now).await).await);
         let used = w.read(async |c| coupons::find(c, one, a.id).await).await.unwrap();
         assert_eq!((used.state, used.redemption_id, used.redeemed_in.as_deref()), (CouponState::Redeemed, Some(first), Some("Loja")));
         assert_eq!(used.redeemed_at, Some(w.now), "when it was done");
@@ -458,10 +461,12 @@ on_both_engines! {
 
         let taken = Coupon { is_offline: true, ..coupon(&w, &w.one, offer.id, "Y") };
         w.write(async |c| coupons::insert(c, one, std::slice::from_ref(&taken)).await).await;
-        assert!(!w.write(async |c| coupons::void_offline(c, two, taken.id, w.now).await).await);
-        assert!(!w.write(async |c| coupons::void_offline(c, one, all[1].id, w.now).await).await, "no till takes it alone");
-        assert!(w.write(async |c| coupons::void_offline(c, one, taken.id, w.after(1)).await).await);
-        assert!(!w.write(async |c| coupons::void_offline(c, one, taken.id, w.after(1)).await).await);
+        assert!(!w.write(async |c| coupons::void_offline(c, two, taken.id, ("Loja", w.now), w.now).await).await);
+        assert!(!w.write(async |c| coupons::void_offline(c, one, all[1].id, ("Loja", w.now), w.now).await).await, "no till takes it alone");
+        assert!(w.write(async |c| coupons::void_offline(c, one, taken.id, ("Loja", w.now), w.after(1)).await).await);
+        assert!(!w.write(async |c| coupons::void_offline(c, one, taken.id, ("Loja", w.now), w.after(1)).await).await);
+        let gave = w.read(async |c| coupons::find(c, one, taken.id).await).await.unwrap();
+        assert_eq!((gave.redeemed_at, gave.redeemed_in.as_deref()), (Some(w.now), Some("Loja")), "where and when it was taken");
         w.write(async |c| coupons::give_back(c, one, taken.id, first).await).await;
         let gone = Coupon { is_offline: true, state: CouponState::Voided, expires_at: Some(w.after(5)), ..coupon(&w, &w.one, offer.id, "Z") };
         w.write(async |c| coupons::insert(c, one, std::slice::from_ref(&gone)).await).await;
@@ -469,17 +474,19 @@ on_both_engines! {
         assert_eq!(denied(one, 4).await, [taken.code_id.clone(), gone.code_id.clone()], "what ended last, first");
         assert!(denied(one, 5).await == [taken.code_id.clone()] && denied(two, 4).await.is_empty());
 
-        let (paid, by) = (RedemptionId::new(new_id()), RedemptionId::new(new_id()));
-        let bought = Coupon { bought_by: Some(paid), ..coupon(&w, &w.one, offer.id, "P") };
-        w.write(async |c| coupons::insert(c, one, std::slice::from_ref(&bought)).await).await;
-        let unbuy = async |brand: BrandId, paid| w.write(async |c| coupons::void_bought(c, brand, bought.id, paid, w.now).await).await;
-        assert_eq!((unbuy(two, paid).await, unbuy(one, by).await), (None, None), "another brand, another redemption");
-        let user = coupons::Use { redemption: by, quote: None, place: "Loja", done_at: w.now };
-        w.write(async |c| coupons::redeem(c, one, bought.id, &user, w.now).await).await;
-        assert_eq!(unbuy(one, paid).await, None, "it is used");
-        w.write(async |c| coupons::give_back(c, one, bought.id, by).await).await;
-        assert_eq!((unbuy(one, paid).await, unbuy(one, paid).await), (Some(None), Some(None)));
-        assert_eq!(w.read(async |c| coupons::find(c, one, bought.id).await).await.unwrap().state, CouponState::Voided);
+        let waits = |name: &str, since: i64| Coupon { unshown_since: Some(w.after(since)), ..coupon(&w, &w.one, offer.id, name) };
+        let waiting = [waits("P", 2), waits("Q", 1), waits("R", 1)];
+        w.write(async |c| coupons::insert(c, one, &waiting).await).await;
+        let unshown = async |brand: BrandId, at| {
+            let found = w.read(async |c| coupons::list_unshown(c, brand, w.after(at), 9).await).await;
+            found.into_iter().map(|coupon| coupon.typed).collect::<Vec<_>>()
+        };
+        assert_eq!(unshown(one, 3).await, ["TYPEDQ", "TYPEDR", "TYPEDP"]);
+        assert!(unshown(two, 3).await.is_empty() && unshown(one, 1).await.is_empty());
+        assert!(w.write(async |c| coupons::set_pass(c, one, waiting[0].id, PassId::new(new_id())).await).await);
+        w.write(async |c| coupons::forget_unshown(c, two, waiting[1].id).await).await;
+        w.write(async |c| coupons::forget_unshown(c, one, waiting[2].id).await).await;
+        assert_eq!(unshown(one, 3).await, ["TYPEDQ"]);
 
         let batch = JobId::new(new_id());
         let many = ["C", "D", "E"].map(|name| Coupon { batch_id: Some(batch), external_id: None, ..coupon(&w, &w.one, offer.id, name) });

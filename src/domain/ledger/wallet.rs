@@ -416,9 +416,12 @@ impl Wallet {
             let to = if how == Sweep::Convert { State::Spent } else { State::Expired };
             movement.slices.extend(slice(lot.no(), State::Active, to, lot.in_state(State::Active)));
             movement.slices.extend(slice(lot.no(), State::Pending, State::Cancelled, lot.in_state(State::Pending)));
-            movement.dates.push(Dates { expires_at: Some(now), ..lot.dates.clone() });
+            // What is freed or comes back later is over too; of a wallet that is converted, it is converted then.
+            if how == Sweep::Expire {
+                movement.dates.push(Dates { expires_at: Some(now), ..lot.dates.clone() });
+            }
         }
-        if movement.dates.is_empty() {
+        if movement.slices.is_empty() {
             return Ok(None);
         }
         self.record(EntryKind::Swept, movement, now).map(Some)

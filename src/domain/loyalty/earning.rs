@@ -162,6 +162,11 @@ impl EarningRule {
         })
     }
 
+    /// The ids of the stores that it is for; none: all.
+    pub fn stores(&self) -> &[String] {
+        &self.only.stores
+    }
+
     /// What the rule gives on this occasion; `None`: nothing.
     pub fn earn(&self, occasion: &Occasion<'_>) -> Option<Earning> {
         let listed = |list: &[String], value: Option<&str>| {

@@ -6,6 +6,7 @@ use iso_currency::Currency;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::domain::json;
 use crate::domain::money::{MINOR_MAX, Money};
 use crate::domain::quantity;
 use crate::domain::text;
@@ -26,11 +27,8 @@ impl BadSpec {
 
 /// Reads the shape; unknown members are faults where the type says so.
 pub fn read<T: DeserializeOwned>(spec: &Value) -> Result<T, BadSpec> {
-    serde_path_to_error::deserialize(spec).map_err(|error| {
-        let path = error.path().to_string();
-        let pointer = if path == "." { String::new() } else { format!("/{}", path.replace('.', "/")) };
-        BadSpec::new(pointer, error.inner().to_string())
-    })
+    serde_path_to_error::deserialize(spec)
+        .map_err(|error| BadSpec::new(json::pointer(error.path()), error.inner().to_string()))
 }
 
 /// A quantity that is at least `least` of the smallest part.

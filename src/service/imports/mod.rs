@@ -345,7 +345,7 @@ pub async fn list_outcomes(
 pub async fn remove_old(app: &App, mut files: Vec<JobId>) -> Result<(), Problem> {
     for brand in crate::service::sweep::list_brands(app).await? {
         for some in files.clone().chunks(500) {
-            let running = jobs::list_running(&mut app.db.read().await?.conn(), brand, some).await?;
+            let running = jobs::list_running(&mut app.db.read().await?.conn(), brand.id, some).await?;
             files.retain(|job| !running.contains(job));
         }
     }

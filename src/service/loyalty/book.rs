@@ -240,6 +240,15 @@ impl Book {
         self.is_marked = true;
     }
 
+    /// Does in all wallets what the clock had to do by now.
+    pub fn catch_up(&mut self) -> Result<(), Problem> {
+        let now = self.now;
+        for wallet in self.members.iter_mut().flat_map(|member| &mut member.wallets) {
+            wallet.post(&Note::default(), now, |_| Ok(())).map_err(Problem::internal)?;
+        }
+        Ok(())
+    }
+
     /// Puts events on the timeline when the book is closed: on the same way to the server.
     pub fn record(&mut self, events: impl IntoIterator<Item = NewEvent>) {
         self.events.extend(events);

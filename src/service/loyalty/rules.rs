@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
 
@@ -44,7 +45,15 @@ pub struct ReadyOffer {
     pub id: OfferId,
     pub name: String,
     pub state: OfferState,
+    /// When it last stopped running.
+    pub stopped_at: Option<DateTime<Utc>>,
     pub rules: OfferRules,
+}
+
+impl ReadyOffer {
+    pub fn new(row: Offer, rules: OfferRules) -> Self {
+        Self { id: row.id, name: row.name, state: row.state, stopped_at: row.stopped_at, rules }
+    }
 }
 
 #[derive(Debug)]
@@ -149,7 +158,7 @@ async fn read(conn: &mut Conn<'_>, brand: BrandId, program: ProgramId, zone: Tz)
     open.reverse();
     for row in open {
         let read = rules.read_offer(&row)?;
-        rules.offers.push(ReadyOffer { id: row.id, name: row.name, state: row.state, rules: read });
+        rules.offers.push(ReadyOffer::new(row, read));
     }
     Ok(rules)
 }

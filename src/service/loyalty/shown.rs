@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use crate::domain::ids::{BrandId, CouponId, CustomerId, MemberId, ProgramId, WalletId};
+use crate::domain::ids::{BrandId, CouponId, CustomerId, MemberId, OfferId, ProgramId, WalletId};
 use crate::domain::quantity;
 use crate::service::coupons::barcode;
 use crate::service::loyalty::book::{Book, OpenMember};
 use crate::service::loyalty::place::Place;
-use crate::service::loyalty::rules::{self, ReadyOffer};
+use crate::service::loyalty::rules;
 use crate::service::till::scan::{ShownMember, shown};
 use crate::service::{App, Problem, code_keys};
 use crate::store::Conn;
 use crate::store::coupons::{self, Coupon};
-use crate::store::offers::OfferState;
+use crate::store::offers::{self, OfferState};
 use crate::store::publication::Source;
 use crate::store::wallets::{self, KeptMember};
 
@@ -76,7 +76,12 @@ pub async fn of_members(
     customers.sort_unstable();
     customers.dedup();
     let coupons = coupons::list_usable_of(conn, brand, &customers, app.clock.now(), COUPONS_MAX).await?;
-    show(app, conn, brand, kept, &coupons).await
+    // What is paid for is owed, though its offer runs no more.
+    let mut owed: Vec<OfferId> = coupons.iter().filter(|one| one.bought_by.is_some()).map(|one| one.offer_id).collect();
+    owed.sort_unstable();
+    owed.dedup();
+    let owed = offers::list_names(conn, brand, &owed).await?;
+    show(app, conn, brand, kept, &coupons, &owed).await
 }
 
 /// What passes show of whoever becomes a member of a program at this moment.
@@ -89,7 +94,7 @@ pub async fn of_newcomer(
     let (rules, now) = (rules::current(app, conn, brand, program).await?, app.clock.now());
     let member = OpenMember::newcomer(rules, now);
     let mut loyalty = map(shown(&member, now), &member);
-    put_coupons(&mut loyalty, &member, &[], now);
+    put_coupons(&mut loyalty, &member, &[], &[], now);
     Ok(loyalty)
 }
 
@@ -105,6 +110,7 @@ async fn show(
     brand: BrandId,
     kept: Vec<KeptMember>,
     coupons: &[Coupon],
+    owed: &[(OfferId, ProgramId, String)],
 ) -> Result<BTreeMap<MemberId, Shown>, Problem> {
     let Some(customer) = kept.first().map(|member| member.customer) else { return Ok(BTreeMap::new()) };
     // One reading for all of them, whosoever they are.
@@ -115,7 +121,7 @@ async fn show(
     }
     let all = book.members.iter().map(|member| {
         let mut loyalty = map(shown(member, now), member);
-        let until = put_coupons(&mut loyalty, member, coupons, now);
+        let until = put_coupons(&mut loyalty, member, coupons, owed, now);
         (member.kept.id, (loyalty, until))
     });
     Ok(all.collect())
@@ -126,17 +132,22 @@ fn put_coupons(
     loyalty: &mut Map<String, Value>,
     member: &OpenMember,
     coupons: &[Coupon],
+    owed: &[(OfferId, ProgramId, String)],
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
-    let running =
-        |coupon: &&Coupon| member.rules.offer(coupon.offer_id).filter(|offer| offer.state == OfferState::Running);
+    let name = |coupon: &Coupon| {
+        let mut names = owed.iter().filter(|(_, program, _)| *program == member.rules.program);
+        let owed = names.find(|(offer, ..)| coupon.bought_by.is_some() && *offer == coupon.offer_id);
+        let running = || member.rules.offer(coupon.offer_id).filter(|offer| offer.state == OfferState::Running);
+        owed.map(|(_, _, name)| name.as_str()).or_else(|| running().map(|offer| offer.name.as_str()))
+    };
     let own = coupons.iter().filter(|coupon| coupon.customer_id == Some(member.kept.customer));
-    let own: Vec<(&Coupon, &ReadyOffer)> = own.filter_map(|coupon| Some((coupon, running(&coupon)?))).collect();
+    let own: Vec<(&Coupon, &str)> = own.filter_map(|coupon| Some((coupon, name(coupon)?))).collect();
     let mut begun: Vec<_> = own.iter().filter(|(coupon, _)| coupon.starts_at <= now).collect();
     begun.sort_by_key(|(coupon, _)| (coupon.expires_at.is_none(), coupon.expires_at, coupon.id));
     let listed = begun
         .iter()
-        .map(|(coupon, offer)| json!({ "name": offer.name, "code": coupon.typed, "expires_at": coupon.expires_at }));
+        .map(|(coupon, name)| json!({ "name": name, "code": coupon.typed, "expires_at": coupon.expires_at }));
     let listed: Vec<Value> = listed.collect();
     loyalty.insert("coupon_count".to_owned(), json!(listed.len()));
     loyalty.insert("coupons".to_owned(), Value::Array(listed));

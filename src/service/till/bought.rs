@@ -1,17 +1,19 @@
-//! Coupons that a redemption buys with units: to be used another time, by whoever has their code then.
+//! Coupons that a redemption buys with units, to be used another time.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::evaluate::Evaluation;
+use super::Refusal;
+use super::evaluate::{Evaluation, used_before};
 use super::receipt::Receipt;
-use crate::domain::ids::{BrandId, CustomerId, RedemptionId};
-use crate::service::coupons::{self, end_of, fresh};
-use crate::service::{App, Problem};
+use crate::domain::ids::{BrandId, CouponId, CustomerId, RedemptionId};
+use crate::service::coupons::{end_of, fresh, waits_since};
+use crate::service::{App, Problem, coupon_passes};
+use crate::store::Conn;
 use crate::store::brands::Brand;
-use crate::store::coupons::{self as coupon_store, Coupon};
-use crate::store::redemptions::{Redemption, RedemptionState};
+use crate::store::coupons::{self as coupon_store, Coupon, CouponState};
+use crate::store::redemptions::Redemption;
 
 /// What is bought, by its place in what was asked for; nothing is written yet.
 pub(super) fn make(
@@ -24,12 +26,13 @@ pub(super) fn make(
     let later = evaluation.applied.iter().filter(|applied| applied.is_for_later);
     let made = later.filter_map(|applied| {
         let offer = applied.offer.as_ref()?;
-        let coupon = Coupon {
+        let mut coupon = Coupon {
             customer_id: Some(customer),
             bought_by: Some(redemption),
             is_offline: offer.rules.is_offline,
             ..fresh(app, offer.id, None, end_of(&offer.rules, applied.zone, now))
         };
+        coupon.unshown_since = waits_since(&offer.rules, &coupon);
         Some((applied.index, coupon))
     });
     made.collect()
@@ -47,17 +50,33 @@ pub async fn list(app: &App, brand: BrandId, redemption: &Redemption) -> Result<
     Ok(found)
 }
 
-/// Makes the passes of what was bought, where their offers have a design: after it was paid for, and again when the request is
-/// repeated. The coupons as they are now.
-pub async fn show(app: &App, brand: &Brand, redemption: &Redemption) -> Result<Vec<Coupon>, Problem> {
-    let mut bought = list(app, brand.id, redemption).await?;
-    if redemption.state == RedemptionState::Committed {
-        for coupon in &mut bought {
-            // It is paid for, and good without one.
-            if let Err(problem) = coupons::show(app, brand, coupon).await {
-                tracing::warn!(coupon.id = %coupon.id, "a coupon that was bought has no pass: {problem}");
-            }
+/// Makes the passes of what was bought, where their offers have a design. What cannot be made now is made by the sweep: it is
+/// paid for, and good without one.
+pub async fn show(app: &App, brand: &Brand, bought: &mut [Coupon]) {
+    for coupon in bought.iter_mut().filter(|coupon| coupon.unshown_since.is_some()) {
+        if let Err(problem) = coupon_passes::show(app, brand, coupon).await {
+            tracing::warn!(coupon.id = %coupon.id, "a coupon that was bought has no pass yet: {problem}");
         }
     }
-    Ok(bought)
+}
+
+/// Takes back what was bought: the coupons that are void by it. A refusal: somebody used one of them, or a till gave it away.
+pub(super) async fn take_back(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    bought: &[CouponId],
+    now: DateTime<Utc>,
+) -> Result<Result<Vec<Coupon>, Refusal>, Problem> {
+    let mut voided = Vec::new();
+    for id in bought {
+        let is_voided = coupon_store::void(conn, brand, *id, now).await?;
+        let coupon = coupon_store::find(conn, brand, *id).await?;
+        let coupon = coupon.ok_or_else(|| Problem::internal(format!("coupons {id}: not there")))?;
+        match coupon.state {
+            CouponState::Voided if is_voided => voided.push(coupon),
+            CouponState::Voided if coupon.redeemed_at.is_none() => {}
+            CouponState::Voided | CouponState::Redeemed | CouponState::Issued => return Ok(Err(used_before(&coupon))),
+        }
+    }
+    Ok(Ok(voided))
 }

@@ -2,23 +2,24 @@
 
 use serde_json::json;
 
-use super::Refusal;
-use super::evaluate::Purse;
+use super::purse::Purse;
+use super::redeem::refuse;
 use crate::domain::ids::{ConversionId, WalletId};
 use crate::domain::ledger::{Activation, EntryKind, MOVEMENT_MAX};
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::quantity;
 use crate::service::keys::Caller;
-use crate::service::loyalty::book::{Book, Note};
+use crate::service::loyalty::book::{Book, Note, OpenWallet};
 use crate::service::loyalty::place::Place;
+use crate::service::loyalty::rules::Kind;
 use crate::service::once::{self, Once, Reply};
 use crate::service::orders::broken;
 use crate::service::timeline::{self, About};
-use crate::service::{App, Problem, stores};
+use crate::service::{App, Problem};
 use crate::store::wallets;
 
-/// What became of a wallet, as the API writes it.
-#[derive(Debug, serde::Serialize)]
+/// What became of a wallet.
+#[derive(Debug)]
 pub struct Side {
     pub wallet_id: WalletId,
     pub wallet: String,
@@ -26,7 +27,7 @@ pub struct Side {
     pub balance: String,
 }
 
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug)]
 pub struct Converted {
     pub id: ConversionId,
     pub from: Side,
@@ -44,7 +45,14 @@ pub struct NewConversion {
 }
 
 /// Converts units at the rate that the kind of wallet has. They count as spent there, and as nothing that was earned here.
-pub async fn convert(app: &App, caller: &Caller, new: NewConversion, once: &Once) -> Result<Reply, Problem> {
+/// `answer` writes it down for whoever asked.
+pub async fn convert(
+    app: &App,
+    caller: &Caller,
+    new: NewConversion,
+    once: &Once,
+    answer: impl FnOnce(Converted) -> Result<Vec<u8>, Problem>,
+) -> Result<Reply, Problem> {
     let (brand, not_found) = (&caller.brand, || Problem::NotFound { what: "wallet" });
     let mut tx = app.db.begin().await?;
     if let Some(reply) = once::begin(&mut tx.conn(), brand.id, Some(once), app.clock.now()).await? {
@@ -53,12 +61,9 @@ pub async fn convert(app: &App, caller: &Caller, new: NewConversion, once: &Once
     let known = wallets::find(&mut tx.conn(), brand.id, new.wallet).await?.ok_or_else(not_found)?;
     let member = wallets::list_members(&mut tx.conn(), brand.id, &[known.member]).await?;
     let customer = member.first().map(|member| member.customer).ok_or_else(not_found)?;
-    let (_, locale) = stores::voice(app, &mut tx.conn(), brand, &new.place).await?;
-    let mut book = Book::open(app, &mut tx.conn(), brand.id, customer, new.place).await?;
+    let mut book = Book::open(app, &mut tx.conn(), brand.id, customer, new.place.clone()).await?;
     let (now, id) = (book.now, ConversionId::new(app.clock.new_id()));
-    for wallet in book.members.iter_mut().flat_map(|member| &mut member.wallets) {
-        wallet.post(&Note::default(), now, |_| Ok(())).map_err(broken)?;
-    }
+    book.catch_up()?;
     let place = book.members.iter().position(|member| member.kept.id == known.member).ok_or_else(not_found)?;
     let rules = book.members.get(place).map(|member| std::sync::Arc::clone(&member.rules)).ok_or_else(not_found)?;
     let kind = rules.kinds.iter().position(|kind| kind.id == known.wallet_type).ok_or_else(not_found)?;
@@ -74,16 +79,18 @@ pub async fn convert(app: &App, caller: &Caller, new: NewConversion, once: &Once
         let detail = format!("must be a multiple of {}", from.rules.text(conversion.units));
         return Err(Problem::invalid("/units", detail));
     }
-    let given = conversion.gives(units, into.rules.scale).filter(|given| *given <= MOVEMENT_MAX);
+    let given = conversion.gives(units, into.rules.scale).filter(|given| units.max(*given) <= MOVEMENT_MAX);
     let given = given.ok_or_else(|| Problem::invalid("/units", "is too much for one movement"))?;
-    let refuse = |refusal: Refusal| Problem::Refused(Box::new(refusal.spoken(locale, None)));
-    let is_theirs = book.members.get(place).is_some_and(|member| {
+    let may_have = book.members.get(place).is_some_and(|member| {
         into.rules.is_open(now) && into.rules.audience.includes(member.tier(), member.attributes())
     });
-    if !is_theirs {
-        return Err(refuse(RefusalCode::WalletClosed.into()));
+    let taken = match may_have {
+        true => Purse::new(Some(&book), None).take(place, kind, units, now),
+        false => Err(RefusalCode::WalletClosed.into()),
+    };
+    if let Err(refusal) = taken {
+        return Err(refuse(app, &mut tx.conn(), brand, &new.place, refusal, None).await?);
     }
-    Purse::new(Some(&book), None).take(place, kind, units, now).map_err(refuse)?;
     let note = Note::of(id.uuid());
     let member = book.members.get_mut(place).ok_or_else(not_found)?;
     let (wallet, _) = member.wallet(app, kind, now)?;
@@ -91,13 +98,15 @@ pub async fn convert(app: &App, caller: &Caller, new: NewConversion, once: &Once
     if let Some(limit) = from.rules.spend_per_period {
         wallet.kept.spent = wallet.kept.spent.add(limit.period.start(now, rules.zone), units);
     }
-    let side =
-        |wallet: &crate::service::loyalty::book::OpenWallet, kind: &crate::service::loyalty::rules::Kind, units| Side {
-            wallet_id: wallet.kept.id,
-            wallet: kind.key.clone(),
-            units: kind.rules.text(units),
-            balance: kind.rules.text(wallet.ledger.totals.balance()),
-        };
+    if let Some(to) = from.rules.slides_to(now, rules.zone) {
+        wallet.post(&note, now, |ledger| ledger.extend(to, now).map(|_| ())).map_err(broken)?;
+    }
+    let side = |wallet: &OpenWallet, kind: &Kind, units: i64| Side {
+        wallet_id: wallet.kept.id,
+        wallet: kind.key.clone(),
+        units: kind.rules.text(units),
+        balance: kind.rules.text(wallet.ledger.totals.balance()),
+    };
     let taken = side(wallet, from, -units);
     let (wallet, _) = member.wallet(app, other, now)?;
     let end = into.rules.end(now, rules.zone);
@@ -112,8 +121,7 @@ pub async fn convert(app: &App, caller: &Caller, new: NewConversion, once: &Once
     });
     timeline::record(app, &mut tx.conn(), brand.id, "wallet.converted", about, data).await?;
     book.close(app, &mut tx.conn()).await?;
-    let body = serde_json::to_vec(&converted).map_err(Problem::internal)?;
-    let reply = once::end(&mut tx.conn(), brand.id, Some(once), 201, body).await?;
+    let reply = once::end(&mut tx.conn(), brand.id, Some(once), 201, answer(converted)?).await?;
     tx.commit().await?;
     app.changed.notify_one();
     Ok(reply)

@@ -8,8 +8,9 @@ use chrono_tz::Tz;
 use iso_currency::Currency;
 use serde_json::Map;
 
+use super::purse::{Cost, Purse};
 use super::{Basket, Refusal, Request, Wanted};
-use crate::domain::ids::{BrandId, CustomerId, OfferId, QuoteId, WalletId};
+use crate::domain::ids::{BrandId, CouponId, CustomerId, OfferId, QuoteId, WalletId};
 use crate::domain::loyalty::best::{self, Combination};
 use crate::domain::loyalty::earning::Line;
 use crate::domain::loyalty::offer::{OfferRules, Situation};
@@ -22,15 +23,6 @@ use crate::service::{App, Problem};
 use crate::store::Conn;
 use crate::store::coupons::{self as coupon_store, Coupon, CouponState};
 use crate::store::offers::{self, OfferState, Used};
-
-/// Units of a wallet that something costs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cost {
-    /// The member and the kind of wallet, by their places.
-    pub member: usize,
-    pub kind: usize,
-    pub units: i64,
-}
 
 /// Something that applies.
 #[derive(Debug, Clone)]
@@ -89,6 +81,10 @@ struct Candidate {
 }
 
 impl Candidate {
+    fn coupon_id(&self) -> Option<CouponId> {
+        self.coupon.as_ref().map(|coupon| coupon.id)
+    }
+
     /// It is paid for, so it is owed, whatever became of its offer.
     fn is_bought(&self) -> bool {
         self.coupon.as_ref().is_some_and(|coupon| coupon.bought_by.is_some())
@@ -145,7 +141,7 @@ pub async fn evaluate(
                 of_coupon(&looking, conn, index, coupon).await?
             }
             Wanted::Offer(id) => of_offer(&looking, conn, index, *id).await?,
-            Wanted::CouponOf(id) => coupon_of(&looking, conn, index, *id).await?,
+            Wanted::CouponOf(id) => of_purchase(&looking, conn, index, *id).await?,
             Wanted::Units { .. } => continue,
         };
         match found {
@@ -155,9 +151,17 @@ pub async fn evaluate(
     }
     let used = used(conn, brand, book.map(|book| book.customer), &candidates).await?;
     let mut purse = Purse::new(book, quote.map(|(_, held)| held));
-    let mut admitted = Vec::new();
+    let mut admitted: Vec<(Candidate, Option<Cost>)> = Vec::new();
     for candidate in candidates {
-        match admit(&candidate, book, &used, request, &mut purse, done_at) {
+        let earlier = || admitted.iter().map(|(earlier, _)| earlier);
+        // Once is once, by whatever it is named.
+        let is_twice = earlier().any(|one| one.coupon_id().is_some() && one.coupon_id() == candidate.coupon_id());
+        let so_far = earlier().filter(|one| one.offer.id == candidate.offer.id && !one.is_bought()).count();
+        let admission = match is_twice {
+            true => Err(RefusalCode::AlreadyRedeemed.into()),
+            false => admit(&candidate, book, &used, so_far, request, &mut purse, (done_at, now)),
+        };
+        match admission {
             Ok(cost) => admitted.push((candidate, cost)),
             Err(refusal) => evaluation.skipped.push((candidate.index, refusal)),
         }
@@ -244,7 +248,13 @@ async fn of_coupon(
         return Ok(Err(RefusalCode::BasketLocked.into()));
     }
     let found = find_offer(looking, conn, index, coupon.offer_id).await?;
-    Ok(found.map(|candidate| Candidate { coupon: Some(coupon), ..candidate }))
+    Ok(found.map(|mut candidate| {
+        // It ran when a till took it that was offline.
+        if is_offline && candidate.offer.stopped_at.is_some_and(|stopped| done_at < stopped) {
+            candidate.offer.state = OfferState::Running;
+        }
+        Candidate { coupon: Some(coupon), ..candidate }
+    }))
 }
 
 /// Who used a coupon, when and where.
@@ -273,14 +283,15 @@ async fn of_offer(
 }
 
 /// A coupon of a reward, to be bought.
-async fn coupon_of(
+async fn of_purchase(
     looking: &Looking<'_>,
     conn: &mut Conn<'_>,
     index: usize,
     id: OfferId,
 ) -> Result<Result<Candidate, Refusal>, Problem> {
-    let Ok(found) = find_offer(looking, conn, index, id).await? else {
-        return Ok(Err(RefusalCode::CampaignNotRunning.into()));
+    let found = match find_offer(looking, conn, index, id).await? {
+        Ok(found) => found,
+        Err(refusal) => return Ok(Err(refusal)),
     };
     let rules = &found.offer.rules;
     let refuse = |detail: &str| Problem::invalid(format!("/redeem/{index}/as_coupon"), detail);
@@ -300,7 +311,7 @@ async fn find_offer(
     index: usize,
     id: OfferId,
 ) -> Result<Result<Candidate, Refusal>, Problem> {
-    let Looking { app, brand, book, done_at, now, .. } = *looking;
+    let Looking { app, brand, book, .. } = *looking;
     let members = book.map(|book| book.members.as_slice()).unwrap_or_default();
     for (place, member) in members.iter().enumerate() {
         if let Some(offer) = member.rules.offer(id) {
@@ -320,10 +331,7 @@ async fn find_offer(
     let ready = rules::current(app, conn, brand, row.program_id).await?;
     let read = ready.read_offer(&row)?;
     let member = members.iter().position(|member| member.rules.program == row.program_id);
-    // A till that was offline took it while it ran.
-    let was_running = done_at != now && row.ended_at.is_some_and(|ended| done_at < ended);
-    let state = if was_running { OfferState::Running } else { row.state };
-    let offer = ReadyOffer { id, name: row.name, state, rules: read };
+    let offer = ReadyOffer::new(row, read);
     Ok(Ok(Candidate { index, offer, rules: ready, member, coupon: None, is_for_later: false }))
 }
 
@@ -347,64 +355,16 @@ pub(super) const fn counts_uses(rules: &OfferRules) -> bool {
     rules.per_customer.is_some() || rules.per_customer_period.is_some()
 }
 
-/// What may still be spent.
-pub(super) struct Purse<'a> {
-    book: Option<&'a Book>,
-    /// What the quote holds, by wallet.
-    held: Option<&'a BTreeMap<WalletId, i64>>,
-    /// What is spent by this very request, by member and kind.
-    taken: BTreeMap<(usize, usize), i64>,
-}
-
-impl<'a> Purse<'a> {
-    pub const fn new(book: Option<&'a Book>, held: Option<&'a BTreeMap<WalletId, i64>>) -> Self {
-        Self { book, held, taken: BTreeMap::new() }
-    }
-
-    /// Sets units aside that are there and may be spent at this moment.
-    pub fn take(&mut self, member: usize, kind: usize, units: i64, now: DateTime<Utc>) -> Result<Cost, Refusal> {
-        let open = self.book.and_then(|book| book.members.get(member));
-        let open = open.ok_or_else(|| Refusal::from(RefusalCode::ProfileRequired))?;
-        let of_kind = open.rules.kinds.get(kind).ok_or_else(|| Refusal::from(RefusalCode::WalletClosed))?;
-        let is_theirs = of_kind.rules.audience.includes(open.tier(), open.attributes());
-        if !of_kind.rules.is_open(now) || !is_theirs {
-            return Err(RefusalCode::WalletClosed.into());
-        }
-        let wallet = open.wallets.iter().find(|wallet| wallet.kind == kind);
-        let held = wallet.and_then(|wallet| self.held?.get(&wallet.kept.id)).copied().unwrap_or(0);
-        let taken = self.taken.get(&(member, kind)).copied().unwrap_or(0);
-        let balance = wallet.map_or(0, |wallet| wallet.ledger.totals.balance()) + held - taken;
-        if units > balance {
-            let available = Some(of_kind.rules.text(balance.max(0)));
-            return Err(Refusal { available, ..RefusalCode::NotEnoughUnits.into() });
-        }
-        let spent = wallet.map(|wallet| (wallet.kept.spent, wallet.ledger.totals)).unwrap_or_default();
-        let most = of_kind.rules.spendable(spent.0, &spent.1, now, open.rules.zone);
-        if units + taken > most {
-            let available = Some(of_kind.rules.text((most - taken).max(0)));
-            return Err(Refusal { available, ..RefusalCode::SpendLimitReached.into() });
-        }
-        *self.taken.entry((member, kind)).or_default() += units;
-        Ok(Cost { member, kind, units })
-    }
-
-    fn put_back(&mut self, cost: Option<&Cost>) {
-        if let Some(Cost { member, kind, units }) = cost
-            && let Some(taken) = self.taken.get_mut(&(*member, *kind))
-        {
-            *taken -= units;
-        }
-    }
-}
-
-/// Whether a candidate may be used at all, and what it costs.
+/// Whether a candidate may be used at all, and what it costs. `so_far`: uses of its offer by the same request. Whether it holds
+/// is as of when it is done; what is paid for it, as of now.
 fn admit(
     candidate: &Candidate,
     book: Option<&Book>,
     used: &[Used],
+    so_far: usize,
     request: &Request,
     purse: &mut Purse<'_>,
-    now: DateTime<Utc>,
+    (done_at, now): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<Option<Cost>, Refusal> {
     let offer = &candidate.offer.rules;
     let store = request.place.store.map(|store| store.to_string());
@@ -420,15 +380,16 @@ fn admit(
     let member: Option<&OpenMember> = candidate.member.and_then(|member| book?.members.get(member));
     let nothing = Map::new();
     let counted = used.iter().find(|used| used.offer_id == candidate.offer.id);
-    let since = offer.per_customer_period.map(|limit| limit.period.start(now, candidate.rules.zone));
+    let since = offer.per_customer_period.map(|limit| limit.period.start(done_at, candidate.rules.zone));
     let in_period = counted.filter(|used| since.is_some_and(|since| used.period_since >= since));
+    let so_far = i64::try_from(so_far).unwrap_or(i64::MAX);
     let situation = Situation {
-        now,
+        now: done_at,
         store: store.as_deref(),
         tier: member.and_then(OpenMember::tier),
         attributes: member.map_or(&nothing, OpenMember::attributes),
-        used: counted.map_or(0, |used| used.used),
-        used_in_period: in_period.map_or(0, |used| used.period_used),
+        used: counted.map_or(0, |used| used.used) + so_far,
+        used_in_period: in_period.map_or(0, |used| used.period_used) + so_far,
     };
     // Who buys it for later may do so anywhere.
     if candidate.is_for_later { offer.admit_person(&situation) } else { offer.admit(&situation) }?;

@@ -5,17 +5,19 @@ pub mod convert;
 mod customer;
 pub mod evaluate;
 pub mod offline;
+mod purse;
 pub mod quote;
 pub mod receipt;
 pub mod redeem;
 pub mod scan;
+mod spend;
 pub mod void;
 
 use chrono::{DateTime, Utc};
 use iso_currency::Currency;
 
 use crate::domain::ids::{CouponId, OfferId};
-use crate::domain::loyalty::best::REQUESTED_MAX;
+use crate::domain::loyalty::best::{APPLIED_MAX, REQUESTED_MAX};
 use crate::domain::loyalty::earning::Line;
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::secret::Personal;
@@ -89,6 +91,10 @@ impl Request {
     pub fn check_count(&self) -> Result<(), Problem> {
         if self.wanted.len() > REQUESTED_MAX {
             return Err(Problem::invalid("/redeem", format!("must not be more than {REQUESTED_MAX}")));
+        }
+        let bought = self.wanted.iter().filter(|wanted| matches!(wanted, Wanted::CouponOf(_)));
+        if bought.count() > APPLIED_MAX {
+            return Err(Problem::invalid("/redeem", format!("must not buy more than {APPLIED_MAX} coupons at once")));
         }
         Ok(())
     }

@@ -5,12 +5,12 @@ use chrono::{TimeDelta, Utc};
 use serde_json::json;
 
 use super::customer::customer_of;
-use super::redeem::{NewRedemption, redeem};
+use super::redeem::{NewRedemption, Redeemed, redeem};
 use super::{Request, Wanted};
 use crate::domain::ids::{BrandId, ConflictId, CouponId, RedemptionId};
 use crate::service::problem::Refused;
 use crate::service::timeline::{self, About};
-use crate::service::{App, Problem, coupons};
+use crate::service::{App, Problem, coupons, stores};
 use crate::store::Conn;
 use crate::store::brands::Brand;
 use crate::store::coupons as coupon_store;
@@ -40,6 +40,11 @@ pub async fn tell(app: &App, brand: &Brand, new: NewRedemption) -> Result<Told, 
     if let Some(known) = known {
         return Ok(Told::Conflict(known.id, known.code));
     }
+    // What a coupon costs and how long it is good is not for a till to know alone.
+    if let Some(index) = new.request.wanted.iter().position(|wanted| matches!(wanted, Wanted::CouponOf(_))) {
+        let detail = "is not for a till to sell offline";
+        return Err(Problem::invalid(format!("/redeem/{index}/as_coupon"), detail));
+    }
     let now = app.clock.now();
     let done_at = new.request.done_at.ok_or_else(|| Problem::invalid("/done_at", "must be given"))?;
     // What was told in time may be told again.
@@ -47,9 +52,9 @@ pub async fn tell(app: &App, brand: &Brand, new: NewRedemption) -> Result<Told, 
         return Err(Problem::invalid("/done_at", "must be within the last 30 days"));
     }
     match redeem(app, brand, new.clone()).await {
-        Ok((redemption, is_new)) => Ok(Told::Redeemed(redemption.id, is_new)),
+        Ok(Redeemed { redemption, is_new, .. }) => Ok(Told::Redeemed(redemption.id, is_new)),
         Err(Problem::Refused(refused)) => {
-            let conflict = write_down(app, brand.id, &new, &refused, done_at).await?;
+            let conflict = write_down(app, brand, &new, &refused, done_at).await?;
             Ok(Told::Conflict(conflict, refused.code.as_str().to_owned()))
         }
         Err(problem) => Err(problem),
@@ -64,7 +69,7 @@ async fn is_known(app: &App, brand: BrandId, new: &NewRedemption, scope: &str) -
 
 async fn write_down(
     app: &App,
-    brand: BrandId,
+    brand: &Brand,
     new: &NewRedemption,
     refused: &Refused,
     done_at: chrono::DateTime<Utc>,
@@ -73,11 +78,11 @@ async fn write_down(
     let request = &new.request;
     let (customer, coupon) = {
         let mut conn = tx.conn();
-        let customer = match customer_of(app, &mut conn, brand, request).await {
+        let customer = match customer_of(app, &mut conn, brand.id, request).await {
             Err(Problem::NotFound { .. } | Problem::AmbiguousCustomer | Problem::Invalid { .. }) => None,
             found => found?,
         };
-        (customer, coupon_of(app, &mut conn, brand, request, refused.index).await?)
+        (customer, coupon_of(app, &mut conn, brand.id, request, refused.index).await?)
     };
     let place = &request.place;
     let conflict = Conflict {
@@ -95,27 +100,28 @@ async fn write_down(
         done_at,
         created_at: app.clock.now(),
     };
-    if !redemptions::insert_conflict(&mut tx.conn(), brand, &conflict).await? {
+    if !redemptions::insert_conflict(&mut tx.conn(), brand.id, &conflict).await? {
         let Conflict { place, transaction_id, body_hash, .. } = &conflict;
-        let known = redemptions::find_conflict(&mut tx.conn(), brand, place, transaction_id, body_hash).await?;
+        let known = redemptions::find_conflict(&mut tx.conn(), brand.id, place, transaction_id, body_hash).await?;
         return Ok(known.ok_or(Problem::Busy)?.id);
     }
     // What was given away once must not be again: from now on tills deny it, be it not used by anybody else.
+    let (name, _) = stores::voice(app, &mut tx.conn(), brand, place).await?;
     if let Some(coupon) = coupon
-        && coupon_store::void_offline(&mut tx.conn(), brand, coupon, app.clock.now()).await?
+        && coupon_store::void_offline(&mut tx.conn(), brand.id, coupon, (&name, done_at), app.clock.now()).await?
     {
         let about = About { customer, pass: None, subject: coupon.uuid() };
-        timeline::record(app, &mut tx.conn(), brand, "coupon.voided", about, json!({ "coupon_id": coupon })).await?;
+        timeline::record(app, &mut tx.conn(), brand.id, "coupon.voided", about, json!({ "coupon_id": coupon })).await?;
     }
     let about = About { customer, pass: None, subject: conflict.id.uuid() };
     let data = json!({
         "conflict_id": conflict.id, "coupon_id": coupon, "code": conflict.code, "store_id": place.store,
         "redemption_id": refused.redemption, "done_at": done_at,
     });
-    timeline::record(app, &mut tx.conn(), brand, "redemption.conflict", about, data).await?;
+    timeline::record(app, &mut tx.conn(), brand.id, "redemption.conflict", about, data).await?;
     tx.commit().await?;
     metrics::counter!("passarela_offline_conflicts_total", "code" => refused.code.as_str()).increment(1);
-    tracing::warn!(brand.id = %brand, "an offline till did what was not its to do: {}", refused.code.as_str());
+    tracing::warn!(brand.id = %brand.id, "an offline till did what was not its to do: {}", refused.code.as_str());
     Ok(conflict.id)
 }
 

@@ -12,7 +12,7 @@ use super::customer::customer_of;
 use super::evaluate::{Choice, Evaluation, evaluate, left_of};
 use super::receipt::{Item, item};
 use super::{Basket, Request, Wanted};
-use crate::domain::ids::{BrandId, QuoteId, WalletId};
+use crate::domain::ids::{BrandId, CouponId, OfferId, QuoteId, WalletId};
 use crate::service::loyalty::book::{Book, Note};
 use crate::service::orders::broken;
 use crate::service::problem::Refused;
@@ -44,6 +44,18 @@ pub struct QuoteHold {
     pub wallet_id: WalletId,
     pub hold_no: i64,
     pub units: i64,
+    /// The offer of which it buys a coupon; absent: it is for this basket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buys: Option<OfferId>,
+}
+
+/// What would not apply, and why.
+#[derive(Debug)]
+pub struct Skipped {
+    /// What it is, where it was not the till that asked for it.
+    pub coupon: Option<CouponId>,
+    pub offer: Option<OfferId>,
+    pub refused: Refused,
 }
 
 /// An answer to a till.
@@ -51,7 +63,7 @@ pub struct QuoteHold {
 pub struct Quoted {
     pub quote: Quote,
     pub items: Vec<Item>,
-    pub skipped: Vec<Refused>,
+    pub skipped: Vec<Skipped>,
     pub discount_minor: i64,
     pub left_by_line: Vec<i64>,
     pub is_exact: bool,
@@ -92,9 +104,7 @@ pub async fn quote(app: &App, brand: &Brand, mut request: Request, lock_secs: Op
     };
     let now = app.clock.now();
     if let Some(book) = &mut book {
-        for wallet in book.members.iter_mut().flat_map(|member| &mut member.wallets) {
-            wallet.post(&Note::default(), now, |_| Ok(())).map_err(broken)?;
-        }
+        book.catch_up()?;
     }
     let choice = if request.wanted.is_empty() { Choice::Best } else { Choice::InOrder };
     if request.wanted.is_empty()
@@ -132,7 +142,17 @@ pub async fn quote(app: &App, brand: &Brand, mut request: Request, lock_secs: Op
     let lines = request.basket.as_ref().map(|basket| basket.lines.as_slice()).unwrap_or_default();
     let (discount_minor, left_by_line, is_exact) =
         (evaluation.minor(), left_of(lines, &evaluation), evaluation.is_exact);
-    let skipped = evaluation.skipped.into_iter().map(|(index, refusal)| refusal.spoken(locale, Some(index))).collect();
+    let skipped = evaluation.skipped.into_iter().map(|(index, refusal)| {
+        let (coupon, offer) = match request.wanted.get(index) {
+            Some(Wanted::Coupon(coupon)) => (Some(*coupon), None),
+            Some(Wanted::Offer(offer) | Wanted::CouponOf(offer)) => (None, Some(*offer)),
+            Some(Wanted::Code(_) | Wanted::Units { .. }) | None => (None, None),
+        };
+        // A place in a list that the till did not send tells it nothing.
+        let index = Some(index).filter(|_| choice == Choice::InOrder);
+        Skipped { coupon, offer, refused: refusal.spoken(locale, index) }
+    });
+    let skipped = skipped.collect();
     Ok(Quoted { quote, items, skipped, discount_minor, left_by_line, is_exact })
 }
 
@@ -175,17 +195,21 @@ async fn lock(
     }
     evaluation.applied = kept;
     let mut holds = Vec::new();
-    let mut costs: BTreeMap<(usize, usize), i64> = BTreeMap::new();
-    for cost in evaluation.applied.iter().filter_map(|applied| applied.cost.as_ref()) {
-        *costs.entry((cost.member, cost.kind)).or_default() += cost.units;
+    // One for the basket and one for each coupon that is bought: they are captured one by one.
+    type Key = (usize, usize, Option<(usize, OfferId)>);
+    let mut costs: BTreeMap<Key, i64> = BTreeMap::new();
+    for applied in &evaluation.applied {
+        let Some(cost) = &applied.cost else { continue };
+        let buys = applied.offer.as_ref().filter(|_| applied.is_for_later).map(|offer| (applied.index, offer.id));
+        *costs.entry((cost.member, cost.kind, buys)).or_default() += cost.units;
     }
-    for ((member, kind), units) in costs {
+    for ((member, kind, buys), units) in costs {
         let Some(member) = book.as_deref_mut().and_then(|book| book.members.get_mut(member)) else { continue };
         let (wallet, _) = member.wallet(app, kind, now)?;
         let hold_no = wallet
             .post(&Note::of(id.uuid()), now, |ledger| ledger.hold(units, until, now).map(|entry| entry.no))
             .map_err(broken)?;
-        holds.push(QuoteHold { wallet_id: wallet.kept.id, hold_no, units });
+        holds.push(QuoteHold { wallet_id: wallet.kept.id, hold_no, units, buys: buys.map(|(_, offer)| offer) });
     }
     Ok(holds)
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::evaluate::Applied;
+use super::evaluate::{Applied, counts_uses};
 use crate::domain::ids::{BrandId, CouponId, OfferId, ProgramId, RedemptionId, WalletId};
 use crate::service::loyalty::book::Book;
 use crate::service::timeline::{self, About};
@@ -24,6 +24,12 @@ pub struct Item {
     /// The coupon is what was bought, and not what was used.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_for_later: bool,
+    /// The coupon that was used counted for its offer when it was bought, and not now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_paid_before: bool,
+    /// Nobody counted how often the customer uses its offer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_uncounted: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wallet: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +61,7 @@ pub struct Balance {
     pub balance: String,
 }
 
+/// What a redemption was.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Receipt {
     pub items: Vec<Item>,
@@ -96,6 +103,8 @@ pub(super) fn item(applied: &Applied, book: Option<&Book>, bought: Option<Coupon
         offer_id: applied.offer.as_ref().map(|offer| offer.id),
         name: applied.offer.as_ref().map(|offer| offer.name.clone()),
         is_for_later: applied.is_for_later,
+        was_paid_before: applied.offer.is_some() && applied.counts_as().is_none(),
+        is_uncounted: applied.counts_as().is_some_and(|offer| !counts_uses(&offer.rules)),
         wallet: of_kind.map(|(kind, _)| kind.key.clone()),
         units: of_kind.map(|(kind, units)| kind.rules.text(units)),
         discount_minor: applied.minor(),

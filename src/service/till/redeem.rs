@@ -8,16 +8,16 @@ use sqlx::types::Json;
 use super::customer::customer_of;
 use super::evaluate::{self, Applied, Choice, Evaluation, counts_uses, used_before};
 use super::quote::{QuoteContent, basket_hash};
-use super::receipt::{Balance, Receipt, event, item};
+use super::receipt::{Receipt, event, item};
+use super::spend::spend;
 use super::{Refusal, Request, Wanted, bought};
 use crate::domain::ids::{BrandId, CouponId, CustomerId, PassId, QuoteId, RedemptionId, WalletId};
-use crate::domain::ledger::{EntryKind, Hold, Refusal as LedgerRefusal};
+use crate::domain::ledger::Hold;
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::pass::PassStatus;
 use crate::domain::text;
-use crate::service::loyalty::book::{Book, Note};
+use crate::service::loyalty::book::Book;
 use crate::service::loyalty::place::Place;
-use crate::service::orders::broken;
 use crate::service::problem::Refused;
 use crate::service::{App, Problem, coupons, stores};
 use crate::store::brands::Brand;
@@ -34,13 +34,25 @@ pub struct NewRedemption {
     pub hash: [u8; 32],
 }
 
-/// Redeems. The same `transaction_id` and content again: the first answer, be it a refusal. `true`: it is new.
-pub async fn redeem(app: &App, brand: &Brand, new: NewRedemption) -> Result<(Redemption, bool), Problem> {
+/// A redemption as it is answered.
+pub struct Redeemed {
+    pub redemption: Redemption,
+    /// `false`: it was known by its `transaction_id`.
+    pub is_new: bool,
+    /// The coupons that it bought.
+    pub bought: Vec<Coupon>,
+}
+
+/// Redeems. The same `transaction_id` and content again: the first answer, be it a refusal.
+pub async fn redeem(app: &App, brand: &Brand, new: NewRedemption) -> Result<Redeemed, Problem> {
     let transaction = text::line(&new.transaction_id, 100).map_err(Problem::text("/transaction_id"))?;
     let scope = new.request.place.scope();
     let outcome = try_redeem(app, brand, &new, &transaction, &scope).await;
     let problem = match outcome {
-        Ok(Some(redemption)) => return Ok((redemption, true)),
+        Ok(Some((redemption, mut bought))) => {
+            bought::show(app, brand, &mut bought).await;
+            return Ok(Redeemed { redemption, is_new: true, bought });
+        }
         Err(problem) if problem.is_passing() => return Err(problem),
         Ok(None) => None,
         Err(problem) => Some(problem),
@@ -52,7 +64,11 @@ pub async fn redeem(app: &App, brand: &Brand, new: NewRedemption) -> Result<(Red
     let mut reader = app.db.read().await?;
     let first = redemptions::find_redemption_named(&mut reader.conn(), brand.id, &scope, &transaction).await?;
     match first {
-        Some(first) if first.body_hash == new.hash => return Ok((first, false)),
+        Some(first) if first.body_hash == new.hash => {
+            drop(reader);
+            let bought = bought::list(app, brand.id, &first).await?;
+            return Ok(Redeemed { redemption: first, is_new: false, bought });
+        }
         Some(_) => return Err(Problem::OtherContent { what: "redemption" }),
         None => {}
     }
@@ -101,7 +117,7 @@ async fn try_redeem(
     new: &NewRedemption,
     transaction: &str,
     scope: &str,
-) -> Result<Option<Redemption>, Problem> {
+) -> Result<Option<(Redemption, Vec<Coupon>)>, Problem> {
     let request = &new.request;
     if request.wanted.is_empty() {
         return Err(Problem::invalid("/redeem", "must not be empty"));
@@ -120,9 +136,7 @@ async fn try_redeem(
     };
     let (now, id) = (app.clock.now(), RedemptionId::new(app.clock.new_id()));
     if let Some(book) = &mut book {
-        for wallet in book.members.iter_mut().flat_map(|member| &mut member.wallets) {
-            wallet.post(&Note::default(), now, |_| Ok(())).map_err(broken)?;
-        }
+        book.catch_up()?;
     }
     let quoted = match new.quote {
         None => None,
@@ -131,11 +145,10 @@ async fn try_redeem(
             Err(refusal) => return Err(refuse(app, &mut tx.conn(), brand, &request.place, refusal, None).await?),
         },
     };
-    let held: BTreeMap<WalletId, i64> = quoted
-        .iter()
-        .flat_map(|(_, content)| &content.holds)
-        .map(|hold| (hold.wallet_id, held_units(book.as_ref(), hold.wallet_id, hold.hold_no)))
-        .collect();
+    let mut held: BTreeMap<WalletId, i64> = BTreeMap::new();
+    for hold in quoted.iter().flat_map(|(_, content)| &content.holds) {
+        *held.entry(hold.wallet_id).or_default() += held_units(book.as_ref(), hold.wallet_id, hold.hold_no);
+    }
     let quote = quoted.as_ref().map(|(quote, _)| (*quote, &held));
     let evaluation =
         evaluate::evaluate(app, &mut tx.conn(), brand.id, book.as_ref(), request, Choice::InOrder, quote).await?;
@@ -150,8 +163,19 @@ async fn try_redeem(
     };
     let done_at = request.done_at.unwrap_or(now);
     let (is_offline, book_now) = (request.done_at.is_some(), book.as_ref());
-    let taking =
-        Taking { brand: brand.id, id, quote: new.quote, place: &place, book: book_now, is_offline, done_at, now };
+    let held_coupons = quoted.iter().flat_map(|(_, content)| &content.items).filter_map(|item| item.coupon_id);
+    let held_coupons: Vec<CouponId> = held_coupons.collect();
+    let taking = Taking {
+        brand: brand.id,
+        id,
+        quote: new.quote,
+        held_coupons: &held_coupons,
+        place: &place,
+        book: book_now,
+        is_offline,
+        done_at,
+        now,
+    };
     let shown = match take(&mut tx.conn(), &evaluation, &taking).await? {
         Ok(shown) => shown,
         Err((index, refusal)) => {
@@ -163,9 +187,11 @@ async fn try_redeem(
     let mut wallets = Vec::new();
     if let Some(book) = &mut book {
         let quoted = quoted.as_ref().map(|(_, content)| content);
-        let costs = costs(&evaluation, &bought);
-        if let Err(refusal) = spend(app, book, costs, id, quoted, &mut wallets)? {
-            return Err(refuse(app, &mut tx.conn(), brand, &request.place, refusal, None).await?);
+        match spend(app, book, (&evaluation, &bought), id, quoted)? {
+            Ok(balances) => wallets = balances,
+            Err(refusal) => {
+                return Err(refuse(app, &mut tx.conn(), brand, &request.place, refusal, None).await?);
+            }
         }
     }
     let items = evaluation.applied.iter().map(|applied| {
@@ -205,12 +231,6 @@ async fn try_redeem(
         Some(book) => book.record(happened),
         None => events::insert_many(&mut tx.conn(), brand.id, &happened).await?,
     }
-    if let Some((quote, content)) = &quoted {
-        // In order of their ids, as those that were used.
-        let mut left: Vec<CouponId> = content.items.iter().filter_map(|item| item.coupon_id).collect();
-        left.sort_unstable();
-        coupon_store::release(&mut tx.conn(), brand.id, &left, *quote).await?;
-    }
     let used: Vec<&Coupon> = evaluation.applied.iter().filter_map(|applied| applied.coupon.as_ref()).collect();
     if let Some(mut book) = book {
         if used.iter().any(|coupon| coupon.customer_id.is_some()) {
@@ -224,7 +244,7 @@ async fn try_redeem(
     }
     tx.commit().await?;
     app.changed.notify_one();
-    Ok(Some(redemption))
+    Ok(Some((redemption, bought)))
 }
 
 /// What a hold still holds: nothing when its time is over, less when a lot ended in it.
@@ -276,6 +296,8 @@ struct Taking<'a> {
     brand: BrandId,
     id: RedemptionId,
     quote: Option<QuoteId>,
+    /// Coupons that it holds.
+    held_coupons: &'a [CouponId],
     /// The store, as people call it.
     place: &'a str,
     book: Option<&'a Book>,
@@ -291,13 +313,22 @@ async fn take(
     evaluation: &Evaluation,
     taking: &Taking<'_>,
 ) -> Result<Result<Vec<PassId>, (usize, Refusal)>, Problem> {
-    let Taking { brand, id, quote, place, book, is_offline, done_at, now } = *taking;
+    let Taking { brand, id, quote, held_coupons, place, book, is_offline, done_at, now } = *taking;
     let by = coupon_store::Use { redemption: id, quote, place, done_at };
     let mut shown = Vec::new();
-    let mut with_coupon: Vec<&Applied> = evaluation.applied.iter().filter(|applied| applied.coupon.is_some()).collect();
-    with_coupon.sort_by_key(|applied| applied.coupon.as_ref().map(|coupon| coupon.id));
-    for applied in with_coupon {
-        let Some(coupon) = &applied.coupon else { continue };
+    let used = evaluation.applied.iter().filter_map(|applied| Some((applied.coupon.as_ref()?.id, Some(applied))));
+    // What the quote holds and nobody uses is free again.
+    let left = held_coupons.iter().map(|coupon| (*coupon, None));
+    let mut coupons: Vec<(CouponId, Option<&Applied>)> = left.chain(used).collect();
+    coupons.sort_by_key(|(coupon, applied)| (*coupon, applied.is_none()));
+    coupons.dedup_by_key(|(coupon, _)| *coupon);
+    for (coupon, applied) in coupons {
+        let Some((applied, coupon)) = applied.and_then(|applied| Some((applied, applied.coupon.as_ref()?))) else {
+            if let Some(quote) = quote {
+                coupon_store::release(conn, brand, &[coupon], quote).await?;
+            }
+            continue;
+        };
         // Who took it at a till that was offline did not ask what a quote holds.
         let quote = if is_offline { coupon.held_by } else { quote };
         let by = coupon_store::Use { quote, ..by };
@@ -336,80 +367,4 @@ async fn take(
         }
     }
     Ok(Ok(shown))
-}
-
-/// What is spent of each kind of wallet, by its member and place: for this basket, and for each coupon that is bought. What is
-/// bought does not come back when goods of this basket do.
-type Costs = BTreeMap<(usize, usize, Option<CouponId>), i64>;
-
-fn costs(evaluation: &Evaluation, bought: &BTreeMap<usize, Coupon>) -> Costs {
-    let mut costs = Costs::new();
-    for applied in &evaluation.applied {
-        let Some(cost) = &applied.cost else { continue };
-        let coupon = bought.get(&applied.index).map(|coupon| coupon.id);
-        *costs.entry((cost.member, cost.kind, coupon)).or_default() += cost.units;
-    }
-    costs
-}
-
-/// Spends what is redeemed; what the quote holds first.
-fn spend(
-    app: &App,
-    book: &mut Book,
-    costs: Costs,
-    id: RedemptionId,
-    quoted: Option<&QuoteContent>,
-    balances: &mut Vec<Balance>,
-) -> Result<Result<(), Refusal>, Problem> {
-    let now = book.now;
-    for ((member, kind, coupon), units) in costs {
-        let Some(member) = book.members.get_mut(member) else { continue };
-        let rules = std::sync::Arc::clone(&member.rules);
-        let (wallet, of_kind) = member.wallet(app, kind, now)?;
-        let note = Note::of(coupon.map_or(id.uuid(), CouponId::uuid));
-        let hold = quoted.into_iter().flat_map(|quote| &quote.holds).find(|hold| hold.wallet_id == wallet.kept.id);
-        let hold = hold.and_then(|hold| wallet.ledger.holds.iter().find(|one| one.no == hold.hold_no));
-        let spent = match hold.map(|hold| (hold.no, hold.units())) {
-            Some((hold, held)) if held >= units => {
-                wallet.post(&note, now, |ledger| ledger.capture(hold, units, now).map(|_| ()))
-            }
-            Some((hold, _)) => wallet.post(&note, now, |ledger| {
-                ledger.release(hold, now)?;
-                ledger.spend(EntryKind::Spent, units, now).map(|_| ())
-            }),
-            None => wallet.post(&note, now, |ledger| ledger.spend(EntryKind::Spent, units, now).map(|_| ())),
-        };
-        match spent {
-            Ok(()) => {}
-            // What was held past its end is gone once the hold is.
-            Err(LedgerRefusal::NotEnough { available }) => {
-                let available = Some(of_kind.rules.text(available));
-                return Ok(Err(Refusal { available, ..RefusalCode::NotEnoughUnits.into() }));
-            }
-            Err(LedgerRefusal::Units) => return Err(Problem::invalid("/redeem", "is too much for one movement")),
-            Err(other) => return Err(broken(other)),
-        }
-        if let Some(limit) = of_kind.rules.spend_per_period {
-            wallet.kept.spent = wallet.kept.spent.add(limit.period.start(now, rules.zone), units);
-        }
-        if let Some(to) = of_kind.rules.slides_to(now, rules.zone) {
-            wallet.post(&note, now, |ledger| ledger.extend(to, now).map(|_| ())).map_err(broken)?;
-        }
-        balances.retain(|balance| balance.wallet_id != wallet.kept.id);
-        balances.push(Balance {
-            program_id: rules.program,
-            wallet: of_kind.key.clone(),
-            wallet_id: wallet.kept.id,
-            balance: of_kind.rules.text(wallet.ledger.totals.balance()),
-        });
-    }
-    // What the quote held of other wallets is free again.
-    for hold in quoted.into_iter().flat_map(|quote| &quote.holds) {
-        if let Some((wallet, _)) = book.find(hold.wallet_id) {
-            wallet
-                .post(&Note::of(id.uuid()), now, |ledger| ledger.release(hold.hold_no, now).map(|_| ()))
-                .map_err(broken)?;
-        }
-    }
-    Ok(Ok(()))
 }

@@ -19,7 +19,7 @@ use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::coupons::{self as coupon_store, Coupon};
-use crate::store::offers::OfferState;
+use crate::store::offers::{self, OfferState};
 
 /// Coupons that are shown.
 const COUPONS_MAX: i64 = 20;
@@ -151,9 +151,13 @@ async fn look(
         Some(coupon) => Some(judge(app, conn, brand, Some(&book), coupon, &place).await?),
     };
     let usable = coupon_store::list_usable(conn, brand.id, customer, book.now, COUPONS_MAX).await?;
+    let mut offered: Vec<OfferId> = usable.iter().map(|coupon| coupon.offer_id).collect();
+    offered.sort_unstable();
+    offered.dedup();
+    let names = offers::list_names(conn, brand.id, &offered).await?;
     let name = |coupon: &Coupon| {
-        let offers = book.members.iter().find_map(|member| member.rules.offer(coupon.offer_id));
-        offers.map(|offer| offer.name.clone()).unwrap_or_default()
+        let known = names.iter().find(|(offer, ..)| *offer == coupon.offer_id);
+        known.map(|(_, _, name)| name.clone()).unwrap_or_default()
     };
     let coupons =
         usable.into_iter().map(|coupon| (name(&coupon), coupon)).map(|(name, coupon)| (coupon, name)).collect();
@@ -228,7 +232,7 @@ pub fn shown(member: &crate::service::loyalty::book::OpenMember, now: DateTime<U
             missing: of_kind.rules.text((price.units - balance).max(0)),
         })
     };
-    let offers = running().filter(|offer| offer.rules.price.is_none() && !offer.rules.wants_coupon);
+    let open = running().filter(|offer| offer.rules.price.is_none() && !offer.rules.wants_coupon);
     ShownMember {
         id: member.kept.id,
         program: rules.program,
@@ -237,7 +241,7 @@ pub fn shown(member: &crate::service::loyalty::book::OpenMember, now: DateTime<U
             .as_ref()
             .zip(member.kept.standing.as_ref())
             .map(|(tiers, standing)| tiers.progress(standing, member.kept.tier_value)),
-        offers: offers.map(|offer| (offer.id, offer.name.clone())).collect(),
+        offers: open.map(|offer| (offer.id, offer.name.clone())).collect(),
         rewards: running().filter_map(reward).collect(),
         wallets,
     }

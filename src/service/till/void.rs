@@ -1,14 +1,14 @@
 //! Taking a whole redemption back.
 
-use super::evaluate::used_before;
+use super::bought;
 use super::receipt::{self, Receipt, event};
 use super::redeem::refuse;
-use crate::domain::ids::{CouponId, OfferId, RedemptionId};
+use crate::domain::ids::{CouponId, OfferId, PassId, RedemptionId};
 use crate::domain::ledger::EntryKind;
 use crate::domain::pass::PassStatus;
 use crate::service::loyalty::book::{Book, Note};
 use crate::service::loyalty::place::Place;
-use crate::service::returns::{Late, Share, give_back};
+use crate::service::returns::{Share, give_back};
 use crate::service::{App, Problem, coupons};
 use crate::store::brands::Brand;
 use crate::store::redemptions::{self, Redemption, RedemptionState};
@@ -44,8 +44,7 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
         for entry in spent {
             if matches!(entry.kind, EntryKind::Spent | EntryKind::Captured) {
                 let note = Note::of(id.uuid());
-                let units =
-                    give_back(&mut tx.conn(), book, &entry, whole, note, Late::AsBefore, &mut Vec::new()).await?;
+                let units = give_back(&mut tx.conn(), book, &entry, whole, note, &mut Vec::new()).await?;
                 if let Some((wallet, _)) = book.find(entry.wallet) {
                     wallet.kept.spent = wallet.kept.spent.less(redemption.created_at, units);
                 }
@@ -55,7 +54,7 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
     // Coupons, then offers, each in order of their ids: as they were taken.
     let mut coupons: Vec<CouponId> = receipt.used().collect();
     coupons.sort_unstable();
-    let (mut shown, mut hidden, mut paid_before) = (Vec::new(), Vec::new(), Vec::new());
+    let mut shown = Vec::new();
     for coupon in coupons {
         if coupon_store::give_back(&mut tx.conn(), brand.id, coupon, id).await?
             && let Some(coupon) = coupon_store::find(&mut tx.conn(), brand.id, coupon).await?
@@ -64,29 +63,24 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
                 book.mark();
             }
             shown.extend(coupon.pass_id);
-            paid_before.extend(coupon.bought_by.map(|_| coupon.id));
         }
     }
     let mut happened = vec![event(app, "redemption.voided", &redemption)];
-    for coupon in bought {
-        let Some(pass) = coupon_store::void_bought(&mut tx.conn(), brand.id, coupon, id, now).await? else {
-            let known = coupon_store::find(&mut tx.conn(), brand.id, coupon).await?.ok_or(Problem::Busy)?;
-            return Err(refuse(app, &mut tx.conn(), brand, &place, used_before(&known), None).await?);
-        };
-        hidden.extend(pass);
-        let voided = coupon_store::find(&mut tx.conn(), brand.id, coupon).await?.ok_or(Problem::Busy)?;
-        happened.push(coupons::event(app, "coupon.voided", &voided));
-        if let Some(book) = &mut book {
-            book.mark();
-        }
+    let voided = match bought::take_back(&mut tx.conn(), brand.id, &bought, now).await? {
+        Ok(voided) => voided,
+        Err(refusal) => return Err(refuse(app, &mut tx.conn(), brand, &place, refusal, None).await?),
+    };
+    if let Some(book) = book.as_mut().filter(|_| !voided.is_empty()) {
+        book.mark();
     }
-    // A use of what was paid for before was none of the offer's.
-    let offered = receipt.items.iter().filter(|item| item.coupon_id.is_none_or(|id| !paid_before.contains(&id)));
-    let mut offered: Vec<(OfferId, i64)> =
-        offered.filter_map(|item| Some((item.offer_id?, item.discount_minor))).collect();
-    offered.sort_unstable();
-    for (offer, minor) in offered {
-        if let Some(customer) = redemption.customer_id {
+    happened.extend(voided.iter().map(|coupon| coupons::event(app, "coupon.voided", coupon)));
+    let hidden: Vec<PassId> = voided.iter().filter_map(|coupon| coupon.pass_id).collect();
+    let taken = receipt.items.iter().filter(|item| !item.was_paid_before);
+    let taken = taken.filter_map(|item| Some((item.offer_id?, item.discount_minor, item.is_uncounted)));
+    let mut taken: Vec<(OfferId, i64, bool)> = taken.collect();
+    taken.sort_unstable();
+    for (offer, minor, is_uncounted) in taken {
+        if let Some(customer) = redemption.customer_id.filter(|_| !is_uncounted) {
             offers::uncount_use(&mut tx.conn(), brand.id, customer, offer, redemption.created_at).await?;
         }
         offers::put_back(&mut tx.conn(), brand.id, offer, minor).await?;
