@@ -72,7 +72,7 @@ pub struct RedemptionView {
     items: Vec<ItemView>,
     /// Of the basket; null where there was none.
     discount: Option<MoneyBody>,
-    /// What the wallets held afterwards.
+    /// What the wallets held after it was redeemed, whatever became of them since.
     wallets: Vec<BalanceView>,
     /// What was bought, to be used another time; with codes for whoever may redeem.
     coupons: Vec<BoughtView>,

@@ -15,7 +15,7 @@ use crate::wallet::offline::OfflineKey;
 /// How long a till may go by it.
 const GOOD_FOR: TimeDelta = TimeDelta::hours(24);
 
-/// Codes that are denied, at most: the newest.
+/// Codes that are denied, at most: those that were used or taken back last.
 const DENIED_MAX: i64 = 100_000;
 
 /// Offers and programs that are looked through.

@@ -16,6 +16,7 @@ use crate::domain::text;
 use crate::service::customers::{self, Named, Selector};
 use crate::service::loyalty::book::{Book, Note};
 use crate::service::loyalty::place::Place;
+use crate::service::till::receipt::Receipt;
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
@@ -152,7 +153,8 @@ async fn try_place(
     }
     let off = redemption.as_ref().map_or(0, |redemption| redemption.discount_minor);
     let paid_minor = (new.total_minor - off).max(0);
-    let paid = net(&new.lines, paid_minor);
+    let by_line = redemption.as_ref().map(|redemption| off_by_line(redemption, new.lines.len())).transpose()?;
+    let paid = net(&new.lines, &by_line.unwrap_or_default(), paid_minor);
     let multiplier = redemption.as_ref().map_or(1_000, |redemption| multiplier_of(&redemption.items));
     let mut earned = Vec::new();
     if let Some(book) = book.as_mut().filter(|_| new.has_effects) {
@@ -256,6 +258,18 @@ fn keep(line: &Line, paid_minor: i64) -> KeptLine {
         returned_price: 0,
         returned_minor: 0,
     }
+}
+
+/// What a redemption took off each of so many lines; nothing, where its basket had others.
+fn off_by_line(redemption: &Redemption, lines: usize) -> Result<Vec<i64>, Problem> {
+    let mut off = vec![0; lines];
+    for item in Receipt::of(redemption)?.items {
+        if item.by_line.len() != lines {
+            return Ok(Vec::new());
+        }
+        off.iter_mut().zip(item.by_line).for_each(|(off, one)| *off += one);
+    }
+    Ok(off)
 }
 
 /// What multipliers that were redeemed in the same basket make of it: thousandths, each on top of the others.

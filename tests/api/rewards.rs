@@ -307,6 +307,22 @@ on_both_engines! {
         assert_eq!(shop.balance("ana", "points").await, "100");
     }
 
+    async fn what_was_given_away_earns_nothing_and_the_rest_earns_whole(engine) {
+        let shop = Shop::open(engine).await;
+        shop.app.issue("ana").await;
+        shop.give("ana", 300).await;
+        let reward = shop.offer("Um café", coffee(&json!({}))).await;
+        let lines = [line("cafe", "bebidas", "1", 1_000), line("pao", "padaria", "1", 2_000)];
+        let basket = json!({ "lines": lines, "total": money(3_000) });
+        let redeem = json!({ "transaction_id": "t1", "customer": who(), "basket": basket, "redeem": [{ "reward_id": reward }] });
+        assert_eq!(shop.till("redemptions", &redeem).await.0, 201);
+        let order = json!({ "external_id": "t1", "transaction_id": "t1", "customer": who(), "lines": lines, "total": money(3_000) });
+        let (status, order) = shop.till("orders", &order).await;
+        assert_eq!((status, &order["paid"]), (201, &money(2_000)), "{order}");
+        assert_eq!(order["earned"][0]["by_line"], json!(["0", "20"]), "a point for each real of the bread: {order}");
+        assert_eq!((&order["earned"][1]["wallet"], &order["earned"][1]["units"]), (&json!("cashback"), &json!("1")), "5 % of all of it");
+    }
+
     async fn one_coupon_is_one_and_a_limit_counts_within_a_request(engine) {
         let shop = Shop::open(engine).await;
         shop.app.issue("ana").await;

@@ -230,11 +230,19 @@ fn weights(lines: &[Line], fits: impl Fn(&Line) -> bool, weight: impl Fn(&Line) 
     lines.iter().map(|line| if fits(line) { weight(line).max(0) } else { 0 }).collect()
 }
 
-/// What lines are paid with when something was taken off the whole: each keeps its share, and they sum to `paid`.
-pub fn net(lines: &[Line], paid: i64) -> Vec<Line> {
+/// What lines are paid with when `off` was taken off each of them; they sum to `paid`. Where it was taken off other lines than
+/// these, each keeps its share. A line that was given away counts as no piece.
+pub fn net(lines: &[Line], off: &[i64], paid: i64) -> Vec<Line> {
     let gross: Vec<i64> = lines.iter().map(|line| line.minor).collect();
-    let paid = apportion(paid.max(0), &gross);
-    lines.iter().zip(paid).map(|(line, minor)| Line { minor, ..line.clone() }).collect()
+    let left: Vec<i64> = gross.iter().zip(off).map(|(minor, off)| minor - off).collect();
+    let is_of_these =
+        off.len() == lines.len() && left.iter().sum::<i64>() == paid && left.iter().all(|left| *left >= 0);
+    let paid = if is_of_these { left } else { apportion(paid.max(0), &gross) };
+    let of = |(line, minor): (&Line, i64)| {
+        let is_given = line.minor > 0 && minor == 0;
+        Line { minor, quantity: if is_given { 0 } else { line.quantity }, ..line.clone() }
+    };
+    lines.iter().zip(paid).map(of).collect()
 }
 
 #[cfg(test)]
@@ -309,7 +317,20 @@ mod tests {
     #[test]
     fn what_was_taken_off_the_whole_is_taken_off_each_line() {
         let lines = [line("a", "x", 1, 1_000), line("b", "x", 1, 500)];
-        let paid: Vec<i64> = net(&lines, 1_000).iter().map(|line| line.minor).collect();
+        let paid: Vec<i64> = net(&lines, &[], 1_000).iter().map(|line| line.minor).collect();
         assert_eq!(paid, [667, 333]);
+    }
+
+    #[test]
+    fn what_was_taken_off_a_line_is_taken_off_that_line_and_a_gift_is_no_piece() {
+        let lines = [line("a", "x", 2, 1_000), line("b", "x", 1, 500), line("c", "x", 1, 0)];
+        let paid = |off: &[i64], paid| -> Vec<(i64, i64)> {
+            net(&lines, off, paid).iter().map(|line| (line.minor, line.quantity)).collect()
+        };
+        assert_eq!(paid(&[400, 500, 0], 600), [(600, 2_000), (0, 0), (0, 1_000)]);
+        // Of another basket: too many lines, another sum, more than there is.
+        for off in [&[400, 500][..], &[400, 400, 0], &[0, 900, 0]] {
+            assert_eq!(paid(off, 600), [(400, 2_000), (200, 1_000), (0, 1_000)], "{off:?}");
+        }
     }
 }
