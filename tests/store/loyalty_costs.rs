@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use passarela::domain::ids::{CouponId, CustomerId, MemberId, RedemptionId, WalletId};
-use passarela::store::{Db, coupons, entries, orders, redemptions, wallets};
+use passarela::store::{Db, coupons, entries, offers, orders, redemptions, wallets};
 use serde_json::json;
 
 use super::costs::instructions;
@@ -55,6 +55,8 @@ async fn costs(shop: &Shop, subject: &Subject) -> BTreeMap<&'static str, usize> 
         == 1);
     cost!("coupons::list_by_ids", |c| coupons::list_by_ids(c, brand, &[coupon]), |found| found.len() == 1);
     cost!("coupons::list_denied", |c| coupons::list_denied(c, brand, now, 20), |found| found.is_empty());
+    cost!("coupons::list_unshown", |c| coupons::list_unshown(c, brand, now, 20), |found| found.is_empty());
+    cost!("offers::list_names", |c| offers::list_names(c, brand, &[kept.offer_id]), |found| found.len() == 1);
     let place = shop.store.as_str();
     cost!("find_redemption_named", |c| redemptions::find_redemption_named(c, brand, place, "t1"), |found| found
         .is_some());
