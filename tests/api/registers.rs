@@ -29,6 +29,11 @@ struct Shared {
     key: String,
     coupons: Vec<Value>,
     next_coupon: AtomicU64,
+    /// A reward that tills sell for later.
+    reward: String,
+    bought: AtomicU64,
+    used: AtomicU64,
+    given_back: AtomicU64,
     /// What each customer's points must be.
     points: Vec<AtomicI64>,
     is_over: AtomicBool,
@@ -67,6 +72,30 @@ impl Shared {
         panic!("never answered");
     }
 
+    /// Sells a coupon for points; every other one is used, and some are taken back.
+    async fn sell(&self, turn: usize, customer: usize, id: &str, who: &Value) {
+        let buy = json!({ "transaction_id": id, "customer": who, "redeem": [{ "reward_id": self.reward, "as_coupon": true }] });
+        let (status, bought) = self.insist(turn, "redemptions", &buy).await;
+        if status == 409 {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        assert!(matches!(status, 200 | 201), "{status} {bought}");
+        self.points[customer].fetch_sub(4, Ordering::SeqCst);
+        self.bought.fetch_add(1, Ordering::SeqCst);
+        if turn.is_multiple_of(2) {
+            let redeem = json!({ "transaction_id": format!("{id}-use"), "redeem": [{ "coupon_code": bought["coupons"][0]["code"] }] });
+            let (status, used) = self.insist(turn, "redemptions", &redeem).await;
+            assert!(matches!(status, 200 | 201), "what is paid for is never refused: {status} {used}");
+            self.used.fetch_add(1, Ordering::SeqCst);
+        } else if turn.is_multiple_of(3) {
+            let path = format!("redemptions/{}/void", bought["id"].as_str().unwrap());
+            assert_eq!(self.insist(turn, &path, &json!({})).await.0, 200);
+            self.points[customer].fetch_add(4, Ordering::SeqCst);
+            self.given_back.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
     async fn work(self: Arc<Self>, till: usize) {
         let mut turn = till;
         while !self.is_over.load(Ordering::Relaxed) {
@@ -97,6 +126,7 @@ impl Shared {
                     let (status, redeemed) = self.insist(turn, "redemptions", &redeem).await;
                     assert!(matches!(status, 200 | 201), "a coupon of one's own is never refused: {status} {redeemed}");
                 }
+                3 => self.sell(turn, customer, &id, &who).await,
                 _ => {
                     let redeem = json!({ "transaction_id": id, "customer": who, "redeem": [{ "wallet": "points", "units": "4" }] });
                     let (status, redeemed) = self.insist(turn, "redemptions", &redeem).await;
@@ -128,6 +158,8 @@ async fn till_the_end(engine: Engine, servers: usize, kills: usize) {
     }
     let shop = Shop::furnish(app).await;
     let offer = shop.offer("Caneca", json!({ "effect": { "gift": { "name": "Caneca" } }, "coupon": {} })).await;
+    let rules = json!({ "effect": { "gift": { "name": "Caneca" } }, "price": { "wallet": "points", "units": "4" } });
+    let reward = shop.offer("Outra caneca", rules).await;
     let mut coupons = Vec::new();
     for _ in 0..200 {
         coupons.push(shop.coupon(&offer, None).await);
@@ -144,6 +176,10 @@ async fn till_the_end(engine: Engine, servers: usize, kills: usize) {
         key: shop.till.clone(),
         coupons,
         next_coupon: AtomicU64::default(),
+        reward,
+        bought: AtomicU64::default(),
+        used: AtomicU64::default(),
+        given_back: AtomicU64::default(),
         points: (0..CUSTOMERS).map(|_| AtomicI64::default()).collect(),
         is_over: AtomicBool::new(false),
         done: AtomicU64::default(),
@@ -173,10 +209,25 @@ async fn till_the_end(engine: Engine, servers: usize, kills: usize) {
             shop.app.get(&format!("/api/v1/coupons/{}", coupon["id"].as_str().unwrap()), &shop.app.one.key).await;
         assert_eq!(coupon["state"], if index < used { "redeemed" } else { "issued" });
     }
+    // As many coupons as were sold, and of each kind as many as the answers say.
+    let (mut states, mut after) = (std::collections::BTreeMap::<String, u64>::new(), String::new());
+    loop {
+        let path = format!("/api/v1/coupons?offer_id={}&limit=200{after}", shared.reward);
+        let (_, page) = shop.app.get(&path, &shop.app.one.key).await;
+        for coupon in page["data"].as_array().unwrap() {
+            *states.entry(coupon["state"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    let of = |number: &AtomicU64| number.load(Ordering::SeqCst);
+    let (bought, used, back) = (of(&shared.bought), of(&shared.used), of(&shared.given_back));
+    let state = |name: &str| states.get(name).copied().unwrap_or(0);
+    assert_eq!((state("issued"), state("redeemed"), state("voided")), (bought - used - back, used, back));
     shop.prove().await;
     let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
     println!(
-        "{engine:?}: {servers} servers, {kills} kills, {} done, {} refused, {} tries without answer, {} answered again",
+        "{engine:?}: {servers} servers, {kills} kills, {} done, {bought} coupons sold, {used} of them used, {back} taken back, {} refused, {} tries without answer, {} answered again",
         count(&shared.done),
         count(&shared.refused),
         count(&shared.unanswered),
