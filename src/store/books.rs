@@ -1,15 +1,15 @@
 //! Writing down what became of wallets: their sums, their lots, their entries, and what is told of it. Tables that change
-//! together; on `PostgreSQL` in one statement, because a till waits for each way to the server.
+//! together and go to the database on one way, because a till waits for each.
 
 use sqlx::types::Json;
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder, Sqlite};
 
-use super::db::{Conn, on};
+use super::db::Conn;
 use crate::domain::ids::{BrandId, WalletId};
 use crate::domain::ledger::{Lot, State};
 use crate::domain::secret::Personal;
 use crate::store::entries::KeptEntry;
-use crate::store::events::{self, NewEvent, push_events};
+use crate::store::events::{NewEvent, push_events};
 use crate::store::wallets::KeptWallet;
 
 /// Wallets as they are now, new ones too.
@@ -109,8 +109,8 @@ macro_rules! push_entries {
     };
 }
 
-/// Writes wallets as they are now, new ones too, their lots, their new entries and events. Wallets come once each, in order of their
-/// ids; whoever calls holds their members.
+/// Writes wallets as they are now, new ones too, their lots, their new entries and events. Wallets come once each, in order of
+/// their ids; whoever calls holds their members.
 pub async fn write(
     conn: &mut Conn<'_>,
     brand: BrandId,
@@ -119,41 +119,57 @@ pub async fn write(
     entries: &[KeptEntry],
     events: &[NewEvent],
 ) -> sqlx::Result<()> {
-    let is_whole = !wallets.is_empty() && !lots.is_empty() && !entries.is_empty();
-    if let Conn::Postgres(conn) = conn
-        && is_whole
-    {
-        let mut query: QueryBuilder<Postgres> = QueryBuilder::new("WITH saved AS (");
-        push_wallets!(query, brand, wallets);
-        query.push(" RETURNING brand_id), moved AS (");
-        push_lots!(query, brand, lots);
-        query.push(" RETURNING brand_id)");
-        if !events.is_empty() {
-            query.push(", told AS (");
-            push_events!(query, brand, events);
-            query.push(" RETURNING brand_id)");
-        }
-        query.push(" ");
-        push_entries!(query, brand, entries);
-        return query.build().execute(&mut **conn).await.map(|_| ());
-    }
-    events::insert_many(conn, brand, events).await?;
-    on!(conn, |c| {
-        if !wallets.is_empty() {
-            let mut query = QueryBuilder::new("");
+    match conn {
+        Conn::Postgres(conn) if !wallets.is_empty() && !lots.is_empty() && !entries.is_empty() => {
+            let mut query: QueryBuilder<Postgres> = QueryBuilder::new("WITH saved AS (");
             push_wallets!(query, brand, wallets);
-            query.build().execute(&mut *c).await?;
-        }
-        if !lots.is_empty() {
-            let mut query = QueryBuilder::new("");
+            query.push(" RETURNING brand_id), moved AS (");
             push_lots!(query, brand, lots);
-            query.build().execute(&mut *c).await?;
-        }
-        if !entries.is_empty() {
-            let mut query = QueryBuilder::new("");
+            query.push(" RETURNING brand_id)");
+            if !events.is_empty() {
+                query.push(", told AS (");
+                push_events!(query, brand, events);
+                query.push(" RETURNING brand_id)");
+            }
+            query.push(" ");
             push_entries!(query, brand, entries);
-            query.build().execute(&mut *c).await?;
+            query.build().execute(&mut **conn).await.map(|_| ())
         }
-        Ok(())
-    })
+        Conn::Postgres(conn) => {
+            macro_rules! each {
+                ($push:ident, $rows:expr) => {
+                    if !$rows.is_empty() {
+                        let mut query: QueryBuilder<Postgres> = QueryBuilder::new("");
+                        $push!(query, brand, $rows);
+                        query.build().execute(&mut **conn).await?;
+                    }
+                };
+            }
+            each!(push_wallets, wallets);
+            each!(push_lots, lots);
+            each!(push_entries, entries);
+            each!(push_events, events);
+            Ok(())
+        }
+        // Four statements, handed to SQLite's thread at once: each way there costs as much as the statement.
+        Conn::Sqlite(conn) => {
+            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("");
+            macro_rules! each {
+                ($push:ident, $rows:expr) => {
+                    if !$rows.is_empty() {
+                        $push!(query, brand, $rows);
+                        query.push("; ");
+                    }
+                };
+            }
+            each!(push_wallets, wallets);
+            each!(push_lots, lots);
+            each!(push_entries, entries);
+            each!(push_events, events);
+            if query.sql().as_str().is_empty() {
+                return Ok(());
+            }
+            query.build().execute(&mut **conn).await.map(|_| ())
+        }
+    }
 }
