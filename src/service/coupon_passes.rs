@@ -88,26 +88,35 @@ pub async fn show_forgotten(app: &App, brand: &Brand) -> Result<u64, Problem> {
     let before = app.clock.now() - PATIENCE;
     let waiting = coupons::list_unshown(&mut app.db.read().await?.conn(), brand.id, before, BATCH).await?;
     let mut count = 0;
-    for mut coupon in waiting {
+    for coupon in waiting {
         count += 1;
-        match show(app, brand, &mut coupon).await {
-            Ok(()) => {}
-            // Another time.
-            Err(problem) if problem.is_passing() => return Err(problem),
-            Err(problem) => tracing::warn!(coupon.id = %coupon.id, "a coupon has no pass: {problem}"),
-        }
-        if coupon.state != CouponState::Issued {
-            let made = {
-                let mut reader = app.db.read().await?;
-                passes::find_by_external_id(&mut reader.conn(), brand.id, &coupon.id.to_string()).await?
-            };
-            if let Some(made) = made.filter(|made| made.status == PassStatus::Active) {
-                change_pass::void(app, brand.id, made.id).await?;
+        let id = coupon.id;
+        // One that cannot be shown stops no other.
+        let since = match settle(app, brand, coupon).await {
+            Ok(()) => None,
+            Err(problem) => {
+                tracing::warn!(coupon.id = %id, "coupon {id} has no pass: {problem}");
+                Some(app.clock.now()).filter(|_| problem.is_passing())
             }
-        }
+        };
         let mut tx = app.db.begin().await?;
-        coupons::forget_unshown(&mut tx.conn(), brand.id, coupon.id).await?;
+        coupons::set_unshown(&mut tx.conn(), brand.id, id, since).await?;
         tx.commit().await?;
     }
     Ok(count)
+}
+
+/// Makes the pass of a coupon, or voids the one that somebody made who died before it was noted, if the coupon is over by now.
+async fn settle(app: &App, brand: &Brand, mut coupon: Coupon) -> Result<(), Problem> {
+    if coupon.state == CouponState::Issued {
+        return show(app, brand, &mut coupon).await;
+    }
+    let made = {
+        let mut reader = app.db.read().await?;
+        passes::find_by_external_id(&mut reader.conn(), brand.id, &coupon.id.to_string()).await?
+    };
+    if let Some(made) = made.filter(|made| made.status == PassStatus::Active) {
+        change_pass::void(app, brand.id, made.id).await?;
+    }
+    Ok(())
 }

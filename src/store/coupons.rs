@@ -319,7 +319,7 @@ pub async fn void_offline(
     conn: &mut Conn<'_>,
     brand: BrandId,
     coupon: CouponId,
-    given: (&str, DateTime<Utc>),
+    (place, done_at): (&str, DateTime<Utc>),
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     const SQL: &str = "
@@ -329,8 +329,8 @@ pub async fn void_offline(
     let rows = on!(conn, |c| sqlx::query(SQL)
         .bind(brand)
         .bind(coupon)
-        .bind(given.0)
-        .bind(given.1)
+        .bind(place)
+        .bind(done_at)
         .bind(now)
         .execute(c)
         .await
@@ -414,8 +414,13 @@ pub async fn list_unshown(
     on!(conn, |c| sqlx::query_as(SQL).bind(brand).bind(before).bind(limit).fetch_all(c).await)
 }
 
-/// A coupon waits for no pass any more.
-pub async fn forget_unshown(conn: &mut Conn<'_>, brand: BrandId, coupon: CouponId) -> sqlx::Result<()> {
-    const SQL: &str = "UPDATE coupons SET unshown_since = NULL WHERE brand_id = $1 AND coupon_id = $2";
-    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(coupon).execute(c).await.map(|_| ()))
+/// A coupon waits for its pass from now on, or for none any more (`None`).
+pub async fn set_unshown(
+    conn: &mut Conn<'_>,
+    brand: BrandId,
+    coupon: CouponId,
+    since: Option<DateTime<Utc>>,
+) -> sqlx::Result<()> {
+    const SQL: &str = "UPDATE coupons SET unshown_since = $3 WHERE brand_id = $1 AND coupon_id = $2";
+    on!(conn, |c| sqlx::query(SQL).bind(brand).bind(coupon).bind(since).execute(c).await.map(|_| ()))
 }

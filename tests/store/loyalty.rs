@@ -484,9 +484,11 @@ on_both_engines! {
         assert_eq!(unshown(one, 3).await, ["TYPEDQ", "TYPEDR", "TYPEDP"]);
         assert!(unshown(two, 3).await.is_empty() && unshown(one, 1).await.is_empty());
         assert!(w.write(async |c| coupons::set_pass(c, one, waiting[0].id, PassId::new(new_id())).await).await);
-        w.write(async |c| coupons::forget_unshown(c, two, waiting[1].id).await).await;
-        w.write(async |c| coupons::forget_unshown(c, one, waiting[2].id).await).await;
+        w.write(async |c| coupons::set_unshown(c, two, waiting[1].id, None).await).await;
+        w.write(async |c| coupons::set_unshown(c, one, waiting[2].id, None).await).await;
         assert_eq!(unshown(one, 3).await, ["TYPEDQ"]);
+        w.write(async |c| coupons::set_unshown(c, one, waiting[1].id, Some(w.after(4))).await).await;
+        assert!(unshown(one, 3).await.is_empty() && unshown(one, 5).await.len() == 1, "another time");
 
         let batch = JobId::new(new_id());
         let many = ["C", "D", "E"].map(|name| Coupon { batch_id: Some(batch), external_id: None, ..coupon(&w, &w.one, offer.id, name) });
