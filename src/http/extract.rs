@@ -65,9 +65,7 @@ impl<T: DeserializeOwned, const MAX: usize> Body<T, MAX> {
     }
 }
 
-const JSON: &[u8] = b"application/json";
-
-/// A JSON body that may be left out; whatever is no JSON is.
+/// A JSON body that may be left out.
 pub struct MaybeBody<T>(pub Option<T>);
 
 impl<T: DeserializeOwned> FromRequest for MaybeBody<T> {
@@ -78,11 +76,7 @@ impl<T: DeserializeOwned> FromRequest for MaybeBody<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let bytes = read(&request, payload, JSON_MAX).await?;
-            let is_json = request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(JSON));
-            let value = match is_json && !bytes.is_empty() {
-                true => Some(Body::<T>::parse(&request, &bytes)?.value),
-                false => None,
-            };
+            let value = if bytes.is_empty() { None } else { Some(Body::<T>::parse(&request, &bytes)?.value) };
             Ok(Self(value))
         })
     }

@@ -164,6 +164,8 @@ on_both_engines! {
         let request = shop.app.http.post(format!("{}/api/v1/{void}", shop.app.url)).bearer_auth(&shop.till);
         assert_eq!(request.send().await.unwrap().status(), 200);
         assert_eq!(shop.till(&void, &json!({ "reason": "x" })).await.0, 422);
+        let request = shop.app.http.post(format!("{}/api/v1/{void}", shop.app.url)).bearer_auth(&shop.till).body("employee=Eva");
+        assert_eq!(request.send().await.unwrap().status(), 415, "who it was must not be lost");
         let (_, entries) = shop.app.get(&format!("/api/v1/wallets/{wallet}/entries"), &shop.app.one.key).await;
         let told = entries["data"].as_array().unwrap().iter().rev().take(3);
         let told: Vec<Value> = told.map(|entry| json!([entry["kind"], entry["employee"], entry["reason"]])).collect();
