@@ -106,18 +106,13 @@ pub struct BoughtView {
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// Coupons that were bought, with their codes for those who may know them.
-pub async fn bought_views(
+/// Coupons that were bought, with their codes for those who may know them (`keys`).
+pub fn bought_views(
     app: &App,
     brand: BrandId,
     coupons: Vec<Coupon>,
-    may_know: bool,
+    keys: Option<CodeKeys>,
 ) -> Result<Vec<BoughtView>, Problem> {
-    let keys = match may_know && !coupons.is_empty() {
-        // They are paid for: the codes may be read later.
-        true => code_keys::current(app, brand).await.inspect_err(|problem| tracing::warn!("no codes: {problem}")).ok(),
-        false => None,
-    };
     let view = |coupon: Coupon| {
         let barcode = keys.map(|keys| coupons::barcode(app, brand, keys, &coupon)).transpose()?;
         let code = keys.map(|_| coupon.typed);

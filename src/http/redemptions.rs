@@ -5,7 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{ConflictId, CouponId, CustomerId, ProgramId, QuoteId, RedemptionId, StoreId, WalletId};
+use crate::domain::ids::{
+    BrandId, ConflictId, CouponId, CustomerId, ProgramId, QuoteId, RedemptionId, StoreId, WalletId,
+};
 use crate::domain::loyalty::refusal::RefusalCode;
 use crate::domain::role::Role;
 use crate::domain::secret::Personal;
@@ -21,7 +23,7 @@ use crate::service::loyalty::place::Place;
 use crate::service::till::receipt::{self, Receipt};
 use crate::service::till::redeem::{self, NewRedemption, Redeemed};
 use crate::service::till::{Request, bought, offline, void};
-use crate::service::{App, Problem};
+use crate::service::{App, Problem, code_keys};
 use crate::store::redemptions::{Redemption, RedemptionState};
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -110,6 +112,16 @@ fn redemption_view(redemption: Redemption, coupons: Vec<BoughtView>) -> Result<R
     })
 }
 
+/// A redemption as it is told afterwards, with codes for those who may know them.
+async fn told(app: &App, brand: BrandId, redemption: Redemption, may_know: bool) -> Result<RedemptionView, Problem> {
+    let bought = bought::list(app, brand, &redemption).await?;
+    let keys = match may_know && !bought.is_empty() {
+        true => Some(code_keys::current(app, brand).await?),
+        false => None,
+    };
+    redemption_view(redemption, bought_views(app, brand, bought, keys)?)
+}
+
 /// Redeem: all of it or nothing, once
 #[utoipa::path(post, path = "/api/v1/redemptions", tag = "till", request_body = RedeemBody,
     responses((status = 201, description = "Redeemed", body = RedemptionView), (status = 200, description = "Known by this transaction_id", body = RedemptionView),
@@ -136,7 +148,12 @@ pub async fn redeem(
     let brand = allow.caller.brand;
     let redeemed = app.run(async move |app| {
         let Redeemed { redemption, is_new, bought } = redeem::redeem(&app, &brand, new).await?;
-        let coupons = bought_views(&app, brand.id, bought, true).await?;
+        // It is done: codes that cannot be told now are read later.
+        let keys = match bought.is_empty() {
+            true => None,
+            false => code_keys::current(&app, brand.id).await.inspect_err(|why| tracing::warn!("no codes: {why}")).ok(),
+        };
+        let coupons = bought_views(&app, brand.id, bought, keys)?;
         Ok((redemption_view(redemption, coupons)?, is_new))
     });
     match redeemed.await {
@@ -165,8 +182,7 @@ pub async fn read(
         if store.is_some() && found.store_id != store {
             return Err(Problem::NotFound { what: "redemption" });
         }
-        let coupons = bought_views(&app, brand, bought::list(&app, brand, &found).await?, may_know).await?;
-        redemption_view(found, coupons)
+        told(&app, brand, found, may_know).await
     });
     Ok(HttpResponse::Ok().json(found.await?))
 }
@@ -196,8 +212,7 @@ pub async fn void(
     let brand = allow.caller.brand;
     let voided = app.run(async move |app| {
         let voided = void::void(&app, &brand, redemption, place).await?;
-        let coupons = bought_views(&app, brand.id, bought::list(&app, brand.id, &voided).await?, true).await?;
-        redemption_view(voided, coupons)
+        told(&app, brand.id, voided, true).await
     });
     Ok(HttpResponse::Ok().json(voided.await?))
 }
