@@ -54,7 +54,7 @@ async fn costs(shop: &Shop, subject: &Subject) -> BTreeMap<&'static str, usize> 
     cost!("coupons::list_usable_of", |c| coupons::list_usable_of(c, brand, &[customer], now, 20), |found| found.len()
         == 1);
     cost!("coupons::list_by_ids", |c| coupons::list_by_ids(c, brand, &[coupon]), |found| found.len() == 1);
-    cost!("coupons::list_denied", |c| coupons::list_denied(c, brand, now, 20), |found| found.is_empty());
+    cost!("coupons::list_denied", |c| coupons::list_denied(c, brand, now, 1), |found| found.len() == 1);
     cost!("coupons::list_unshown", |c| coupons::list_unshown(c, brand, now, 20), |found| found.is_empty());
     cost!("offers::list_names", |c| offers::list_names(c, brand, &[kept.offer_id]), |found| found.len() == 1);
     let place = shop.store.as_str();
@@ -87,7 +87,10 @@ const MULTIPLY: &[&str] = &[
      FROM more, (SELECT * FROM entries LIMIT 2) x",
     "INSERT INTO coupons (brand_id, coupon_id, offer_id, customer_id, code_id, typed, state, starts_at, expires_at, created_at)
      SELECT x.brand_id, more.m, x.offer_id, more.c, more.c, hex(more.c), x.state, x.starts_at, x.expires_at, x.created_at
-     FROM more, (SELECT * FROM coupons LIMIT 1) x",
+     FROM more, (SELECT * FROM coupons WHERE NOT is_offline LIMIT 1) x",
+    "INSERT INTO coupons (brand_id, coupon_id, offer_id, code_id, typed, state, starts_at, is_offline, ended_at, created_at)
+     SELECT x.brand_id, more.w, x.offer_id, more.w, hex(more.w), x.state, x.starts_at, x.is_offline, x.ended_at, x.created_at
+     FROM more, (SELECT * FROM coupons WHERE is_offline LIMIT 1) x",
     "INSERT INTO redemptions (brand_id, redemption_id, place, transaction_id, body_hash, customer_id, store_id, state,
          discount_minor, items, created_at)
      SELECT x.brand_id, more.m, x.place, hex(more.m), more.m, more.c, x.store_id, x.state, 0, x.items, x.created_at
@@ -107,6 +110,10 @@ async fn what_a_till_asks_does_not_grow_with_the_brand() {
     shop.buy("o1", "ana", &[line("a", "b", "1", 10_000)]).await;
     let offer = shop.offer("x", json!({ "effect": { "gift": { "name": "x" } }, "coupon": {} })).await;
     let coupon = shop.coupon(&offer, Some("ana")).await;
+    let alone = shop.offer("y", json!({ "effect": { "gift": { "name": "y" } }, "coupon": { "offline": true } })).await;
+    let denied = shop.coupon(&alone, None).await;
+    let void = format!("/api/v1/coupons/{}/void", denied["id"].as_str().unwrap());
+    assert_eq!(shop.app.post(&void, &shop.app.one.key, &json!({})).await.0, 200);
     let redeem = json!({ "transaction_id": "t1", "customer": { "external_id": "ana" }, "redeem": [{ "wallet": "points", "units": "5" }] });
     let (_, redeemed) = shop.till("redemptions", &redeem).await;
     let member = shop.wallets("ana").await;
