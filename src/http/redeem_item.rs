@@ -33,8 +33,8 @@ pub struct RedeemItem {
 pub fn wanted(items: Vec<RedeemItem>) -> Result<Vec<Wanted>, Problem> {
     let one = |(index, item): (usize, RedeemItem)| {
         let RedeemItem { coupon_id, coupon_code, reward_id, as_coupon, offer_id, wallet, units } = item;
-        let is_for_later = as_coupon == Some(true);
-        let reward = if is_for_later { Wanted::CouponOf } else { Wanted::Offer };
+        let buys_coupon = as_coupon == Some(true);
+        let reward = if buys_coupon { Wanted::RewardAsCoupon } else { Wanted::Offer };
         let units_of = wallet.zip(units.clone()).map(|(wallet, units)| Wanted::Units { wallet, units });
         let given = [
             coupon_id.map(Wanted::Coupon),
@@ -47,7 +47,7 @@ pub fn wanted(items: Vec<RedeemItem>) -> Result<Vec<Wanted>, Problem> {
         match (given.next(), given.next()) {
             (Some(wanted), None)
                 if (units.is_none() || matches!(wanted, Wanted::Units { .. }))
-                    && (!is_for_later || matches!(wanted, Wanted::CouponOf(_))) =>
+                    && (!buys_coupon || matches!(wanted, Wanted::RewardAsCoupon(_))) =>
             {
                 Ok(wanted)
             }
@@ -93,7 +93,7 @@ pub struct ItemView {
 pub fn item_view(item: Item) -> ItemView {
     ItemView {
         kind: item.kind,
-        as_coupon: item.is_for_later,
+        as_coupon: item.buys_coupon,
         coupon_id: item.coupon_id,
         offer_id: item.offer_id,
         name: item.name,

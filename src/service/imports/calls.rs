@@ -79,7 +79,7 @@ async fn dispatch(app: &App, brand: &Brand, defaults: &Defaults, number: i64, ca
 fn check_codes(wanted: &[Wanted]) -> Result<(), Problem> {
     let is_guess = |wanted: &Wanted| match wanted {
         Wanted::Code(code) => OfflineCode::read(code.reveal()).is_none() && read_code(code.reveal()).is_none(),
-        Wanted::Coupon(_) | Wanted::Offer(_) | Wanted::CouponOf(_) | Wanted::Units { .. } => false,
+        Wanted::Coupon(_) | Wanted::Offer(_) | Wanted::RewardAsCoupon(_) | Wanted::Units { .. } => false,
     };
     match wanted.iter().position(is_guess) {
         Some(index) => {

@@ -23,7 +23,7 @@ pub(super) fn make(
     redemption: RedemptionId,
     now: DateTime<Utc>,
 ) -> BTreeMap<usize, Coupon> {
-    let later = evaluation.applied.iter().filter(|applied| applied.is_for_later);
+    let later = evaluation.applied.iter().filter(|applied| applied.buys_coupon);
     let made = later.filter_map(|applied| {
         let offer = applied.offer.as_ref()?;
         let mut coupon = Coupon {

@@ -25,7 +25,7 @@ pub(super) async fn customer_of(
             Wanted::Code(code) => crate::service::coupons::read_text(app, conn, brand, code.reveal(), request.done_at)
                 .await?
                 .unwrap_or(None),
-            Wanted::Offer(_) | Wanted::CouponOf(_) | Wanted::Units { .. } => None,
+            Wanted::Offer(_) | Wanted::RewardAsCoupon(_) | Wanted::Units { .. } => None,
         };
         if let Some(customer) = coupon.and_then(|coupon| coupon.customer_id) {
             return Ok(Some(customer));

@@ -32,7 +32,7 @@ pub struct Applied {
     pub coupon: Option<Coupon>,
     pub offer: Option<ReadyOffer>,
     /// It buys a coupon of the offer, and takes nothing off.
-    pub is_for_later: bool,
+    pub buys_coupon: bool,
     pub cost: Option<Cost>,
     /// Minor units off each line.
     pub by_line: Vec<i64>,
@@ -77,7 +77,7 @@ struct Candidate {
     /// The member of the offer's program; `None`: the customer is none, or nobody knows who it is.
     member: Option<usize>,
     coupon: Option<Coupon>,
-    is_for_later: bool,
+    buys_coupon: bool,
 }
 
 impl Candidate {
@@ -141,7 +141,7 @@ pub async fn evaluate(
                 of_coupon(&looking, conn, index, coupon).await?
             }
             Wanted::Offer(id) => of_offer(&looking, conn, index, *id).await?,
-            Wanted::CouponOf(id) => of_purchase(&looking, conn, index, *id).await?,
+            Wanted::RewardAsCoupon(id) => of_purchase(&looking, conn, index, *id).await?,
             Wanted::Units { .. } => continue,
         };
         match found {
@@ -168,7 +168,7 @@ pub async fn evaluate(
     }
     let none = Basket { currency: Currency::BRL, lines: Vec::new() };
     let basket = request.basket.as_ref().unwrap_or(&none);
-    let (later, admitted): (Vec<_>, Vec<_>) = admitted.into_iter().partition(|(candidate, _)| candidate.is_for_later);
+    let (later, admitted): (Vec<_>, Vec<_>) = admitted.into_iter().partition(|(candidate, _)| candidate.buys_coupon);
     let all: Vec<&OfferRules> = admitted.iter().map(|(candidate, _)| &candidate.offer.rules).collect();
     let (combination, is_exact) = match choice {
         Choice::InOrder => {
@@ -187,7 +187,7 @@ pub async fn evaluate(
             index: candidate.index,
             coupon: candidate.coupon.clone(),
             offer: Some(candidate.offer.clone()),
-            is_for_later: false,
+            buys_coupon: false,
             cost: cost.clone(),
             by_line: off.by_line,
             multiplier: off.multiplier,
@@ -199,7 +199,7 @@ pub async fn evaluate(
         index: candidate.index,
         coupon: None,
         offer: Some(candidate.offer),
-        is_for_later: true,
+        buys_coupon: true,
         cost,
         by_line: vec![0; basket.lines.len()],
         multiplier: 1_000,
@@ -302,7 +302,7 @@ async fn of_purchase(
     if rules.budget_minor.is_some() {
         return Err(refuse("is not for an offer with a budget: limit it by stock or limits.total"));
     }
-    Ok(Ok(Candidate { is_for_later: true, ..found }))
+    Ok(Ok(Candidate { buys_coupon: true, ..found }))
 }
 
 async fn find_offer(
@@ -321,7 +321,7 @@ async fn find_offer(
                 rules: Arc::clone(&member.rules),
                 member: Some(place),
                 coupon: None,
-                is_for_later: false,
+                buys_coupon: false,
             }));
         }
     }
@@ -332,7 +332,7 @@ async fn find_offer(
     let read = ready.read_offer(&row)?;
     let member = members.iter().position(|member| member.rules.program == row.program_id);
     let offer = ReadyOffer::new(row, read);
-    Ok(Ok(Candidate { index, offer, rules: ready, member, coupon: None, is_for_later: false }))
+    Ok(Ok(Candidate { index, offer, rules: ready, member, coupon: None, buys_coupon: false }))
 }
 
 /// How often the customer used those offers that count it.
@@ -392,7 +392,7 @@ fn admit(
         used_in_period: in_period.map_or(0, |used| used.period_used) + so_far,
     };
     // Who buys it for later may do so anywhere.
-    if candidate.is_for_later { offer.admit_person(&situation) } else { offer.admit(&situation) }?;
+    if candidate.buys_coupon { offer.admit_person(&situation) } else { offer.admit(&situation) }?;
     // A coupon costs nothing when it is used.
     let Some(price) = offer.price.as_ref().filter(|_| candidate.coupon.is_none()) else { return Ok(None) };
     let member = candidate.member.ok_or_else(|| Refusal::from(RefusalCode::ProfileRequired))?;
@@ -445,7 +445,7 @@ fn pay(
                     index,
                     coupon: None,
                     offer: None,
-                    is_for_later: false,
+                    buys_coupon: false,
                     cost: Some(cost),
                     by_line,
                     multiplier: 1_000,

@@ -67,7 +67,7 @@ pub enum Wanted {
     /// An offer that needs no coupon; with a price, a reward.
     Offer(OfferId),
     /// A coupon of a reward: paid for now, used another time.
-    CouponOf(OfferId),
+    RewardAsCoupon(OfferId),
     /// Units of the customer's wallet with this key, to pay with.
     Units {
         wallet: String,
@@ -92,7 +92,7 @@ impl Request {
         if self.wanted.len() > REQUESTED_MAX {
             return Err(Problem::invalid("/redeem", format!("must not be more than {REQUESTED_MAX}")));
         }
-        let bought = self.wanted.iter().filter(|wanted| matches!(wanted, Wanted::CouponOf(_)));
+        let bought = self.wanted.iter().filter(|wanted| matches!(wanted, Wanted::RewardAsCoupon(_)));
         if bought.count() > APPLIED_MAX {
             return Err(Problem::invalid("/redeem", format!("must not buy more than {APPLIED_MAX} coupons at once")));
         }

@@ -41,7 +41,7 @@ pub async fn tell(app: &App, brand: &Brand, new: NewRedemption) -> Result<Told, 
         return Ok(Told::Conflict(known.id, known.code));
     }
     // What a coupon costs and how long it is good is not for a till to know alone.
-    if let Some(index) = new.request.wanted.iter().position(|wanted| matches!(wanted, Wanted::CouponOf(_))) {
+    if let Some(index) = new.request.wanted.iter().position(|wanted| matches!(wanted, Wanted::RewardAsCoupon(_))) {
         let detail = "is not for a till to sell offline";
         return Err(Problem::invalid(format!("/redeem/{index}/as_coupon"), detail));
     }
@@ -139,7 +139,7 @@ async fn coupon_of(
             let found = coupons::read_text(app, conn, brand, code.reveal(), request.done_at).await?;
             Ok(found.unwrap_or(None).map(|coupon| coupon.id))
         }
-        Some(Wanted::Offer(_) | Wanted::CouponOf(_) | Wanted::Units { .. }) | None => Ok(None),
+        Some(Wanted::Offer(_) | Wanted::RewardAsCoupon(_) | Wanted::Units { .. }) | None => Ok(None),
     }
 }
 

@@ -52,7 +52,7 @@ pub struct QuoteHold {
 /// What would not apply, and why.
 #[derive(Debug)]
 pub struct Skipped {
-    /// What it is, where it was not the till that asked for it.
+    /// What it is, unless the till named it by a code, or by units.
     pub coupon: Option<CouponId>,
     pub offer: Option<OfferId>,
     pub refused: Refused,
@@ -145,7 +145,7 @@ pub async fn quote(app: &App, brand: &Brand, mut request: Request, lock_secs: Op
     let skipped = evaluation.skipped.into_iter().map(|(index, refusal)| {
         let (coupon, offer) = match request.wanted.get(index) {
             Some(Wanted::Coupon(coupon)) => (Some(*coupon), None),
-            Some(Wanted::Offer(offer) | Wanted::CouponOf(offer)) => (None, Some(*offer)),
+            Some(Wanted::Offer(offer) | Wanted::RewardAsCoupon(offer)) => (None, Some(*offer)),
             Some(Wanted::Code(_) | Wanted::Units { .. }) | None => (None, None),
         };
         // A place in a list that the till did not send tells it nothing.
@@ -200,7 +200,7 @@ async fn lock(
     let mut costs: BTreeMap<Key, i64> = BTreeMap::new();
     for applied in &evaluation.applied {
         let Some(cost) = &applied.cost else { continue };
-        let buys = applied.offer.as_ref().filter(|_| applied.is_for_later).map(|offer| (applied.index, offer.id));
+        let buys = applied.offer.as_ref().filter(|_| applied.buys_coupon).map(|offer| (applied.index, offer.id));
         *costs.entry((cost.member, cost.kind, buys)).or_default() += cost.units;
     }
     for ((member, kind, buys), units) in costs {

@@ -23,13 +23,9 @@ pub struct Item {
     pub name: Option<String>,
     /// The coupon is what was bought, and not what was used.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_for_later: bool,
-    /// The coupon that was used counted for its offer when it was bought, and not now.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub was_paid_before: bool,
-    /// Nobody counted how often the customer uses its offer.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_uncounted: bool,
+    pub buys_coupon: bool,
+    #[serde(default, skip_serializing_if = "Took::is_all")]
+    pub took: Took,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wallet: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +46,25 @@ pub enum ItemKind {
     Offer,
     Reward,
     Units,
+}
+
+/// What a use took of its offer: a void puts back no more than that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Took {
+    /// What is left for everybody, and one of the customer's own uses.
+    #[default]
+    All,
+    /// Nobody counted the customer's uses.
+    Stock,
+    /// It was taken when the coupon was bought; or there is no offer.
+    Nothing,
+}
+
+impl Took {
+    const fn is_all(&self) -> bool {
+        matches!(self, Self::All)
+    }
 }
 
 /// A wallet afterwards.
@@ -76,12 +91,12 @@ impl Receipt {
 
     /// The coupons that it used.
     pub fn used(&self) -> impl Iterator<Item = CouponId> {
-        self.items.iter().filter(|item| !item.is_for_later).filter_map(|item| item.coupon_id)
+        self.items.iter().filter(|item| !item.buys_coupon).filter_map(|item| item.coupon_id)
     }
 
     /// The coupons that it bought.
     pub fn bought(&self) -> impl Iterator<Item = CouponId> {
-        self.items.iter().filter(|item| item.is_for_later).filter_map(|item| item.coupon_id)
+        self.items.iter().filter(|item| item.buys_coupon).filter_map(|item| item.coupon_id)
     }
 }
 
@@ -102,9 +117,12 @@ pub(super) fn item(applied: &Applied, book: Option<&Book>, bought: Option<Coupon
         coupon_id: applied.coupon.as_ref().map(|coupon| coupon.id).or(bought),
         offer_id: applied.offer.as_ref().map(|offer| offer.id),
         name: applied.offer.as_ref().map(|offer| offer.name.clone()),
-        is_for_later: applied.is_for_later,
-        was_paid_before: applied.offer.is_some() && applied.counts_as().is_none(),
-        is_uncounted: applied.counts_as().is_some_and(|offer| !counts_uses(&offer.rules)),
+        buys_coupon: applied.buys_coupon,
+        took: match applied.counts_as() {
+            Some(offer) if counts_uses(&offer.rules) => Took::All,
+            Some(_) => Took::Stock,
+            None => Took::Nothing,
+        },
         wallet: of_kind.map(|(kind, _)| kind.key.clone()),
         units: of_kind.map(|(kind, units)| kind.rules.text(units)),
         discount_minor: applied.minor(),

@@ -1,7 +1,7 @@
 //! Taking a whole redemption back.
 
 use super::bought;
-use super::receipt::{self, Receipt, event};
+use super::receipt::{self, Receipt, Took, event};
 use super::redeem::refuse;
 use crate::domain::ids::{CouponId, OfferId, PassId, RedemptionId};
 use crate::domain::ledger::EntryKind;
@@ -75,12 +75,12 @@ pub async fn void(app: &App, brand: &Brand, id: RedemptionId, place: Place) -> R
     }
     happened.extend(voided.iter().map(|coupon| coupons::event(app, "coupon.voided", coupon)));
     let hidden: Vec<PassId> = voided.iter().filter_map(|coupon| coupon.pass_id).collect();
-    let taken = receipt.items.iter().filter(|item| !item.was_paid_before);
-    let taken = taken.filter_map(|item| Some((item.offer_id?, item.discount_minor, item.is_uncounted)));
+    let taken = receipt.items.iter().filter(|item| item.took != Took::Nothing);
+    let taken = taken.filter_map(|item| Some((item.offer_id?, item.discount_minor, item.took == Took::All)));
     let mut taken: Vec<(OfferId, i64, bool)> = taken.collect();
     taken.sort_unstable();
-    for (offer, minor, is_uncounted) in taken {
-        if let Some(customer) = redemption.customer_id.filter(|_| !is_uncounted) {
+    for (offer, minor, is_counted) in taken {
+        if let Some(customer) = redemption.customer_id.filter(|_| is_counted) {
             offers::uncount_use(&mut tx.conn(), brand.id, customer, offer, redemption.created_at).await?;
         }
         offers::put_back(&mut tx.conn(), brand.id, offer, minor).await?;
