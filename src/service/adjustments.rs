@@ -16,7 +16,7 @@ use crate::service::orders::broken;
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem, till};
 use crate::store::audit::{self, Audited};
-use crate::store::wallets;
+use crate::store::{members, wallets};
 
 /// What a wallet holds afterwards, as the API writes it.
 #[derive(Debug, serde::Serialize)]
@@ -43,7 +43,7 @@ pub async fn adjust(
         return Ok(reply);
     }
     let known = wallets::find(&mut tx.conn(), brand.id, wallet).await?.ok_or(Problem::NotFound { what: "wallet" })?;
-    let member = wallets::list_members(&mut tx.conn(), brand.id, &[known.member]).await?;
+    let member = members::list(&mut tx.conn(), brand.id, &[known.member]).await?;
     let customer = member.first().map(|member| member.customer).ok_or(Problem::NotFound { what: "wallet" })?;
     let mut book = Book::open(app, &mut tx.conn(), brand.id, customer, Place::default()).await?;
     let (now, id) = (book.now, AuditId::new(app.clock.new_id()));

@@ -17,7 +17,7 @@ use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::openings::{self, Opening};
-use crate::store::{members, programs, wallets};
+use crate::store::{members, programs};
 
 /// Units that a customer has elsewhere.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub async fn open(app: &App, brand: &Brand, new: NewOpening) -> Result<(WalletId
         return Err(Problem::invalid("/program_id", "there is no program with this id"));
     }
     // Before one is added, those that are there, in their order.
-    wallets::lock_members(&mut tx.conn(), brand.id, customer).await?;
+    members::lock(&mut tx.conn(), brand.id, customer).await?;
     let (now, new_member) = (app.clock.now(), MemberId::new(app.clock.new_id()));
     members::ensure(&mut tx.conn(), brand.id, program, customer, new_member, now).await?;
     let mut book = Book::open(app, &mut tx.conn(), brand.id, customer, Place::default()).await?;

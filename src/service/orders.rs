@@ -21,9 +21,9 @@ use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::events::{self, NewEvent};
+use crate::store::members::Did;
 use crate::store::orders::{self, Order};
 use crate::store::redemptions::{self, Redemption, RedemptionState};
-use crate::store::wallets::Did;
 
 /// A purchase as a till tells it.
 #[derive(Debug, Clone)]

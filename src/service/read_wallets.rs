@@ -7,7 +7,7 @@ use crate::service::loyalty::rules;
 use crate::service::till::scan::{ShownMember, shown};
 use crate::service::{App, Problem};
 use crate::store::entries::{self, KeptEntry};
-use crate::store::wallets;
+use crate::store::{members, wallets};
 
 /// A customer's memberships as they stand at this moment.
 pub async fn of_customer(app: &App, brand: BrandId, customer: CustomerId) -> Result<Vec<ShownMember>, Problem> {
@@ -27,7 +27,7 @@ pub async fn entries(
     let mut reader = app.db.read().await?;
     let found = wallets::find(&mut reader.conn(), brand, wallet).await?;
     let found = found.ok_or(Problem::NotFound { what: "wallet" })?;
-    let member = wallets::list_members(&mut reader.conn(), brand, &[found.member]).await?;
+    let member = members::list(&mut reader.conn(), brand, &[found.member]).await?;
     let member = member.into_iter().next().ok_or(Problem::NotFound { what: "wallet" })?;
     let (version, zone) = (member.rules_version, member.time_zone);
     let rules = rules::load(app, &mut reader.conn(), brand, member.program, version, &zone).await?;

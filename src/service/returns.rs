@@ -17,8 +17,8 @@ use crate::service::{App, Problem};
 use crate::store::brands::Brand;
 use crate::store::entries::{self, KeptEntry};
 use crate::store::events;
+use crate::store::members::Did;
 use crate::store::orders::{self, Order, Return};
-use crate::store::wallets::Did;
 
 /// The order that something comes back of.
 #[derive(Debug, Clone)]

@@ -14,13 +14,14 @@ use passarela::store::audit::{self, Audited};
 use passarela::store::books;
 use passarela::store::coupons::{self, Coupon, CouponState};
 use passarela::store::entries::{self, Anchor, Head, KeptEntry};
+use passarela::store::members::{self, Did};
 use passarela::store::offers::{self, Offer, OfferState};
 use passarela::store::openings::{self, Opening};
 use passarela::store::orders::{self, Order, Return};
 use passarela::store::program_rules::{self, EarningRule, Untold, WalletType};
 use passarela::store::redemptions::{self, Conflict, Quote, Redemption, RedemptionState};
 use passarela::store::stores::{self, Store};
-use passarela::store::wallets::{self, Did, KeptWallet};
+use passarela::store::wallets::{self, KeptWallet};
 use serde_json::{Value, json};
 use sqlx::types::Json;
 
@@ -224,15 +225,15 @@ on_both_engines! {
         let w = World::new(engine).await;
         let (one, two, customer, member) = (w.one.brand, w.two.brand, w.one.customer, w.one.member);
         let standing = Standing { tier: "ouro".to_owned(), since: w.now, until: Some(w.after(50)), lost_at: None };
-        w.write(async |c| wallets::set_standing(c, one, member, &standing, 600, Some(w.after(50))).await).await;
-        let held = w.write(async |c| wallets::lock_members(c, one, customer).await).await;
+        w.write(async |c| members::set_standing(c, one, member, &standing, 600, Some(w.after(50))).await).await;
+        let held = w.write(async |c| members::lock(c, one, customer).await).await;
         assert_eq!((held[0].standing.clone(), held[0].tier_value, held[0].joined), (Some(standing.clone()), 600, held[0].joined));
-        assert!(w.read(async |c| wallets::list_memberships(c, two, customer).await).await.is_empty());
-        let listed = w.read(async |c| wallets::list_memberships(c, one, customer).await).await;
+        assert!(w.read(async |c| members::list_of(c, two, customer).await).await.is_empty());
+        let listed = w.read(async |c| members::list_of(c, one, customer).await).await;
         assert_eq!(listed[0].id, member);
-        let by_id = w.read(async |c| wallets::list_members(c, one, &[member]).await).await;
+        let by_id = w.read(async |c| members::list(c, one, &[member]).await).await;
         assert_eq!((by_id[0].customer, by_id[0].tier_is_due(w.after(50)), by_id[0].tier_is_due(w.now)), (customer, true, false));
-        assert!(w.read(async |c| wallets::list_members(c, two, &[member]).await).await.is_empty());
+        assert!(w.read(async |c| members::list(c, two, &[member]).await).await.is_empty());
         assert_eq!(w.read(async |c| wallets::next_brand_due(c, None, w.now).await).await, None);
         assert_eq!(w.read(async |c| wallets::next_brand_due(c, None, w.after(50)).await).await, Some(one));
         assert_eq!(w.read(async |c| wallets::list_due(c, one, w.after(50), 9).await).await, [customer]);
@@ -247,9 +248,9 @@ on_both_engines! {
         let kind = WalletTypeId::new(new_id());
         for _ in 0..2 {
             let did = [(kind, Did { earned: 5, spent_minor: 0, visits: 0 }), (WalletTypeId::FIRST, Did { earned: 0, spent_minor: 900, visits: 1 })];
-            w.write(async |c| wallets::add_day(c, one, member, 20_000, &did).await).await;
+            w.write(async |c| members::add_day(c, one, member, 20_000, &did).await).await;
         }
-        let sum = async |kind, since| w.read(async |c| wallets::sum_days(c, one, member, kind, since).await).await;
+        let sum = async |kind, since| w.read(async |c| members::sum_days(c, one, member, kind, since).await).await;
         assert_eq!(sum(kind, 20_000).await, Did { earned: 10, spent_minor: 0, visits: 0 });
         assert_eq!(sum(WalletTypeId::FIRST, 0).await, Did { earned: 0, spent_minor: 1_800, visits: 2 });
         assert_eq!(sum(kind, 20_001).await, Did::default());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use passarela::domain::ids::{CouponId, CustomerId, MemberId, RedemptionId, WalletId};
-use passarela::store::{Db, coupons, entries, offers, orders, redemptions, wallets};
+use passarela::store::{Db, coupons, entries, members, offers, orders, redemptions, wallets};
 use serde_json::json;
 
 use super::costs::instructions;
@@ -30,10 +30,10 @@ async fn costs(shop: &Shop, subject: &Subject) -> BTreeMap<&'static str, usize> 
             costs.insert($name, cost);
         };
     }
-    cost!("lock_members", |c| wallets::lock_members(c, brand, customer), |found| found.len() == 1);
-    cost!("list_memberships", |c| wallets::list_memberships(c, brand, customer), |found| found.len() == 1);
-    cost!("list_members", |c| wallets::list_members(c, brand, &[member]), |found| found.len() == 1);
-    cost!("list_of", |c| wallets::list_of(c, brand, &[member]), |found| !found[0].1.is_empty());
+    cost!("members::lock", |c| members::lock(c, brand, customer), |found| found.len() == 1);
+    cost!("members::list_of", |c| members::list_of(c, brand, customer), |found| found.len() == 1);
+    cost!("members::list", |c| members::list(c, brand, &[member]), |found| found.len() == 1);
+    cost!("wallets::list_of", |c| wallets::list_of(c, brand, &[member]), |found| !found[0].1.is_empty());
     cost!("list_lots", |c| wallets::list_lots(c, brand, wallet, None), |found| !found.is_empty());
     cost!("list_holds", |c| wallets::list_holds(c, brand, &[wallet]), |found| found.is_empty());
     cost!("next_brand_due", |c| wallets::next_brand_due(c, None, now), |found| found.is_none());

@@ -21,7 +21,8 @@ use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
 use crate::store::entries::KeptEntry;
 use crate::store::events::{self, NewEvent};
-use crate::store::wallets::{self, Did, KeptMember, KeptWallet};
+use crate::store::members::{self, Did, KeptMember};
+use crate::store::wallets::{self, KeptWallet};
 use crate::store::{Conn, books, customers, passes};
 
 /// Why an entry was made.
@@ -262,7 +263,7 @@ impl Book {
         customer: CustomerId,
         place: Place,
     ) -> Result<Self, Problem> {
-        let kept = wallets::list_memberships(conn, brand, customer).await?;
+        let kept = members::list_of(conn, brand, customer).await?;
         if kept.is_empty() && customers::find(conn, brand, customer).await?.is_none() {
             return Err(Problem::NotFound { what: "customer" });
         }
@@ -400,13 +401,13 @@ impl Book {
             days.entry(*day).or_default().push((*kind, *did));
         }
         for (day, did) in days {
-            wallets::add_day(conn, brand, member.kept.id, day, &did).await?;
+            members::add_day(conn, brand, member.kept.id, day, &did).await?;
         }
         let rules = Arc::clone(&member.rules);
         let Some(tiers) = &rules.tiers else {
             // There were tiers when it was noted.
             if let Some(standing) = member.kept.standing.as_ref().filter(|_| member.kept.tier_due_at.is_some()) {
-                wallets::set_standing(conn, brand, member.kept.id, standing, member.kept.tier_value, None).await?;
+                members::set_standing(conn, brand, member.kept.id, standing, member.kept.tier_value, None).await?;
             }
             return Ok(false);
         };
@@ -424,18 +425,18 @@ impl Book {
                 let own = member.wallets.iter().find(|wallet| Some(wallet.kind) == kind);
                 own.map_or(0, |wallet| wallet.ledger.totals.balance())
             }
-            QualifyBy::Earned => wallets::sum_days(conn, brand, member.kept.id, kind_id, since).await?.earned,
+            QualifyBy::Earned => members::sum_days(conn, brand, member.kept.id, kind_id, since).await?.earned,
             QualifyBy::Spend => {
-                wallets::sum_days(conn, brand, member.kept.id, WalletTypeId::FIRST, since).await?.spent_minor
+                members::sum_days(conn, brand, member.kept.id, WalletTypeId::FIRST, since).await?.spent_minor
             }
             QualifyBy::Visits => {
-                wallets::sum_days(conn, brand, member.kept.id, WalletTypeId::FIRST, since).await?.visits
+                members::sum_days(conn, brand, member.kept.id, WalletTypeId::FIRST, since).await?.visits
             }
         };
         let before = member.kept.standing.take();
         let standing = tiers.evaluate(before.as_ref(), value, now, rules.zone);
         let due_at = tiers.next_look(&standing, now, rules.zone);
-        wallets::set_standing(conn, brand, member.kept.id, &standing, value, due_at).await?;
+        members::set_standing(conn, brand, member.kept.id, &standing, value, due_at).await?;
         let was = before.as_ref().map(|standing| standing.tier.clone());
         let is_elsewhere = was.as_deref() != Some(standing.tier.as_str());
         if is_elsewhere {
@@ -451,7 +452,7 @@ impl Book {
 
 /// A customer's memberships, held until the transaction ends.
 async fn hold(conn: &mut Conn<'_>, brand: BrandId, customer: CustomerId) -> Result<Vec<KeptMember>, Problem> {
-    let kept = wallets::lock_members(conn, brand, customer).await?;
+    let kept = members::lock(conn, brand, customer).await?;
     if kept.is_empty() && customers::find(conn, brand, customer).await?.is_none() {
         return Err(Problem::NotFound { what: "customer" });
     }

@@ -15,9 +15,9 @@ use crate::service::till::scan::{ShownMember, shown};
 use crate::service::{App, Problem, code_keys};
 use crate::store::Conn;
 use crate::store::coupons::{self, Coupon};
+use crate::store::members::{self, KeptMember};
 use crate::store::offers::{self, OfferState};
 use crate::store::publication::Source;
-use crate::store::wallets::{self, KeptMember};
 
 /// Adds what templates read as `wallets`, `tier`, `member.rewards` and `member.coupons`; programs without rules cost nothing.
 pub async fn fill(app: &App, conn: &mut Conn<'_>, brand: BrandId, sources: &mut [Source]) -> Result<(), Problem> {
@@ -71,7 +71,7 @@ pub async fn of_members(
     brand: BrandId,
     members: &[MemberId],
 ) -> Result<BTreeMap<MemberId, Shown>, Problem> {
-    let kept = wallets::list_members(conn, brand, members).await?;
+    let kept = members::list(conn, brand, members).await?;
     let mut customers: Vec<CustomerId> = kept.iter().map(|member| member.customer).collect();
     customers.sort_unstable();
     customers.dedup();

@@ -18,7 +18,7 @@ use crate::service::once::{self, Once, Reply};
 use crate::service::orders::broken;
 use crate::service::timeline::{self, About};
 use crate::service::{App, Problem};
-use crate::store::wallets;
+use crate::store::{members, wallets};
 
 /// What became of a wallet.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ pub async fn convert(
         return Ok(reply);
     }
     let known = wallets::find(&mut tx.conn(), brand.id, new.wallet).await?.ok_or_else(not_found)?;
-    let member = wallets::list_members(&mut tx.conn(), brand.id, &[known.member]).await?;
+    let member = members::list(&mut tx.conn(), brand.id, &[known.member]).await?;
     let customer = member.first().map(|member| member.customer).ok_or_else(not_found)?;
     let mut book = Book::open(app, &mut tx.conn(), brand.id, customer, new.place.clone()).await?;
     let (now, id) = (book.now, ConversionId::new(app.clock.new_id()));
